@@ -1,0 +1,157 @@
+"""The drivers' contract: the one page of the gateway that a driver reads.
+
+A driver is one file in `drivers/`: a docstring (protocol, edition, clauses), a frozen `Config`, pure `decode`, one
+coroutine `run(line, link)` and `DRIVER = Driver(...)`. Devices that share a bus share one `run`. The driver raises
+(`gateway.errors`); the supervisor decides what happens next. Nothing is acknowledged to a device before
+`await link.emit(...)` has returned: then it is on disk.
+"""
+
+import importlib
+import logging
+import pkgutil
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import entry_points
+from typing import Any, Generic, Protocol, TypeVar
+
+from gateway.clock import Clock
+from gateway.event import NOTHING, Credential, Json, Reading, nothing
+from gateway.fields import BusConfig, DeviceConfig
+
+ENTRY_POINTS = "community_gateway.drivers"  # where third parties name theirs
+C = TypeVar("C", bound=DeviceConfig)
+
+
+@dataclass(frozen=True)
+class Line(Generic[C]):
+    """What one `run` serves: one bus with its devices, or one device of its own."""
+
+    name: str  # the bus's name in the config, else the device's id
+    bus: BusConfig | None
+    devices: tuple[C, ...]
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something a device is to do; `action` and `args` as in the contract, section 4."""
+
+    id: str
+    device: str
+    action: str
+    args: Mapping[str, Json] = field(default_factory=nothing)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a command. `code`: `ok`, or `bad-arguments`, `device-offline`, `device-refused`, `timeout`, …"""
+
+    code: str = "ok"
+    message: str = ""
+    result: Mapping[str, Json] = field(default_factory=nothing)
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A request that a device sent to `/ingest/{device}`, its token already checked."""
+
+    body: bytes
+    content_type: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the device gets back: an HTTP status and a JSON object."""
+
+    status: int
+    body: Mapping[str, Json]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the local list says of a credential at a door; `reason` is one of the contract's denial reasons."""
+
+    granted: bool
+    reason: str | None = None
+
+
+Handler = Callable[[Command], Awaitable[Outcome]]
+Intake = Callable[[Posted], Awaitable[Answer]]
+
+
+class Link(Protocol):
+    """All that a driver can reach."""
+
+    clock: Clock
+    log: logging.LoggerAdapter[logging.Logger]
+
+    async def emit(self, *readings: Reading) -> list[str]:
+        """Returns after the commit, with one event id per reading. StorageError: nothing of it was accepted."""
+
+    async def seen(self, device: str) -> None:
+        """The device answered. Tells `device.offline` as cleared if it was told before. Cheap when nothing changed."""
+
+    async def lost(self, device: str, reason: str, raw: Mapping[str, Json] = NOTHING) -> None:
+        """The device does not answer. Raises `device.offline` once; `reason` is a word like `no-answer`."""
+
+    def active(self, device: str) -> frozenset[tuple[str, str | None]]:
+        """Conditions now open on the device, as (type, part address), as they stand on disk, also after a restart."""
+
+    def decide(self, door: str, credential: Credential) -> Decision:
+        """May this credential open this door now? By the local list; works with no uplink."""
+
+    def handle(self, device: str, actions: Sequence[str], handler: Handler) -> AbstractContextManager[None]:
+        """While the block lasts, commands to `device` with one of `actions` go to `handler`."""
+
+    def intake(self, device: str, intake: Intake) -> AbstractContextManager[None]:
+        """While the block lasts, what is posted to `/ingest/{device}` goes to `intake`."""
+
+    def keep(self, name: str, secret: bytes) -> None:
+        """Store a secret (mode 0600, fsynced) before it is used; StorageError when that fails."""
+
+    def kept(self, name: str) -> bytes | None:
+        """The secret stored under `name`, or None."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A golden frame: one device's config (without id, driver and place), bytes on the wire, what they mean."""
+
+    title: str
+    config: Mapping[str, Any]
+    wire: bytes
+    readings: tuple[Reading, ...]  # with device="example"
+
+
+@dataclass(frozen=True)
+class Driver(Generic[C]):
+    """What a driver's file offers. `decode` is pure: one message of the wire → readings; BadInput where it is none."""
+
+    title: str
+    Config: type[C]
+    run: Callable[[Line[C], Link], Awaitable[None]]
+    decode: Callable[[C, bytes], Sequence[Reading]]
+    examples: tuple[Example, ...] = ()
+    kind: str = "device"  # of a device that names none itself
+    actions: tuple[str, ...] = ()  # commands its devices may take
+
+
+def registry() -> dict[str, Driver[Any]]:
+    """Every driver by name: the files of `drivers/` without an underscore, and third parties' entry points."""
+    import drivers
+
+    names = [m.name for m in pkgutil.iter_modules(drivers.__path__) if not m.name.startswith("_") and not m.ispkg]
+    found: dict[str, Driver[Any]] = {name: importlib.import_module(f"drivers.{name}").DRIVER for name in names}
+    for point in entry_points(group=ENTRY_POINTS):
+        found[point.name] = point.load()
+    return found
+
+
+def offset_time(text: str) -> datetime | None:
+    """An ISO 8601 time with offset as a device sent it, or None where it makes no sense (no offset, zeros, year < 2000)."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None and moment.year >= 2000 else None
