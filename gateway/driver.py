@@ -104,8 +104,8 @@ class Link(Protocol):
     def handle(self, device: str, actions: Sequence[str], handler: Handler) -> AbstractContextManager[None]:
         """While the block lasts, commands to `device` with one of `actions` go to `handler`."""
 
-    def intake(self, device: str, intake: Intake) -> AbstractContextManager[None]:
-        """While the block lasts, what is posted to `/ingest/{device}` goes to `intake`."""
+    def intake(self, device: str, token: str, intake: Intake) -> AbstractContextManager[None]:
+        """While the block lasts, what is posted to `/ingest/{device}` with this token goes to `intake`."""
 
     def keep(self, name: str, secret: bytes) -> None:
         """Store a secret (mode 0600, fsynced) before it is used; StorageError when that fails."""

@@ -16,7 +16,6 @@ def nothing() -> Mapping[str, Any]:
     return NOTHING
 
 
-
 class Phase(StrEnum):
     """Where in a condition's life an event stands (contract, section 3)."""
 

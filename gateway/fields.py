@@ -84,7 +84,9 @@ class DeviceConfig(Model):
     id: Id
     driver: str
     place: str = Field(description="path inside the community, e.g. b3/u2/f5")
-    kind: str | None = Field(None, description="smoke, heat, gas, door, camera, input, relay, … as rules and the page name it")
+    kind: str | None = Field(
+        None, description="smoke, heat, gas, door, camera, input, relay, … as rules and the page name it"
+    )
     name: str | None = Field(None, description="what people call it")
     make: str | None = None
     model: str | None = None
