@@ -1,4 +1,4 @@
-"""The one place that reads time: wall time in UTC, monotonic seconds, sleeping, and how far wall time can be trusted."""
+"""The one place that reads time: wall time in UTC, monotonic seconds, sleeping, and how far to trust wall time."""
 
 import asyncio
 import ctypes

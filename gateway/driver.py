@@ -149,7 +149,7 @@ def registry() -> dict[str, Driver[Any]]:
 
 
 def offset_time(text: str) -> datetime | None:
-    """An ISO 8601 time with offset as a device sent it, or None where it makes no sense (no offset, zeros, year < 2000)."""
+    """An ISO 8601 time as a device sent it; None where it makes no sense (no offset, zeros, before 2000)."""
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:

@@ -85,7 +85,7 @@ class DeviceConfig(Model):
     driver: str
     place: str = Field(description="path inside the community, e.g. b3/u2/f5")
     kind: str | None = Field(
-        None, description="smoke, heat, gas, door, camera, input, relay, … as rules and the page name it"
+        None, description="smoke, heat, gas, door, camera, input, relay, …: the word rules use"
     )
     name: str | None = Field(None, description="what people call it")
     make: str | None = None
