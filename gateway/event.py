@@ -85,3 +85,10 @@ class Reading:
     credential: Credential | None = None
     raw: Mapping[str, Json] = field(default_factory=nothing)
     data: Mapping[str, Json] = field(default_factory=nothing)
+
+
+def part_key(part: Mapping[str, Json] | None) -> str:
+    """What tells one part of a device from another: its address, else its point, else its text; "" for none."""
+    if part is None:
+        return ""
+    return str(next((part[name] for name in ("address", "point", "text") if part.get(name) is not None), ""))

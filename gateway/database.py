@@ -1,0 +1,224 @@
+"""The SQLite file itself, synchronously: schema, transactions, rows. `store.py` drives it from its threads.
+
+A plain database that any SQLite tool opens: WAL, `synchronous=FULL`, one table per lane (`schema/*.sql`).
+"""
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from importlib.resources import files
+from pathlib import Path
+
+from gateway.alarms import Alarm
+from gateway.errors import StateError, Text
+from gateway.event import Lane, Severity
+
+VERSION = 1  # of the schema: the last file of schema/
+BUSY_TIMEOUT_S = 5.0
+PAGE_BYTES = 4096
+TABLES = {Lane.ALARM: "alarm_lane", Lane.EVENT: "event_lane", Lane.TELEMETRY: "telemetry_lane"}
+_ALARM_COLUMNS = ", ".join(f.name for f in fields(Alarm))
+_ALARM_MARKS = ", ".join("?" for _ in fields(Alarm))
+_INSERT = {lane: f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)" for lane, table in TABLES.items()}  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event to be taken in: for which uplinks, and what it changes in the book of alarms."""
+
+    lane: Lane
+    time_ms: int
+    body: str
+    uplinks: frozenset[str]
+    private: str | None = None
+    alarm: Alarm | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An event as it stands on disk. `numbers`: sequence by uplink, only of those it is meant for."""
+
+    seq: int
+    time_ms: int
+    numbers: Mapping[str, int]
+    body: str
+    private: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """What an uplink has confirmed of a lane: the lane's `seq`, and its own `sequence` there. Zero: nothing."""
+
+    seq: int = 0
+    sequence: int = 0
+
+
+class Database:
+    """One connection and the counters that go with it."""
+
+    def __init__(self, path: Path, uplinks: Sequence[str]) -> None:
+        self.path = path
+        self.uplinks = tuple(uplinks)
+        self.last: dict[Lane, int] = {}  # newest seq of each lane
+        self.numbers: dict[Lane, dict[str, int]] = {}  # newest sequence of each stream
+        self._connection: sqlite3.Connection | None = None
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """Open, with counters as they stand on disk."""
+        if self._connection is None:
+            self._connection = self._open()
+        return self._connection
+
+    def close(self) -> None:
+        """Forget the connection; the next use opens it anew and reads the counters again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def append(self, drafts: Sequence[Draft]) -> dict[Lane, list[Row]]:
+        """One transaction, durable when it returns; sqlite3.Error: nothing of it stands, and `close()` must follow."""
+        connection = self.connection
+        rows: dict[Lane, list[Row]] = {}
+        for draft in drafts:
+            rows.setdefault(draft.lane, []).append(self._numbered(draft))
+        changes = [draft.alarm for draft in drafts if draft.alarm is not None]
+        connection.execute("BEGIN IMMEDIATE")
+        for lane, mine in rows.items():
+            connection.executemany(_INSERT[lane], [self._stored(lane, row) for row in mine])
+        put_alarms(connection, changes)
+        connection.execute("COMMIT")
+        return rows
+
+    def _numbered(self, draft: Draft) -> Row:
+        numbers = self.numbers[draft.lane]
+        mine: dict[str, int] = {}
+        for uplink in draft.uplinks:
+            mine[uplink] = numbers[uplink] = numbers[uplink] + 1
+        self.last[draft.lane] = seq = self.last[draft.lane] + 1
+        return Row(seq, draft.time_ms, mine, draft.body, draft.private)
+
+    def _stored(self, lane: Lane, row: Row) -> tuple[int, int, str, str, str | None]:
+        return row.seq, row.time_ms, self._packed(lane, row.numbers), row.body, row.private
+
+    def _packed(self, lane: Lane, mine: Mapping[str, int]) -> str:
+        if len(mine) == len(self.uplinks):
+            return " ".join([f"{name}={number}" for name, number in mine.items()])
+        rest = self.numbers[lane]
+        return " ".join([f"{name}={mine[name] if name in mine else -rest[name]}" for name in self.uplinks])
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        try:
+            self.path.chmod(0o600)
+            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            migrate(connection, self.path)
+            self._count(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _count(self, connection: sqlite3.Connection) -> None:
+        """Counters from the newest row of each lane, and from `stream` for uplinks that row does not know."""
+        known = {(u, lane): n for u, lane, n in connection.execute("SELECT uplink, lane, sequence FROM stream")}
+        for lane, table in TABLES.items():
+            newest = connection.execute(f"SELECT seq, numbers FROM {table} ORDER BY seq DESC LIMIT 1").fetchone()  # noqa: S608
+            self.last[lane] = newest[0] if newest else 0
+            there = {name: abs(number) for name, number in unpacked(newest[1])} if newest else {}
+            self.numbers[lane] = {u: max(there.get(u, 0), known.get((u, lane.value), 0)) for u in self.uplinks}
+            gone = [(name, lane.value, number) for name, number in there.items() if name not in self.uplinks]
+            connection.executemany("INSERT OR REPLACE INTO stream VALUES (?, ?, ?)", gone)
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the schema to VERSION; a newer one is refused (StateError)."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise StateError(
+            str(path),
+            Text(
+                f"the database has schema version {version}, this program knows up to {VERSION}",
+                f"数据库结构版本为 {version},本程序只认识到 {VERSION}",
+            ),
+            Text("install the newer program again, or restore a backup", "请重新安装较新的程序,或恢复备份"),
+        )
+    for number in range(version + 1, VERSION + 1):
+        script = (files("gateway") / "schema" / f"{number:03d}.sql").read_text("utf-8")
+        connection.executescript(f"BEGIN;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+
+
+def unpacked(numbers: str) -> list[tuple[str, int]]:
+    """`"district=42 fire-brigade=-7"` → pairs; see schema/001.sql."""
+    pairs = [pair.split("=") for pair in numbers.split()]
+    return [(name, int(number)) for name, number in pairs]
+
+
+def read_rows(connection: sqlite3.Connection, lane: Lane, after: int, limit: int) -> list[Row]:
+    """Up to `limit` events of a lane with seq > `after`, oldest first."""
+    found = connection.execute(f"SELECT * FROM {TABLES[lane]} WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit))  # noqa: S608
+    return [_row(*columns) for columns in found]
+
+
+def read_newest(connection: sqlite3.Connection, lane: Lane, before: int, limit: int) -> list[Row]:
+    """Up to `limit` events of a lane with seq < `before`, newest first."""
+    found = connection.execute(
+        f"SELECT * FROM {TABLES[lane]} WHERE seq < ? ORDER BY seq DESC LIMIT ?",  # noqa: S608
+        (before, limit),
+    )
+    return [_row(*columns) for columns in found]
+
+
+def _row(seq: int, time_ms: int, numbers: str, body: str, private: str | None) -> Row:
+    return Row(seq, time_ms, {name: n for name, n in unpacked(numbers) if n > 0}, body, private)
+
+
+def put_alarms(connection: sqlite3.Connection, alarms: Iterable[Alarm]) -> None:
+    """Write flags; what is normal is deleted."""
+    for alarm in alarms:
+        if alarm.normal:
+            connection.execute("DELETE FROM alarm WHERE device = ? AND type = ? AND part = ?", alarm.key)
+        else:
+            connection.execute(f"INSERT OR REPLACE INTO alarm VALUES ({_ALARM_MARKS})", astuple(alarm))  # noqa: S608
+
+
+def read_alarms(connection: sqlite3.Connection) -> list[Alarm]:
+    """Every condition that is not normal."""
+    found = connection.execute(f"SELECT {_ALARM_COLUMNS} FROM alarm")  # noqa: S608
+    return [_alarm(row) for row in found]
+
+
+def _alarm(row: tuple[str | int, ...]) -> Alarm:
+    device, kind, part, identity, severity, *flags = row
+    active, acked, confirmed, latched, count, first_ms, last_ms, test = (int(flag) for flag in flags)
+    return Alarm(
+        str(device), str(kind), str(part), str(identity), Severity(str(severity)),
+        bool(active), bool(acked), bool(confirmed), bool(latched), count, first_ms, last_ms, bool(test),
+    )  # fmt: skip
+
+
+def read_cursors(connection: sqlite3.Connection) -> dict[tuple[str, Lane], Cursor]:
+    """What each uplink has confirmed."""
+    found = connection.execute("SELECT uplink, lane, seq, sequence FROM cursor")
+    return {(uplink, Lane(lane)): Cursor(seq, sequence) for uplink, lane, seq, sequence in found}
+
+
+def put_cursors(connection: sqlite3.Connection, cursors: Mapping[tuple[str, Lane], Cursor]) -> None:
+    """Make cursors durable."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO cursor VALUES (?, ?, ?, ?)",
+        [(uplink, lane.value, cursor.seq, cursor.sequence) for (uplink, lane), cursor in cursors.items()],
+    )
+
+
+def read_fact(connection: sqlite3.Connection, name: str) -> str | None:
+    """A small durable fact, or None."""
+    found = connection.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+    return None if found is None else str(found[0])
+
+
+def put_fact(connection: sqlite3.Connection, name: str, value: str) -> None:
+    """Remember a small durable fact."""
+    connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))

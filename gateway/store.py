@@ -1,0 +1,230 @@
+"""The disk as the daemon uses it: group commit on one writer thread, reads on another, the newest events in memory.
+
+Constraints
+- `append()` returns after the commit: what returned survives a power cut. No queue stands before it.
+- An alarm commits at once. Other events commit as soon as the writer is free: while it is busy they gather by
+  themselves. Telemetry gathers at most TELEMETRY_GATHER_S, and goes along with whatever commits earlier.
+- After any error the connection is closed and the next transaction opens it anew and reads the counters again: an
+  fsync that failed once is never retried as if nothing had happened. What was pending has failed, its senders know.
+- Cursors move by `mark()`, in groups; one lost in a crash only means that a few events are sent twice.
+"""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from gateway.database import Cursor, Database, Draft, Row, put_cursors, read_rows
+from gateway.errors import StorageError, Text
+from gateway.event import Lane
+
+TELEMETRY_GATHER_S = 0.5  # architecture, section 4
+MARK_GATHER_S = 0.2  # confirmed events wait at most this long for their cursor to be durable
+TAIL_ROWS = 2000  # newest events of a lane kept in memory: an uplink that keeps up never reads the disk
+T = TypeVar("T")
+Listener = Callable[[Lane], None]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """One transaction: events and who waits for them, or a piece of work of its own."""
+
+    drafts: list[Draft] = field(default_factory=list)
+    waiting: list[asyncio.Future[Any]] = field(default_factory=list)
+    work: Callable[[sqlite3.Connection], Any] | None = None
+
+
+class Store:
+    """The database of a running daemon: `async with Store(path, uplinks) as store`."""
+
+    def __init__(self, path: Path, uplinks: Sequence[str]) -> None:
+        self.path = path
+        self.failing: Text | None = None  # why the disk takes nothing now, or None
+        self.tails: dict[Lane, deque[Row]] = {lane: deque(maxlen=TAIL_ROWS) for lane in Lane}
+        self.listeners: list[Listener] = []  # told after each commit which lane grew
+        self._database = Database(path, uplinks)
+        self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write_all, name="store-writer", daemon=True)
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
+        self._reader: sqlite3.Connection | None = None
+        self._pending = _Batch()
+        self._in_flight = 0
+        self._telemetry_timer: asyncio.TimerHandle | None = None
+        self._marks: dict[tuple[str, Lane], Cursor] = {}
+        self._mark_timer: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        await self._loop.run_in_executor(self._reading, lambda: self._database.connection)
+        self._thread.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._flush()
+        self._mark_now()
+        self._queue.put(None)
+        await self._loop.run_in_executor(self._reading, self._end)
+        self._reading.shutdown(wait=False)
+
+    @property
+    def numbers(self) -> Mapping[Lane, Mapping[str, int]]:
+        """The newest sequence of each stream, by lane and uplink."""
+        return self._database.numbers
+
+    @property
+    def last(self) -> Mapping[Lane, int]:
+        """The newest seq of each lane."""
+        return self._database.last
+
+    # writing
+
+    async def append(self, drafts: Sequence[Draft]) -> None:
+        """Returns after the commit of all of them, in this order. StorageError: none of them was taken in."""
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._pending.drafts.extend(drafts)
+        self._pending.waiting.append(done)
+        if any(draft.lane is not Lane.TELEMETRY for draft in drafts):
+            if not self._in_flight or any(draft.lane is Lane.ALARM for draft in drafts):
+                self._flush()
+        elif self._telemetry_timer is None:
+            self._telemetry_timer = self._loop.call_later(TELEMETRY_GATHER_S, self._flush)
+        await done
+
+    async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in a transaction of its own; its result comes back after the commit. StorageError: undone."""
+        done: asyncio.Future[T] = self._loop.create_future()
+        self._hand_over(_Batch(waiting=[done], work=work))
+        return await done
+
+    def mark(self, uplink: str, lane: Lane, cursor: Cursor) -> None:
+        """An uplink has confirmed a lane up to `cursor`; durable within MARK_GATHER_S or so."""
+        self._marks[uplink, lane] = cursor
+        if self._mark_timer is None:
+            self._mark_timer = self._loop.call_later(MARK_GATHER_S, self._mark_now)
+
+    def _mark_now(self) -> None:
+        if self._mark_timer is not None:
+            self._mark_timer.cancel()
+            self._mark_timer = None
+        if self._marks:
+            marks, self._marks = self._marks, {}
+            self._hand_over(_Batch(work=lambda connection: put_cursors(connection, marks)))
+
+    def _flush(self) -> None:
+        if self._telemetry_timer is not None:
+            self._telemetry_timer.cancel()
+            self._telemetry_timer = None
+        if self._pending.drafts:
+            batch, self._pending = self._pending, _Batch()
+            self._hand_over(batch)
+
+    def _hand_over(self, batch: _Batch) -> None:
+        self._in_flight += 1
+        self._queue.put(batch)
+
+    # the writer thread
+
+    def _write_all(self) -> None:
+        while (batch := self._queue.get()) is not None:
+            try:
+                result = self._write(batch)
+            except (sqlite3.Error, OSError) as error:
+                self._database.close()
+                self._tell(self._failed, batch, error)
+            else:
+                self._tell(self._committed, batch, result)
+        self._database.close()
+
+    def _write(self, batch: _Batch) -> Any:
+        if batch.work is None:
+            return self._database.append(batch.drafts)
+        connection = self._database.connection
+        connection.execute("BEGIN IMMEDIATE")
+        result = batch.work(connection)
+        connection.execute("COMMIT")
+        return result
+
+    def _tell(self, what: Callable[..., None], *details: Any) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(what, *details)
+
+    # back on the loop
+
+    def _committed(self, batch: _Batch, result: Any) -> None:
+        self._done()
+        self.failing = None
+        if batch.work is None:
+            for lane, rows in result.items():
+                self.tails[lane].extend(rows)
+            result = None
+        for waiter in batch.waiting:
+            if not waiter.done():
+                waiter.set_result(result)
+        for lane in {draft.lane for draft in batch.drafts}:
+            for listener in self.listeners:
+                listener(lane)
+
+    def _failed(self, batch: _Batch, error: Exception) -> None:
+        self._done()
+        self.failing = _sentence(error)
+        for tail in self.tails.values():
+            tail.clear()
+        for waiter in batch.waiting:
+            if not waiter.done():
+                waiter.set_exception(storage_error(self.path, error))
+
+    def _done(self) -> None:
+        self._in_flight -= 1
+        if not self._in_flight and any(draft.lane is not Lane.TELEMETRY for draft in self._pending.drafts):
+            self._flush()
+
+    # reading
+
+    async def rows(self, lane: Lane, after: int, limit: int) -> Sequence[Row]:
+        """Up to `limit` events of a lane with seq > `after`, oldest first: from memory when they are new enough."""
+        tail = self.tails[lane]
+        if tail and tail[0].seq <= after + 1:
+            start = after + 1 - tail[0].seq
+            return list(islice(tail, start, start + limit))
+        return await self.read(lambda connection: read_rows(connection, lane, after, limit))
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a read on the reader thread. StorageError when the disk does not answer it."""
+        return await self._loop.run_in_executor(self._reading, self._read, work)
+
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            if self._reader is None:
+                self._reader = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, check_same_thread=False)
+            return work(self._reader)
+        except (sqlite3.Error, OSError) as error:
+            self._reader = None
+            raise storage_error(self.path, error) from error
+
+    def _end(self) -> None:
+        self._thread.join()
+        if self._reader is not None:
+            self._reader.close()
+
+
+def storage_error(path: Path, error: Exception) -> StorageError:
+    """What the disk refused, as our own error."""
+    return StorageError(
+        str(path),
+        _sentence(error),
+        Text("free space or replace the card; it goes on by itself", "请清理空间或更换存储卡;恢复后自动继续"),
+    )
+
+
+def _sentence(error: Exception) -> Text:
+    return Text(f"the disk does not take it ({error})", f"磁盘写入失败({error})")
