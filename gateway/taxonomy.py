@@ -295,21 +295,22 @@ def _codes(type: str, kind: str | None, reason: str | None, system: int | None, 
     variants = (row.contact_id.get(key) for key in (reason or device.name, device.name, device.family, ""))
     contact_id = next((code for code in variants if code is not None), None)
     found: dict[str, Any] = {} if contact_id is None else {"contact-id": contact_id}
-    if device.family == "fire" and row.gb:
-        found["gb26875.3"] = _gb(row, device, reason, system, number)
-    return found
+    gb = _gb(row, device, reason, system, number) if device.family == "fire" and row.gb else None
+    return found if gb is None else found | {"gb26875.3": gb}
 
 
-def _gb(row: EventType, device: Kind, reason: str | None, system: int | None, number: int | None) -> dict[str, Any]:
+def _gb(
+    row: EventType, device: Kind, reason: str | None, system: int | None, number: int | None
+) -> dict[str, Any] | None:
     level = _gb_level(row, device, number)
     code: dict[str, Any] = {"table": GB_TABLE, "level": level}
     if level != "device":
         code["system"] = GB_FIRE_SYSTEM if system is None else system
     if level == "part":
         own = device.part if not row.gb_parts or device.part in row.gb_parts else row.gb_parts[0]
-        code["part"] = number if number is not None else own or 0
-    code["bit"] = row.gb.get(f"{level}:{reason}", row.gb[level])
-    return code
+        code["part"] = own if number is None else number
+    bit = row.gb.get(f"{level}:{reason}", row.gb[level])
+    return None if code.get("part", 0) is None else code | {"bit": bit}
 
 
 def _gb_level(row: EventType, device: Kind, number: int | None) -> str:
