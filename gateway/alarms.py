@@ -172,6 +172,9 @@ class Book:
         found = [a for a in self if a.id == alarm_id or (len(alarm_id) >= 8 and a.id.startswith(alarm_id))]
         return found[0] if len(found) == 1 else None
 
+    def __bool__(self) -> bool:
+        return True  # an empty book is a book
+
     def __iter__(self) -> Iterator[Alarm]:
         for mine in self._by_device.values():
             yield from mine.values()

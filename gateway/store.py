@@ -101,7 +101,8 @@ class Store:
         await done
 
     async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in a transaction of its own; its result comes back after the commit. StorageError: undone."""
+        """Run `work` in a transaction of its own, after all that came before; returns after the commit."""
+        self._flush()
         done: asyncio.Future[T] = self._loop.create_future()
         self._hand_over(_Batch(waiting=[done], work=work))
         return await done

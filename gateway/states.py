@@ -1,0 +1,93 @@
+"""What each device is now: the retained state document (contract, sections 2 and 10), made from what was accepted."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from gateway.alarms import Alarm, Book
+from gateway.clock import rfc3339
+from gateway.event import Phase, Reading, Value
+
+_FAULTS = ("device.fault", "device.power_fault", "device.battery_low", "device.end_of_life")
+_NOT_ALARMS = (*_FAULTS, "device.offline", "device.shielded", "device.test")
+OFFLINE = "device.offline"
+
+
+@dataclass(slots=True)
+class Presence:
+    """What is known of a device in this run: answered or not, when last, and its newest values."""
+
+    online: bool | None = None  # None: not a word from it yet
+    last_seen: datetime | None = None
+    values: dict[str, Value] = field(default_factory=dict)
+
+
+class States:
+    """Every device's present state. `listeners` hear the id of a device whose document may have changed."""
+
+    def __init__(self, devices: Iterable[str]) -> None:
+        self._presence = {device: Presence() for device in devices}
+        self.listeners: list[Callable[[str], None]] = []
+
+    def __getitem__(self, device: str) -> Presence:
+        return self._presence[device]
+
+    def heard(self, device: str, now: datetime) -> bool:
+        """The device answered. Returns whether that is news."""
+        presence = self._presence[device]
+        presence.last_seen = now
+        news = presence.online is not True
+        presence.online = True
+        return news
+
+    def silent(self, device: str) -> None:
+        """The device does not answer."""
+        self._presence[device].online = False
+
+    def took(self, reading: Reading) -> None:
+        """A reading was accepted: remember its values, and that the document may have changed."""
+        presence = self._presence.get(reading.device)
+        if presence is not None:
+            presence.values.update(reading.values)
+            if reading.phase is not Phase.PULSE or reading.values or not reading.type.startswith("telemetry."):
+                self.changed(reading.device)
+
+    def changed(self, device: str) -> None:
+        """Tell whoever keeps a copy."""
+        for listener in self.listeners:
+            listener(device)
+
+    def document(self, device: str, book: Book) -> dict[str, Any]:
+        """The state document; fields without a value are left out."""
+        presence = self._presence[device]
+        alarms = [alarm for alarm in book.of(device) if alarm.severity != "info" or alarm.type in _NOT_ALARMS]
+        document: dict[str, Any] = {
+            "device": device,
+            "online": presence.online is True,
+            "state": word(presence.online, alarms),
+            "alarms": sorted({alarm.type for alarm in alarms if alarm.active or alarm.latched}),
+            "values": {name: _value(value) for name, value in presence.values.items()},
+        }
+        if presence.last_seen is not None:
+            document["last_seen"] = rfc3339(presence.last_seen)
+        return document
+
+
+def word(online: bool | None, alarms: Iterable[Alarm]) -> str:
+    """One word, in the contract's order: alarm, fault, shielded, test, offline, unknown, normal."""
+    active = {alarm.type for alarm in alarms if alarm.active}
+    if any(alarm.type not in _NOT_ALARMS for alarm in alarms):
+        return "alarm"
+    if active.intersection(_FAULTS):
+        return "fault"
+    for name in ("shielded", "test", "offline"):
+        if f"device.{name}" in active:
+            return name
+    if online is None:
+        return "unknown"
+    return "normal" if online else "offline"
+
+
+def _value(value: Value) -> dict[str, Any]:
+    return {"value": value.value, "unit": value.unit}
