@@ -5,7 +5,8 @@ GatewayError                 anything we say on purpose; carries where, what and
  ├─ StateError               the state folder cannot be used; the daemon does not start (exit status 1)
  ├─ StorageError             the disk did not take it; nothing was accepted, the sender keeps it and sends again
  ├─ LinkError                an uplink is not there; reconnect with back-off
- │   └─ LinkRefused          the broker said no (password, certificate, rights); retry slowly, a person is told
+ │   ├─ LinkRefused          the broker said no (password, certificate, rights); retry slowly, a person is told
+ │   └─ ProtocolRefused      the broker does not speak this MQTT version; try the other one
  └─ DeviceError              one device or line
      ├─ Unreachable          not there or silent: retry with back-off
      ├─ NeedsPerson          wrong password, wrong key, locked out: retry slowly, a person is told
@@ -68,6 +69,10 @@ class LinkError(GatewayError):
 
 class LinkRefused(LinkError):
     """The broker refused us: password, certificate or rights."""
+
+
+class ProtocolRefused(LinkError):
+    """The broker does not speak this MQTT version."""
 
 
 class DeviceError(GatewayError):

@@ -9,8 +9,10 @@ from gateway.alarms import Alarm, Book
 from gateway.clock import rfc3339
 from gateway.event import Phase, Reading, Value
 
-_FAULTS = ("device.fault", "device.power_fault", "device.battery_low", "device.end_of_life")
-_NOT_ALARMS = (*_FAULTS, "device.offline", "device.shielded", "device.test")
+_FAULTS = ("device.fault", "device.power_fault")
+_NOT_ALARMS = (
+    *_FAULTS, "device.offline", "device.shielded", "device.test", "device.battery_low", "device.end_of_life",
+)  # fmt: skip
 OFFLINE = "device.offline"
 
 

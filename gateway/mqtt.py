@@ -1,0 +1,345 @@
+"""One MQTT connection under asyncio, on paho-mqtt: it reports refused PUBACKs, which other clients call a success.
+
+The connection is used once: when it is lost, `lost` is done and everything in flight is unknown. Memory of what was
+confirmed is the outbox's, not the client library's. System calls are gathered: one read takes all that has arrived,
+one write sends all that was published since the last `flush()`.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from gateway.errors import LinkError, LinkRefused, ProtocolRefused, Text
+
+CONNECT_TIMEOUT_S = 5.0  # TCP, and again TLS
+CONNACK_TIMEOUT_S = 5.0
+WINDOW = 64  # messages in flight at most; a broker's Receive Maximum may say less
+WILL_DELAY_S = 60  # contract, section 2
+_READ_BYTES = 65536
+_DISCONNECT = 0xE0  # MQTT 5.0, 3.14.1
+_UNSUPPORTED_PROTOCOL = 0x84  # MQTT 5.0, table 3-1
+_REFUSED = {0x85, 0x86, 0x87, 0x8A, 0x8C}  # client id, user name or password, not authorized, banned, method
+
+
+@dataclass(frozen=True)
+class Will:
+    """What the broker says for us when we are gone: retained, QoS 1."""
+
+    topic: str
+    payload: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where and how to connect."""
+
+    host: str
+    port: int
+    client_id: str
+    protocol: str = "5"  # "5" or "3.1.1"
+    websocket: bool = False
+    path: str = "/mqtt"
+    tls: ssl.SSLContext | None = None
+    username: str | None = None
+    password: str | None = None
+    keepalive_s: int = 7  # paho notices a dead link after twice this
+    session_expiry_s: int = 0  # how long the broker keeps our subscriptions; 0: not at all
+    will: Will | None = None
+
+    @property
+    def name(self) -> str:
+        """`host:port`, for messages."""
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What the broker granted."""
+
+    session_present: bool
+    window: int  # messages in flight it takes, at most WINDOW
+    largest_bytes: int | None  # the largest packet it takes, where it says
+
+
+class _Gathering(Client):
+    """paho's client with gathered system calls: its reads byte by byte come out of a buffer, its writes go into one."""
+
+    def __init__(self, target: Target) -> None:
+        five = target.protocol == "5"
+        super().__init__(
+            CallbackAPIVersion.VERSION2,
+            client_id=target.client_id,
+            clean_session=None if five else target.session_expiry_s == 0,
+            protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
+            transport="websockets" if target.websocket else "tcp",
+            reconnect_on_failure=False,
+        )
+        self.incoming = bytearray()
+        self.outgoing = bytearray()
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if not self.incoming:
+            data = super()._sock_recv(_READ_BYTES)
+            if not data:
+                return data
+            self.incoming += data
+        taken = bytes(self.incoming[:bufsize])
+        del self.incoming[:bufsize]
+        return taken
+
+    def _sock_send(self, buf: bytes | bytearray) -> int:
+        self.outgoing += buf
+        if buf[0] == _DISCONNECT:  # paho closes the socket right after
+            self.send_gathered()
+        return len(buf)
+
+    def send_gathered(self) -> bool:
+        """Send what was gathered; True when all of it went."""
+        try:
+            while self.outgoing:
+                del self.outgoing[: super()._sock_send(self.outgoing)]
+        except BlockingIOError:
+            return False
+        except OSError:  # the reader hears of it too, and says why
+            self.outgoing.clear()
+        return True
+
+
+def _properties(packet: int, **values: object) -> Properties:
+    properties = Properties(packet)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+    for name, value in values.items():
+        setattr(properties, name, value)
+    return properties
+
+
+class _Packed(Properties):
+    """Properties packed once and sent many times."""
+
+    def __init__(self, properties: Properties) -> None:
+        self.__dict__.update(properties.__dict__)
+        self.__dict__["packed"] = properties.pack()  # type: ignore[no-untyped-call]  # paho leaves it untyped
+
+    def pack(self) -> bytes:
+        """The bytes as they go on the wire."""
+        return bytes(self.__dict__["packed"])
+
+
+def _payload(content_type: str) -> Properties:
+    return _Packed(_properties(PacketTypes.PUBLISH, ContentType=content_type, PayloadFormatIndicator=1))
+
+
+CLOUD_EVENT = _payload("application/cloudevents+json; charset=utf-8")
+JSON = _payload("application/json")
+Acknowledged = Callable[[int, int], None]  # packet id, reason code (0x80 and above: refused)
+
+
+class Session:
+    """`async with Session(target, on_ack) as session`: connected inside the block; `session.lost` when it ended."""
+
+    def __init__(self, target: Target, on_ack: Acknowledged) -> None:
+        self.target = target
+        self.on_ack = on_ack
+        self.on_turn: Callable[[], None] = lambda: None  # after everything that arrived was handled
+        self._client = _Gathering(target)
+        self._socket: socket.socket | None = None
+        self._writing = False
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[Text] = self._loop.create_future()
+        self._connack: asyncio.Future[Opened] = self._loop.create_future()
+        self._prepare()
+        connecting = self._loop.run_in_executor(None, self._connect)
+        try:
+            await asyncio.shield(connecting)
+            self._attach()
+            async with asyncio.timeout(CONNACK_TIMEOUT_S):
+                self.opened = await self._connack
+        except (OSError, ValueError, TimeoutError) as error:
+            self._abandon()
+            raise link_error(self.target, error) from error
+        except BaseException:
+            connecting.add_done_callback(lambda _: self._abandon())
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self.lost.done():
+            self.flush()
+            self._client.disconnect()
+        self._abandon()
+
+    def publish(self, topic: str, payload: str, *, retain: bool = False, properties: Properties | None = None) -> int:
+        """Queue a QoS 1 message; returns its packet id. It leaves with the next `flush()`."""
+        return self._client.publish(topic, payload, 1, retain, properties if self.target.protocol == "5" else None).mid
+
+    def flush(self) -> None:
+        """Send what was queued."""
+        self._client.loop_write()
+        if self._client.send_gathered():
+            if self._writing and self._socket is not None:
+                self._loop.remove_writer(self._socket)
+                self._writing = False
+        elif not self._writing and self._socket is not None:
+            self._loop.add_writer(self._socket, self.flush)
+            self._writing = True
+
+    # connecting
+
+    def _prepare(self) -> None:
+        client, target = self._client, self.target
+        client.max_inflight_messages_set(65535)  # the window is the uplink's
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_socket_close = self._detach
+        if target.username is not None:
+            client.username_pw_set(target.username, target.password)
+        if target.tls is not None:
+            client.tls_set_context(target.tls)
+        if target.websocket:
+            client.ws_set_options(path=target.path)
+        if target.will is not None:
+            five = target.protocol == "5"
+            properties = _properties(PacketTypes.WILLMESSAGE, WillDelayInterval=WILL_DELAY_S) if five else None
+            client.will_set(target.will.topic, target.will.payload, 1, True, properties)
+
+    def _connect(self) -> None:
+        target = self.target
+        if target.protocol == "5":
+            expiry_s = max(target.session_expiry_s, WILL_DELAY_S)
+            properties = _properties(PacketTypes.CONNECT, SessionExpiryInterval=expiry_s)
+            fresh = target.session_expiry_s == 0
+            self._client.connect(target.host, target.port, target.keepalive_s, clean_start=fresh, properties=properties)
+        else:
+            self._client.connect(target.host, target.port, target.keepalive_s)
+
+    def _attach(self) -> None:
+        self._socket = self._client.socket()  # type: ignore[assignment]  # or paho's wrapper of it
+        if self._socket is None:
+            raise ConnectionError("closed at once")
+        self._loop.add_reader(self._socket, self._readable)
+        self._tick = self._loop.call_later(1.0, self._each_second)
+        self.flush()
+
+    def _detach(self, *_: object) -> None:
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+            self._tick.cancel()
+            self._socket = None
+
+    def _abandon(self) -> None:
+        self._detach()
+        raw = self._client.socket()
+        if raw is not None:
+            raw.close()
+        self._end(Text("closed", "已关闭"))
+
+    # running
+
+    def _readable(self) -> None:
+        self._client.loop_read()
+        while self._client.incoming and self._socket is not None:
+            self._client.loop_read()
+        self.on_turn()
+        self.flush()
+
+    def _each_second(self) -> None:
+        self._tick = self._loop.call_later(1.0, self._each_second)
+        self._client.loop_misc()
+        self.flush()
+
+    def _end(self, why: Text) -> None:
+        if not self.lost.done():
+            self.lost.set_result(why)
+        if not self._connack.done():
+            self._connack.set_exception(ConnectionResetError("closed before it answered"))
+            self._connack.exception()
+
+    # paho's callbacks, all called from the loop
+
+    def _on_connect(
+        self, _client: Client, _data: object, flags: ConnectFlags, reason: ReasonCode, granted: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            self._connack.set_exception(_refusal(self.target, reason))
+            return
+        window = getattr(granted, "ReceiveMaximum", WINDOW)
+        self._connack.set_result(
+            Opened(flags.session_present, min(WINDOW, window), getattr(granted, "MaximumPacketSize", None))
+        )
+
+    def _on_disconnect(
+        self, _client: Client, _data: object, flags: DisconnectFlags, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        who = Text("the broker closed the connection", "服务器关闭了连接")
+        if not flags.is_disconnect_packet_from_server:
+            who = Text("the connection broke", "连接中断")
+        self._end(Text(f"{who.en} ({reason})", f"{who.zh}({reason})"))
+
+    def _on_publish(
+        self, _client: Client, _data: object, mid: int, reason: ReasonCode, _properties: Properties
+    ) -> None:
+        self.on_ack(mid, reason.value)
+
+
+def link_error(target: Target, error: Exception) -> LinkError:
+    """What connecting failed with, as our own error: where, why, what to do."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = error.verify_message or str(error)
+        return LinkRefused(
+            target.name,
+            Text(f"the broker's certificate is not accepted: {why}", f"不接受服务器证书:{why}"),
+            Text("check tls.ca, the host name and the clock", "请检查 tls.ca、主机名和本机时间"),
+        )
+    if isinstance(error, ssl.SSLError):
+        return LinkRefused(
+            target.name,
+            Text(f"no TLS connection: {error}", f"无法建立 TLS 连接:{error}"),
+            Text(
+                "check that the port speaks TLS, and tls.cert and tls.key",
+                "请检查端口是否为 TLS,以及 tls.cert 和 tls.key",
+            ),
+        )
+    if isinstance(error, socket.gaierror):
+        return LinkError(
+            target.name,
+            Text("the host name is not known", "无法解析主机名"),
+            Text("check url and the DNS server", "请检查 url 和 DNS 服务器"),
+        )
+    if isinstance(error, TimeoutError):
+        return LinkError(
+            target.name,
+            Text("no answer", "没有应答"),
+            Text("check the address, the network and the firewall", "请检查地址、网络和防火墙"),
+        )
+    return LinkError(
+        target.name,
+        Text(f"no connection: {error}", f"无法连接:{error}"),
+        Text("check that the broker runs there and the port is right", "请检查服务器是否运行、端口是否正确"),
+    )
+
+
+def _refusal(target: Target, reason: ReasonCode) -> LinkError:
+    what = Text(f"the broker refuses: {reason}", f"服务器拒绝:{reason}")
+    if reason.value == _UNSUPPORTED_PROTOCOL:
+        return ProtocolRefused(target.name, what, Text('set protocol: "3.1.1"', '请设置 protocol: "3.1.1"'))
+    if reason.value in _REFUSED:
+        return LinkRefused(
+            target.name, what, Text("check username, password and client_id", "请检查 username、password 和 client_id")
+        )
+    return LinkError(target.name, what, Text("it is tried again", "将自动重试"))
