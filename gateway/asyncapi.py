@@ -1,0 +1,184 @@
+"""The AsyncAPI 3.0.0 document of what this version sends: events, device states, status, health, dossier.
+
+Made from the models and the taxonomy; MQTT bindings as in the AsyncAPI bindings for MQTT, 0.2.0.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from gateway import __version__, samples, schemas, taxonomy
+from gateway.documents import Dossier, Event, Health, State, Status
+
+SCHEMAS = "#/components/schemas/{model}"
+BASE = "{root}/{district}/{street}/{community}/{gateway}"
+BINDING = "0.2.0"
+CLOUDEVENT = "application/cloudevents+json; charset=utf-8"
+WILL_DELAY_S = 60  # contract, section 2: BASE/status
+_LEVELS = {
+    "root": "first levels of every topic; set per uplink",
+    "district": "district, 6 digits (GB/T 2260)",
+    "street": "street or town, 3 digits (GB/T 10114)",
+    "community": "community, 3 digits; the three together are the 12-digit statistical division code",
+    "gateway": "the gateway's id",
+    "device": "the device's id",
+    "category": "first part of the event's type",
+}
+_EXAMPLES = {
+    "root": "sc/v1",
+    "district": "310104",
+    "street": "013",
+    "community": "002",
+    "gateway": "gw-0001",
+    "device": "smoke-b3-u2-f5",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a configuration fixes: values of topic levels by name, and brokers' URLs by uplink. Empty: any gateway."""
+
+    levels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    brokers: Mapping[str, str] = field(default_factory=lambda: {"district": "mqtts://broker.example:8883"})
+
+
+@dataclass(frozen=True)
+class _Document:
+    """One retained document: its topic below BASE, its model and an example."""
+
+    topic: str
+    model: type[BaseModel]
+    sample: Callable[[], dict[str, Any]]
+    title: str
+
+
+_DOCUMENTS = {
+    "state": _Document("state/{device}", State, samples.state, "A device's present state"),
+    "status": _Document("status", Status, samples.status, "Birth and last will"),
+    "health": _Document("health", Health, samples.health, "How the gateway is, on connecting and every 60 s"),
+    "dossier": _Document("dossier", Dossier, samples.dossier, "The community's digital file, when it changes"),
+}
+
+
+def document(place: Place | None = None) -> dict[str, Any]:
+    """The whole document, for any gateway, or for one whose `place` is known."""
+    known = place or Place()
+    return {
+        "asyncapi": "3.0.0",
+        "id": "urn:sc:v1",
+        "info": _info(),
+        "defaultContentType": "application/json",
+        "servers": {uplink: _server(url) for uplink, url in known.brokers.items()},
+        "channels": _channels(known),
+        "operations": _operations(),
+        "components": {"messages": _messages(), "schemas": _schemas()},
+    }
+
+
+def _info() -> dict[str, Any]:
+    return {
+        "title": "Community gateway",
+        "version": __version__,
+        "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+        "description": (
+            "What a community gateway sends to a district's platform over MQTT 5.0 or 3.1.1. "
+            "Readers ignore fields they do not know; a subscriber that drops an event id it has seen has each event "
+            "exactly once, and sees a loss as a gap in `sequence` within `stream`. "
+            f"Event types: version {taxonomy.VERSION}; GB/T 26875.3 numbers: edition {taxonomy.GB_TABLE}."
+        ),
+    }
+
+
+def _server(url: str) -> dict[str, Any]:
+    scheme, _, rest = url.partition("://")
+    host, _, path = rest.partition("/")
+    secure = scheme in ("mqtts", "wss")
+    will = {"topic": f"{BASE}/status", "qos": 1, "retain": True, "message": '{"state":"offline",…}'}
+    return {
+        "host": host,
+        **({"pathname": f"/{path}"} if path else {}),
+        "protocol": scheme if scheme in ("ws", "wss") else "secure-mqtt" if secure else "mqtt",
+        "description": f"MQTT 5.0, or 3.1.1 where the broker has no other; on MQTT 5 the will waits {WILL_DELAY_S} s",
+        "bindings": {"mqtt": {"cleanSession": False, "lastWill": will, "bindingVersion": BINDING}},
+    }
+
+
+def _channels(place: Place) -> dict[str, Any]:
+    events = {row.name: {"$ref": f"#/components/messages/{row.name}"} for row in taxonomy.TYPES.values()}
+    channels = {"event": _channel("event/{category}", "Events", events, place)}
+    for name, doc in _DOCUMENTS.items():
+        channels[name] = _channel(doc.topic, doc.title, {name: {"$ref": f"#/components/messages/{name}"}}, place)
+    return channels
+
+
+def _channel(topic: str, title: str, messages: dict[str, Any], place: Place) -> dict[str, Any]:
+    address = f"{BASE}/{topic}"
+    parameters = {name: _parameter(name, place) for name in _LEVELS if "{" + name + "}" in address}
+    return {"address": address, "title": title, "messages": messages, "parameters": parameters}
+
+
+def _parameter(name: str, place: Place) -> dict[str, Any]:
+    made: dict[str, Any] = {"description": _LEVELS[name]}
+    allowed = list(taxonomy.CATEGORIES) if name == "category" else list(place.levels.get(name, ()))
+    if allowed:
+        made["enum"] = allowed
+    elif name == "root":
+        made["default"] = _EXAMPLES[name]
+    if not allowed:
+        made["examples"] = [_EXAMPLES[name]]
+    return made
+
+
+def _operations() -> dict[str, Any]:
+    made = {}
+    for name in ("event", *_DOCUMENTS):
+        made[f"send-{name}"] = {
+            "action": "send",
+            "channel": {"$ref": f"#/channels/{name}"},
+            "bindings": {"mqtt": {"qos": 1, "retain": name != "event", "bindingVersion": BINDING}},
+        }
+    return made
+
+
+def _messages() -> dict[str, Any]:
+    made = {
+        row.name: _message(row.name, f"{row.en} · {row.zh}", CLOUDEVENT, samples.event(row))
+        for row in taxonomy.TYPES.values()
+    }
+    for name, doc in _DOCUMENTS.items():
+        made[name] = _message(doc.model.__name__, doc.title, "application/json", doc.sample())
+    return made
+
+
+def _message(schema: str, title: str, content_type: str, example: dict[str, Any]) -> dict[str, Any]:
+    binding = {"payloadFormatIndicator": 1, "bindingVersion": BINDING}
+    return {
+        "title": title,
+        "contentType": content_type,
+        "payload": {"$ref": SCHEMAS.format(model=schema)},
+        "examples": [{"payload": example}],
+        "bindings": {"mqtt": binding},
+    }
+
+
+def _schemas() -> dict[str, Any]:
+    models: list[type[BaseModel]] = [Event, *(doc.model for doc in _DOCUMENTS.values())]
+    made = schemas.definitions(SCHEMAS, *models) | schemas.data_models(SCHEMAS)
+    envelope = {"$ref": SCHEMAS.format(model="Event")}
+    for row in taxonomy.TYPES.values():
+        made[row.name] = {"allOf": [envelope, schemas.of_type(row, SCHEMAS)]}
+    return {name: _draft7(schema) for name, schema in made.items()}
+
+
+def _draft7(schema: Any) -> Any:
+    """AsyncAPI schemas follow JSON Schema draft 7, where nothing may stand beside a `$ref`."""
+    if isinstance(schema, list):
+        return [_draft7(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: _draft7(value) for key, value in schema.items()}
+    if isinstance(made.get("$ref"), str) and len(made) > 1:
+        return {"allOf": [{"$ref": made.pop("$ref")}], **made}
+    return made
