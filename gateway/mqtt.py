@@ -196,6 +196,11 @@ class Session:
             self._loop.add_writer(self._socket, self.flush)
             self._writing = True
 
+    def give_up(self, why: Text) -> None:
+        """The link is dead, whatever TCP says: `lost` is done now."""
+        self._end(why)
+        self._abandon()
+
     # connecting
 
     def _prepare(self) -> None:

@@ -36,6 +36,7 @@ class Pipeline:
         self._identities = identities
         self._wanted: dict[str, frozenset[str]] = {}
         self.book: Book | None = None  # None: to be read from disk again
+        self.shown = Book()  # the newest book, for whoever only looks
         self._loading = asyncio.Lock()
         self.listeners: list[Changed] = []  # told of each reading after its commit
 
@@ -57,7 +58,7 @@ class Pipeline:
         """The alarms as they stand on disk, read again after any error."""
         async with self._loading:
             if self.book is None:
-                self.book = Book(await self._rim.store.transact(read_alarms))
+                self.book = self.shown = Book(await self._rim.store.transact(read_alarms))
             return self.book
 
     def _draft(self, book: Book, reading: Reading) -> tuple[str, Draft]:

@@ -1,0 +1,180 @@
+"""What one uplink still owes: a cursor per lane over the store, what is in flight, which comes next.
+
+- Handed out in the order of the lane; alarms first, then events, then telemetry, which gets at least one message in
+  TELEMETRY_SHARE so that it never starves.
+- The cursor moves over the confirmed prefix only. A refused message holds its lane and is tried again slowly.
+- After a lost link what was in flight is handed out again: at least once, with the same id and number.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gateway.database import Cursor, Row
+from gateway.event import Lane
+from gateway.store import Store
+
+TELEMETRY_SHARE = 50  # contract, section 3: one telemetry message in 50
+PREFETCH_ROWS = 256
+SKIP_ROWS = 1000  # a cursor that only passed foreign events is made durable this often
+REFUSED_FIRST_S = 1.0
+REFUSED_MOST_S = 60.0
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One event on its way to one uplink."""
+
+    lane: Lane
+    row: Row
+    sequence: int
+    state: Literal["flying", "confirmed", "refused"] = "flying"
+
+
+@dataclass(slots=True)
+class Queue:
+    """One lane of one uplink."""
+
+    cursor: Cursor
+    read_to: int = 0  # rows up to this seq have been looked at
+    waiting: deque[Row] = field(default_factory=deque)
+    flying: deque[Entry] = field(default_factory=deque)
+    refused_s: float = 0.0  # how long the lane is held after a refusal; 0: it is not
+    try_at_s: float = 0.0  # when a held lane tries again, on the monotonic clock
+    sent: int = 0
+    confirmed: int = 0
+    refused: int = 0
+
+
+class Outbox:
+    """One uplink's lanes."""
+
+    def __init__(self, store: Store, uplink: str, cursors: Mapping[tuple[str, Lane], Cursor]) -> None:
+        self._store = store
+        self._uplink = uplink
+        self._since_telemetry = 0
+        self.queues: dict[Lane, Queue] = {}
+        for lane in Lane:
+            cursor = cursors.get((uplink, lane), Cursor())
+            self.queues[lane] = Queue(cursor, read_to=cursor.seq)
+
+    # what comes next
+
+    def take(self, lane: Lane, now_s: float) -> Entry | None:
+        """The lane's next event, now in flight; None when there is none or the lane is held."""
+        queue = self.queues[lane]
+        if queue.refused_s:
+            return self._retry(queue, now_s)
+        if not queue.waiting:
+            return None
+        row = queue.waiting.popleft()
+        entry = Entry(lane, row, row.numbers[self._uplink])
+        queue.flying.append(entry)
+        queue.sent += 1
+        return entry
+
+    def _retry(self, queue: Queue, now_s: float) -> Entry | None:
+        if now_s < queue.try_at_s:
+            return None
+        for entry in queue.flying:
+            if entry.state == "flying":
+                return None  # one at a time while the lane is held
+            if entry.state == "refused":
+                entry.state = "flying"
+                queue.sent += 1
+                return entry
+        return None
+
+    def order(self) -> tuple[Lane, ...]:
+        """Which lane to ask first now."""
+        if self._since_telemetry >= TELEMETRY_SHARE - 1 and self.queues[Lane.TELEMETRY].waiting:
+            return Lane.TELEMETRY, Lane.ALARM, Lane.EVENT
+        return Lane.ALARM, Lane.EVENT, Lane.TELEMETRY
+
+    def count(self, lane: Lane) -> None:
+        """A message of this lane was handed out: keeps telemetry's share."""
+        self._since_telemetry = 0 if lane is Lane.TELEMETRY else self._since_telemetry + 1
+
+    # what became of it
+
+    def confirmed(self, entry: Entry) -> None:
+        """The broker has it: the cursor moves over the confirmed prefix."""
+        queue = self.queues[entry.lane]
+        entry.state = "confirmed"
+        queue.confirmed += 1
+        moved = None
+        while queue.flying and queue.flying[0].state == "confirmed":
+            moved = queue.flying.popleft()
+        if moved is not None:
+            queue.cursor = Cursor(moved.row.seq, moved.sequence)
+            self._store.mark(self._uplink, entry.lane, queue.cursor)
+        if queue.refused_s and not any(flying.state == "refused" for flying in queue.flying):
+            queue.refused_s = 0.0
+
+    def refused(self, entry: Entry, now_s: float) -> bool:
+        """The broker has it not, and said so: the lane is held. True when that is news."""
+        queue = self.queues[entry.lane]
+        news = queue.refused_s == 0.0
+        entry.state = "refused"
+        queue.refused += 1
+        queue.refused_s = min(max(2 * queue.refused_s, REFUSED_FIRST_S), REFUSED_MOST_S)
+        queue.try_at_s = now_s + queue.refused_s
+        return news
+
+    def rewind(self) -> None:
+        """The link is lost: everything in flight is owed again, in order."""
+        for queue in self.queues.values():
+            owed = [entry.row for entry in queue.flying if entry.state != "confirmed"]
+            queue.waiting.extendleft(reversed(owed))
+            queue.flying.clear()
+            queue.refused_s = 0.0
+
+    # reading ahead
+
+    async def fill(self) -> bool:
+        """Read ahead where a lane runs short; True when there was something. StorageError when the disk fails."""
+        found = False
+        for lane, queue in self.queues.items():
+            while len(queue.waiting) < PREFETCH_ROWS and self._store.last[lane] > queue.read_to:
+                rows = await self._store.rows(lane, queue.read_to, PREFETCH_ROWS)
+                if not rows:
+                    break
+                queue.read_to = rows[-1].seq
+                queue.waiting.extend([row for row in rows if self._uplink in row.numbers])
+                found = True
+            self._skip(lane, queue)
+        return found
+
+    def _skip(self, lane: Lane, queue: Queue) -> None:
+        idle = not queue.waiting and not queue.flying
+        if idle and queue.read_to - queue.cursor.seq >= SKIP_ROWS:
+            queue.cursor = Cursor(queue.read_to, queue.cursor.sequence)
+            self._store.mark(self._uplink, lane, queue.cursor)
+
+    @property
+    def short(self) -> bool:
+        """Some lane runs out of what was read ahead, and there is more on disk."""
+        return any(
+            len(queue.waiting) < PREFETCH_ROWS // 2 and self._store.last[lane] > queue.read_to
+            for lane, queue in self.queues.items()
+        )
+
+    # what is left
+
+    def backlog(self, lane: Lane) -> int:
+        """How many events of the lane the uplink has not confirmed."""
+        newest = self._store.numbers.get(lane, {}).get(self._uplink, 0)
+        return max(0, newest - self.queues[lane].cursor.sequence)
+
+    def oldest_ms(self, lane: Lane) -> int | None:
+        """When the oldest unconfirmed event was taken in, ms since 1970."""
+        queue = self.queues[lane]
+        if queue.flying:
+            return queue.flying[0].row.time_ms
+        return queue.waiting[0].time_ms if queue.waiting else None
+
+    @property
+    def empty(self) -> bool:
+        """Everything is confirmed."""
+        return all(self.backlog(lane) == 0 for lane in Lane)

@@ -1,0 +1,51 @@
+"""The documents an uplink keeps on the broker: status, health, dossier, states. Newest wins; they are never stored."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+_RESTLESS = ("last_seen", "time")  # alone, they are no change worth an urgent message
+
+
+def encode(document: Mapping[str, Any]) -> str:
+    """The payload of a document."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+class Retained:
+    """What is to be sent, by topic: `urgent` goes before alarms (after connecting), the rest after them."""
+
+    def __init__(self) -> None:
+        self.urgent: dict[str, str] = {}
+        self.rest: dict[str, str] = {}
+        self._confirmed: dict[str, Any] = {}
+
+    def announce(self, topic: str, document: Mapping[str, Any]) -> None:
+        """After connecting: what changed since the broker confirmed it goes first, the rest follows the alarms."""
+        changed = self._confirmed.get(topic) != _essence(document)
+        (self.urgent if changed else self.rest)[topic] = encode(document)
+
+    def update(self, topic: str, document: Mapping[str, Any]) -> None:
+        """While connected: replaces what waits for the same topic."""
+        self.urgent.pop(topic, None)
+        self.rest[topic] = encode(document)
+
+    def take(self, queue: dict[str, str]) -> tuple[str, str] | None:
+        """The next (topic, payload) of `urgent` or `rest`, oldest first."""
+        if not queue:
+            return None
+        topic = next(iter(queue))
+        return topic, queue.pop(topic)
+
+    def confirmed(self, topic: str, payload: str) -> None:
+        """The broker has it."""
+        self._confirmed[topic] = _essence(json.loads(payload))
+
+    def clear(self) -> None:
+        """The link is lost: connecting will announce everything anew."""
+        self.urgent.clear()
+        self.rest.clear()
+
+
+def _essence(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name not in _RESTLESS}

@@ -1,0 +1,212 @@
+"""Runs each line's driver: an error's class says what happens next; offline and back are told once.
+
+A driver never decides. It raises; here it is restarted with a back-off, left alone, or told to a person. What one line
+meets costs no other line anything.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gateway.clock import Clock
+from gateway.driver import Answer, Command, Decision, Driver, Handler, Intake, Line, Outcome, Posted
+from gateway.errors import DeviceError, GatewayError, Misconfigured, NeedsPerson, StorageError
+from gateway.event import NOTHING, Credential, Json, Phase, Reading
+from gateway.pipeline import Pipeline
+from gateway.states import OFFLINE, States
+from gateway.vault import Vault
+
+RETRY_FIRST_S = 1.0
+RETRY_MOST_S = 10.0  # a device that comes back is seen within this time
+PERSON_FIRST_S = 60.0  # wrong password: slowly, or the device locks us out
+PERSON_MOST_S = 600.0
+Running = Literal["running", "retrying", "stopped"]
+Decide = Callable[[str, Credential], Decision]
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What every line's link is made from."""
+
+    pipeline: Pipeline
+    states: States
+    clock: Clock
+    vault: Vault
+    decide: Decide
+
+
+@dataclass
+class Switchboard:
+    """Who takes commands and posts, by device."""
+
+    handlers: dict[str, tuple[frozenset[str], Handler]] = field(default_factory=dict)
+    intakes: dict[str, tuple[str, Intake]] = field(default_factory=dict)
+
+
+class DeviceLink:
+    """The `Link` of one line (see `gateway.driver`)."""
+
+    def __init__(self, tools: Tools, board: Switchboard, log: logging.LoggerAdapter[logging.Logger]) -> None:
+        self.clock = tools.clock
+        self.log = log
+        self._tools = tools
+        self._board = board
+
+    async def emit(self, *readings: Reading) -> list[str]:
+        """Returns after the commit."""
+        return await self._tools.pipeline.accept(readings)
+
+    async def seen(self, device: str) -> None:
+        """Clears `device.offline` when it was told."""
+        news = self._tools.states.heard(device, self.clock.utc())
+        if news:
+            if (OFFLINE, None) in self.active(device):
+                await self.emit(Reading(device, OFFLINE, Phase.CLEAR))
+                self.log.info("%s answers again", device)
+            self._tools.states.changed(device)
+
+    async def lost(self, device: str, reason: str, raw: Mapping[str, Json] = NOTHING) -> None:
+        """Raises `device.offline` once."""
+        presence = self._tools.states[device]
+        if presence.online is False and (OFFLINE, None) in self.active(device):
+            return
+        self._tools.states.silent(device)
+        if (OFFLINE, None) not in self.active(device):
+            await self.emit(Reading(device, OFFLINE, Phase.RAISE, reason=reason, raw=raw))
+            self.log.warning("%s does not answer (%s)", device, reason)
+        self._tools.states.changed(device)
+
+    def active(self, device: str) -> frozenset[tuple[str, str | None]]:
+        """Conditions open on the device."""
+        return frozenset((a.type, a.part or None) for a in self._tools.pipeline.shown.of(device) if a.active)
+
+    def decide(self, door: str, credential: Credential) -> Decision:
+        """By the local list."""
+        return self._tools.decide(door, credential)
+
+    @contextmanager
+    def handle(self, device: str, actions: Sequence[str], handler: Handler) -> Iterator[None]:
+        """Commands to the device go to `handler` while the block lasts."""
+        self._board.handlers[device] = frozenset(actions), handler
+        try:
+            yield
+        finally:
+            self._board.handlers.pop(device, None)
+
+    @contextmanager
+    def intake(self, device: str, token: str, intake: Intake) -> Iterator[None]:
+        """Posts for the device go to `intake` while the block lasts."""
+        self._board.intakes[device] = token, intake
+        try:
+            yield
+        finally:
+            self._board.intakes.pop(device, None)
+
+    def keep(self, name: str, secret: bytes) -> None:
+        """Into the vault."""
+        self._tools.vault.keep(name, secret)
+
+    def kept(self, name: str) -> bytes | None:
+        """From the vault."""
+        return self._tools.vault.kept(name)
+
+
+class Supervised:
+    """One line and the state of its driver."""
+
+    def __init__(self, name: str, driver: Driver[Any], line: Line[Any], link: DeviceLink) -> None:
+        self.driver_name = name
+        self.line = line
+        self.state: Running = "running"
+        self.why: GatewayError | None = None
+        self._driver = driver
+        self._link = link
+        self._failures = 0
+        self._told = ""
+
+    async def run(self) -> None:
+        """Until cancelled, or until the line cannot work as configured."""
+        while True:
+            started_s = self._link.clock.monotonic()
+            try:
+                await self._driver.run(self.line, self._link)
+                failure: Exception = RuntimeError("the driver ended by itself")
+            except (DeviceError, StorageError) as error:
+                failure = error
+            except Exception as error:  # noqa: BLE001  # a driver's bug must not end the other lines
+                failure = error
+            if self._link.clock.monotonic() - started_s > RETRY_MOST_S * 6:
+                self._failures = 0
+            await self._failed(failure)
+            if self.state == "stopped":
+                return
+            await self._link.clock.sleep(self._wait_s(failure))
+            self.state = "running"
+
+    async def _failed(self, failure: Exception) -> None:
+        self.state = "stopped" if isinstance(failure, Misconfigured) else "retrying"
+        self.why = failure if isinstance(failure, GatewayError) else None
+        if self._told != repr(failure):
+            self._told = repr(failure)
+            known = isinstance(failure, GatewayError)
+            self._link.log.error("%s", failure, exc_info=None if known else failure)
+        for device in self.line.devices:
+            try:
+                await self._link.lost(device.id, _reason(failure))
+            except StorageError as error:
+                self._link.log.error("%s", error)
+                return
+
+    def _wait_s(self, failure: Exception) -> float:
+        slow = isinstance(failure, NeedsPerson)
+        first_s, most_s = (PERSON_FIRST_S, PERSON_MOST_S) if slow else (RETRY_FIRST_S, RETRY_MOST_S)
+        bound_s = min(most_s, first_s * 2.0 ** min(self._failures, 10))
+        self._failures += 1
+        return random.uniform(bound_s / 2, bound_s)  # noqa: S311  # jitter, no secret
+
+
+class Supervisor:
+    """All lines."""
+
+    def __init__(
+        self, tools: Tools, drivers: Mapping[str, Driver[Any]], lines: Sequence[tuple[str, Line[Any]]]
+    ) -> None:
+        self.board = Switchboard()
+        self.lines: list[Supervised] = []
+        for name, line in lines:
+            log = logging.LoggerAdapter(logging.getLogger(f"gateway.driver.{name}"), {"line": line.name})
+            link = DeviceLink(tools, self.board, log)
+            self.lines.append(Supervised(name, drivers[name], line, link))
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for line in self.lines:
+                group.create_task(line.run(), name=f"driver {line.line.name}")
+
+    async def command(self, command: Command) -> Outcome:
+        """Hand a command to its device's driver."""
+        found = self.board.handlers.get(command.device)
+        if found is None:
+            return Outcome("device-offline", "the device's driver is not running")
+        actions, handler = found
+        if command.action not in actions:
+            return Outcome("unknown-action", f"it takes {', '.join(sorted(actions))}")
+        return await handler(command)
+
+    async def ingest(self, device: str, posted: Posted) -> Answer | None:
+        """Hand a post to its device's driver; None where nobody takes it."""
+        found = self.board.intakes.get(device)
+        return None if found is None else await found[1](posted)
+
+
+def _reason(failure: Exception) -> str:
+    if isinstance(failure, NeedsPerson):
+        return "refused"
+    if isinstance(failure, Misconfigured):
+        return "misconfigured"
+    return "unreachable" if isinstance(failure, DeviceError) else "driver-error"

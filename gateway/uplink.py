@@ -1,0 +1,157 @@
+"""One uplink: connects, delivers, and comes back after every loss with a back-off that never becomes a storm.
+
+Each uplink stands alone: its own connection, cursors, window, back-off and counters; what it meets costs no other one
+anything. The outbox is the session: after a lost link, sending begins again at the cursor.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from gateway.clock import rfc3339
+from gateway.delivery import Delivery, Parts
+from gateway.errors import LinkError, LinkRefused, ProtocolRefused, Text
+from gateway.event import Lane
+from gateway.mqtt import Session, Target, Will
+from gateway.retained import encode
+
+BACKOFF_FIRST_S = 1.0  # architecture, section 5
+BACKOFF_MOST_S = 300.0
+BACKOFF_REFUSED_S = 10.0  # first wait after a refusal that a person must mend
+BACKOFF_ALARM_S = 10.0  # most while an alarm is unsent
+STEADY_S = 300.0  # up this long, the back-off starts anew
+AUTO = "auto"
+
+
+class Backoff:
+    """Full jitter: anything between nothing and a bound that doubles."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+
+    def next_s(self, first_s: float) -> float:
+        """Seconds to wait now; each call doubles the bound."""
+        bound_s = min(BACKOFF_MOST_S, first_s * 2.0 ** min(self.failures, 16))
+        self.failures += 1
+        return random.uniform(0.2 * bound_s, bound_s)  # noqa: S311  # jitter, no secret
+
+
+class Uplink:
+    """`await uplink.run(stopping)`."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        target: Callable[[str], Target],  # by protocol; made anew for each attempt, so that renewed keys are used
+        protocol: str,  # auto, 5, 3.1.1
+        next_session: Callable[[], Awaitable[int]],
+    ) -> None:
+        self.parts = parts
+        self.connected = False
+        self.since = rfc3339(parts.clock.utc())  # of the present state
+        self.why: LinkError | None = None  # why it is not connected
+        self.on_change: Callable[[Uplink], None] = lambda _: None
+        self.delivery: Delivery | None = None
+        self._target = target
+        self._auto = protocol == AUTO
+        self._protocol = "5" if self._auto else protocol
+        self._next_session = next_session
+        self._number: int | None = None
+        self._backoff = Backoff()
+        self._alarm = asyncio.Event()
+
+    @property
+    def name(self) -> str:
+        """As in the configuration."""
+        return self.parts.plan.name
+
+    def grown(self, lane: Lane) -> None:
+        """The store has committed something in a lane."""
+        if self.delivery is not None:
+            self.delivery.grown(lane)
+        elif lane is Lane.ALARM:
+            self._alarm.set()
+
+    def state_changed(self, device: str) -> None:
+        """A device's state document may have changed."""
+        if self.delivery is not None:
+            self.delivery.state_changed(device)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Until `stopping` is set: then what is owed goes out for a while, and the broker is told that we leave."""
+        while not stopping.is_set():
+            started_s = self.parts.clock.monotonic()
+            try:
+                await self._once(stopping)
+            except ProtocolRefused as error:
+                self._down(error)
+                if self._other_protocol():
+                    continue
+            except LinkError as error:
+                self._down(error)
+                if self._auto and error.__cause__.__class__ is ConnectionResetError and self._other_protocol():
+                    continue
+            if self.parts.clock.monotonic() - started_s >= STEADY_S:
+                self._backoff.failures = 0
+            await self._pause(stopping)
+
+    async def _once(self, stopping: asyncio.Event) -> None:
+        """One connection, from connecting to its loss or the farewell."""
+        if self._number is None:
+            self._number = await self._next_session()
+        plan, number = self.parts.plan, self._number
+        will = Will(f"{plan.base}/status", encode(plan.status("offline", number)))
+        session = Session(replace(self._target(self._protocol), will=will), lambda *_: None)
+        try:
+            async with session:
+                self._number = None
+                self._up()
+                self.delivery = Delivery(self.parts, session, number)
+                why = await self.delivery.run(stopping)
+            if why is not None:
+                self._down(LinkError(session.target.name, why, Text("it is tried again", "将自动重连")))
+        finally:
+            self.delivery = None
+            self.parts.outbox.rewind()
+            self.parts.retained.clear()
+
+    def _other_protocol(self) -> bool:
+        """Under `auto`: the version not tried last. True when it is to be tried at once."""
+        if not self._auto:
+            return False
+        self._protocol = "3.1.1" if self._protocol == "5" else "5"
+        return self._protocol == "3.1.1"
+
+    async def _pause(self, stopping: asyncio.Event) -> None:
+        """Wait by the back-off; never beyond BACKOFF_ALARM_S while an alarm is unsent."""
+        refused = isinstance(self.why, LinkRefused)
+        wait_s = self._backoff.next_s(BACKOFF_REFUSED_S if refused else BACKOFF_FIRST_S)
+        started_s = self.parts.clock.monotonic()
+        self._alarm.clear()
+        while not stopping.is_set():
+            urgent = self.parts.outbox.backlog(Lane.ALARM) > 0
+            bound_s = min(wait_s, BACKOFF_ALARM_S) if urgent else wait_s
+            left_s = started_s + bound_s - self.parts.clock.monotonic()
+            if left_s <= 0:
+                return
+            waits = [asyncio.ensure_future(stopping.wait())]
+            if not urgent:
+                waits.append(asyncio.ensure_future(self._alarm.wait()))
+            await asyncio.wait(waits, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
+
+    def _up(self) -> None:
+        self.connected, self.why, self.since = True, None, rfc3339(self.parts.clock.utc())
+        self.parts.log.info("connected to %s (MQTT %s)", self._target(self._protocol).name, self._protocol)
+        self.on_change(self)
+
+    def _down(self, error: LinkError) -> None:
+        news = self.connected or self.why is None or str(self.why) != str(error)
+        if self.connected or self.why is None:
+            self.since = rfc3339(self.parts.clock.utc())
+        self.connected, self.why = False, error
+        if news:
+            self.parts.log.warning("%s", error)
+            self.on_change(self)
