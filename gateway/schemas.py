@@ -1,13 +1,14 @@
 """JSON Schema 2020-12, made from the models: of the events that go up, and of gateway.yaml with every driver's keys."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import core_schema
 
-from gateway import taxonomy
+from gateway import fields, taxonomy
 from gateway.documents import Data, DataLost, DeniedData, Event, OperatorData
 from gateway.driver import Driver
 from gateway.event import Severity
@@ -17,6 +18,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DEFS = "#/$defs/{model}"
 _OF_DEVICES_ONLY = frozenset({"fire", "safety", "access", "door", "video"})
 _DATA: dict[str, type[BaseModel]] = {"access.denied": DeniedData, "gateway.data_lost": DataLost}
+_DURATIONS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"), (0.001, "ms"))  # seconds
+_SIZES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))  # bytes
 _MEDIUM_WHEN_FAILED = "gateway.action"
 
 
@@ -31,11 +34,33 @@ class LeftOut(GenerateJsonSchema):
         """The schema of the value, with its default where it has one to tell."""
         if schema.get("default", schema) is None or "default_factory" in schema:
             return self.generate_inner(schema["schema"])
-        return super().default_schema(schema)
+        made = super().default_schema(schema)
+        inner = schema["schema"]
+        if "default" in made and inner["type"] == "function-before":
+            made["default"] = spoken(schema["default"], [inner["function"]["function"]])
+        return made
+
+    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
+        """Keys that must match a pattern, and no others."""
+        made = super().dict_schema(schema)
+        return made | {"additionalProperties": False} if "patternProperties" in made else made
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - the base class names it
         """Never."""
         return False
+
+
+def spoken(value: Any, parsers: Sequence[Any]) -> str:
+    """A default as one would write it in gateway.yaml: `60.0` seconds → `1m`, `536870912` bytes → `512MiB`."""
+    if fields.parse_duration in parsers:
+        seconds, unit = next((u for u in _DURATIONS if value >= u[0] and value % u[0] == 0), _DURATIONS[-1])
+        return f"{value / seconds:.12g}{unit}"
+    if fields.parse_size in parsers:
+        size, unit = next(u for u in _SIZES if value % u[0] == 0)
+        return f"{value // size}{unit}"
+    if fields.parse_share in parsers:
+        return f"{value * 100:g}%"
+    return json.dumps(value, ensure_ascii=False, default=str).strip('"')
 
 
 def definitions(ref_template: str, *models: type[BaseModel], mode: JsonSchemaMode = "validation") -> dict[str, Any]:
@@ -112,10 +137,16 @@ def json_schema_config(config: type[BaseModel], drivers: Mapping[str, Driver[Any
     made = definitions(DEFS, config)
     whole = made.pop(config.__name__)
     for name, driver in sorted(drivers.items()):
-        device = driver.Config.model_json_schema(ref_template=DEFS, schema_generator=LeftOut)
-        made |= device.pop("$defs", {})
-        device["properties"]["driver"] = {"const": name}
-        made[f"device-{name}"] = device | {"title": driver.title}
+        made |= _device(name, driver)
     devices = [{"$ref": f"#/$defs/device-{name}"} for name in sorted(drivers)]
     whole["properties"]["devices"] |= {"items": {"oneOf": devices}}
     return {"$schema": DIALECT, "title": "gateway.yaml", **whole, "$defs": made}
+
+
+def _device(name: str, driver: Driver[Any]) -> dict[str, Any]:
+    """A driver's devices under `device-{name}`, and what they are made of under names that no other driver has."""
+    own = f"#/$defs/{name}.{{model}}"
+    device = driver.Config.model_json_schema(ref_template=own, schema_generator=LeftOut)
+    made = {f"{name}.{model}": schema for model, schema in device.pop("$defs", {}).items()}
+    device["properties"]["driver"] = {"const": name}
+    return made | {f"device-{name}": device | {"title": driver.title}}
