@@ -1,0 +1,245 @@
+"""Stand-ins one can trust: a Link that keeps everything in memory, and clocks that tests move.
+
+`RecordingLink` keeps the promises of `gateway.driver.Link`: an emit that returns is accepted, one that raises
+StorageError left nothing; offline is told once; `active` follows from what was raised and cleared.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+
+from gateway.clock import Clock, TimeQuality
+from gateway.driver import Answer, Command, Decision, Handler, Intake, Link, Outcome, Posted
+from gateway.errors import StorageError, Text
+from gateway.event import NOTHING, Credential, Json, Phase, Reading, part_key
+
+EPOCH = datetime(2026, 11, 23, 10, 6, 19, tzinfo=UTC)
+Key = tuple[str, str | None]  # type, part address
+
+
+class ManualClock:
+    """Time that stands still until a test calls `advance`; sleepers wake in the order of their deadlines."""
+
+    def __init__(self, start: datetime = EPOCH, quality: TimeQuality = TimeQuality.SYNCED) -> None:
+        self.start = start
+        self.now_s = 0.0
+        self.time_quality = quality
+        self.sleepers: list[tuple[float, asyncio.Future[None]]] = []
+
+    def utc(self) -> datetime:
+        """The start plus what was advanced."""
+        return self.start + timedelta(seconds=self.now_s)
+
+    def monotonic(self) -> float:
+        """Seconds advanced so far."""
+        return self.now_s
+
+    def quality(self) -> TimeQuality:
+        """What the test set."""
+        return self.time_quality
+
+    async def sleep(self, seconds: float) -> None:
+        """Until the test has advanced that far."""
+        if seconds <= 0:
+            return
+        future = asyncio.get_running_loop().create_future()
+        self.sleepers.append((self.now_s + seconds, future))
+        await future
+
+    def advance(self, seconds: float) -> None:
+        """Move on and wake whoever is due."""
+        self.now_s += seconds
+        due = sorted((s for s in self.sleepers if s[0] <= self.now_s), key=lambda s: s[0])
+        self.sleepers = [s for s in self.sleepers if s[0] > self.now_s]
+        for _, future in due:
+            if not future.done():
+                future.set_result(None)
+
+
+class FastClock(ManualClock):
+    """Real time, `times` faster: seconds of a driver's timing pass in milliseconds, on real ptys and sockets."""
+
+    def __init__(self, times: float = 50.0) -> None:
+        super().__init__()
+        self.times = times
+        self.began_s = time.monotonic()
+
+    def utc(self) -> datetime:
+        """The start plus the fast seconds since."""
+        return self.start + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        """Fast seconds since the clock was made."""
+        return (time.monotonic() - self.began_s) * self.times
+
+    async def sleep(self, seconds: float) -> None:
+        """A `times`-th of that long."""
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        timer = loop.call_later(max(0.0, seconds) / self.times, _wake, future)
+        try:
+            await future
+        finally:
+            timer.cancel()
+
+
+def _wake(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _refuse(door: str, credential: Credential) -> Decision:
+    return Decision(False, "unknown_credential")
+
+
+@dataclass
+class RecordingLink:
+    """A Link in memory. `changed` is what `until` waits on: call it after changing what a predicate looks at."""
+
+    clock: Clock = field(default_factory=ManualClock)
+    decision: Callable[[str, Credential], Decision] = _refuse
+    before_emit: Callable[[tuple[Reading, ...]], Awaitable[None]] | None = None  # a slow disk, for one
+    readings: list[Reading] = field(default_factory=list)
+    seen_count: dict[str, int] = field(default_factory=dict)  # device → calls of seen
+    offline: dict[str, str] = field(default_factory=dict)  # device → reason, while it is told as lost
+    presence: list[tuple[str, str]] = field(default_factory=list)  # (device, "seen" or the reason), each change
+    conditions: dict[str, set[Key]] = field(default_factory=dict)  # what stands open on disk
+    secrets: dict[str, bytes] = field(default_factory=dict)
+    handlers: dict[tuple[str, str], Handler] = field(default_factory=dict)  # (device, action)
+    intakes: dict[tuple[str, str], Intake] = field(default_factory=dict)  # (device, token)
+    failing: int = 0  # so many of the next emits, seen, lost, keep are refused with StorageError
+    refused: int = 0  # how many were
+    log: logging.LoggerAdapter[logging.Logger] = field(
+        default_factory=lambda: logging.LoggerAdapter(logging.getLogger("tests.link"), {})
+    )
+    _waiting: list[tuple[Callable[[], object], "asyncio.Future[None]"]] = field(default_factory=list)
+
+    def of(self, type: str, phase: Phase | None = None, device: str | None = None) -> list[Reading]:
+        """Accepted readings of one type (or pattern like `fire.*`), maybe of one phase, of one device."""
+        return [
+            r
+            for r in self.readings
+            if fnmatchcase(r.type, type) and phase in (None, r.phase) and device in (None, r.device)
+        ]
+
+    async def until(self, predicate: Callable[[], object], within_s: float = 5.0) -> None:
+        """Wait until it holds; looked at after everything that happens on this link. TimeoutError if it never does."""
+        if predicate():
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((predicate, future))
+        async with asyncio.timeout(within_s):
+            await future
+
+    def changed(self) -> None:
+        """Something happened: wake whoever waited for it."""
+        held = [(predicate, future) for predicate, future in self._waiting if predicate()]
+        self._waiting = [entry for entry in self._waiting if entry not in held]
+        for _, future in held:
+            _wake(future)
+
+    async def emit(self, *readings: Reading) -> list[str]:
+        """Accept all of them, or none (StorageError)."""
+        if self.before_emit is not None:
+            await self.before_emit(readings)
+        self._write()
+        ids = []
+        for reading in readings:
+            self.readings.append(reading)
+            _follow(self.conditions.setdefault(reading.device, set()), reading)
+            ids.append(f"id-{len(self.readings)}")
+        self.changed()
+        return ids
+
+    def _write(self) -> None:
+        if self.failing > 0:
+            self.failing -= 1
+            self.refused += 1
+            self.changed()
+            raise StorageError("store", Text("the disk is full", "磁盘已满"))
+
+    async def seen(self, device: str) -> None:
+        """Clears offline where it was told."""
+        if device in self.offline:
+            self._write()
+        if device not in self.seen_count or device in self.offline:
+            self.presence.append((device, "seen"))
+        self.offline.pop(device, None)
+        self.conditions.setdefault(device, set()).discard(("device.offline", None))
+        self.seen_count[device] = self.seen_count.get(device, 0) + 1
+        self.changed()
+
+    async def lost(self, device: str, reason: str, raw: Mapping[str, Json] = NOTHING) -> None:
+        """Tells offline once."""
+        if device not in self.offline:
+            self._write()
+            self.offline[device] = reason
+            self.conditions.setdefault(device, set()).add(("device.offline", None))
+            self.presence.append((device, reason))
+        self.changed()
+
+    def active(self, device: str) -> frozenset[Key]:
+        """What was raised and not cleared; put entries into `conditions` for a start after a restart."""
+        return frozenset(self.conditions.get(device, ()))
+
+    def decide(self, door: str, credential: Credential) -> Decision:
+        """What the test's function says."""
+        return self.decision(door, credential)
+
+    @contextmanager
+    def handle(self, device: str, actions: Sequence[str], handler: Handler) -> Iterator[None]:
+        """Commands go to `handler` while the block lasts."""
+        keys = [(device, action) for action in actions]
+        self.handlers.update(dict.fromkeys(keys, handler))
+        self.changed()
+        try:
+            yield
+        finally:
+            for key in keys:
+                self.handlers.pop(key, None)
+
+    @contextmanager
+    def intake(self, device: str, token: str, intake: Intake) -> Iterator[None]:
+        """What is posted goes to `intake` while the block lasts."""
+        self.intakes[device, token] = intake
+        self.changed()
+        try:
+            yield
+        finally:
+            self.intakes.pop((device, token), None)
+
+    async def command(self, device: str, action: str, **args: Json) -> Outcome:
+        """Send a command as the gateway would; KeyError where nobody handles it."""
+        return await self.handlers[device, action](Command("c-1", device, action, args))
+
+    async def post(self, device: str, token: str, body: bytes, content_type: str = "application/json") -> Answer:
+        """Post to `/ingest/{device}` as a device would; KeyError where nobody takes it."""
+        return await self.intakes[device, token](Posted(body, content_type))
+
+    def keep(self, name: str, secret: bytes) -> None:
+        """Into the dict, or StorageError."""
+        self._write()
+        self.secrets[name] = secret
+        self.changed()
+
+    def kept(self, name: str) -> bytes | None:
+        """Out of the dict."""
+        return self.secrets.get(name)
+
+
+def _follow(held: set[Key], reading: Reading) -> None:
+    key = (reading.type, part_key(reading.part) or None)
+    if reading.phase is Phase.RAISE:
+        held.add(key)
+    elif reading.phase is Phase.CLEAR:
+        held.discard(key)
+
+
+def link_of(link: RecordingLink) -> Link:
+    """mypy proves here that RecordingLink is a Link."""
+    return link
