@@ -1,0 +1,58 @@
+# Two commands do all the set-up: `make demo` and `make test`. The first needs the network once, later ones do not.
+export PATH := $(PATH):/usr/sbin:/sbin
+RUN := .venv/bin/python -m
+COMPILE = build/uv/bin/uv pip compile pyproject.toml --extra demo --group build --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --quiet --custom-compile-command "make lock" \
+	$(if $(UPGRADE),--upgrade)
+TAGS_x86_64 := manylinux2014_x86_64 manylinux_2_28_x86_64 manylinux_2_34_x86_64
+TAGS_aarch64 := manylinux2014_aarch64 manylinux_2_28_aarch64 manylinux_2_34_aarch64
+
+.PHONY: help demo test check bench docs lock wheels clean
+help: ## say what there is (the default)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: ## simulated devices, gateway, broker and a subscriber that shows every event (ONCE=1: ends after the story)
+	@deploy/environment.sh demo
+	@.venv/bin/gateway demo $(if $(ONCE),--once)
+
+test: ## every test
+	@deploy/environment.sh test
+	$(RUN) pytest
+
+check: ## ruff, mypy --strict, the style budget
+	@deploy/environment.sh test
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(RUN) pytest -q tests/test_style.py
+
+bench: ## the figures: a table and build/bench.json
+	@deploy/environment.sh test
+	@mkdir -p build
+	$(RUN) tests.bench
+
+docs: ## write the generated references under docs/
+	@deploy/environment.sh demo
+	.venv/bin/python docs/generate.py
+
+lock: build/uv/bin/uv ## lock the dependencies again after pyproject.toml changed (UPGRADE=1: to the newest)
+	$(COMPILE) -o requirements.lock
+	$(COMPILE) --group test -c requirements.lock -o tests/requirements.lock
+
+build/uv/bin/uv:
+	@deploy/environment.sh demo
+	$(RUN) venv build/uv
+	build/uv/bin/python -m pip install --quiet uv
+
+wheels: $(foreach arch,x86_64 aarch64,$(foreach python,3.11 3.12 3.13,wheels-$(arch)-$(python))) ## prove that no box needs a compiler
+wheels-%:
+	@deploy/environment.sh demo
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(RUN) pip download --quiet --no-deps --only-binary=:all: --require-hashes -r requirements.lock -d "$$folder" \
+		--implementation cp --python-version $(lastword $(subst -, ,$*)) \
+		$(addprefix --platform ,$(TAGS_$(firstword $(subst -, ,$*)))) && \
+	echo "$(firstword $(subst -, ,$*)), Python $(lastword $(subst -, ,$*)): $$(ls "$$folder" | wc -l) wheels, no compiler"
+
+clean: ## remove .venv, build and every cache
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

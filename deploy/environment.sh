@@ -1,0 +1,56 @@
+#!/bin/sh
+# environment.sh demo|test: makes .venv with the locked dependencies, and what the target needs from Debian.
+# Does nothing, and needs no network, when the locks, pyproject.toml and Python are those of the last time.
+set -eu
+
+cd "$(dirname "$0")/.."
+. deploy/lib.sh
+
+target=${1:-}
+case "$target" in
+demo) lock=requirements.lock ;;
+test) lock=tests/requirements.lock ;;
+*) fail "usage: deploy/environment.sh demo|test" "用法：deploy/environment.sh demo|test" ;;
+esac
+
+key_of() { # what an environment for lock $1 is made from
+    { cat "$1" pyproject.toml; .venv/bin/python -VV; pwd -P; } 2>/dev/null | sha256sum
+}
+
+is_done() { [ "$(cat ".venv/.made-for-$1" 2>/dev/null)" = "$(key_of "$2")" ]; }
+
+is_usable() { # not so after Debian's Python changed, or when the folder was copied or moved
+    .venv/bin/python -m pip --version >/dev/null 2>&1 && grep -qF " $(pwd -P)/.venv" .venv/pyvenv.cfg
+}
+
+make_venv() {
+    python=$(find_python)
+    need_venv "$python"
+    say "Creating .venv with $("$python" --version)"
+    "$python" -m venv --clear .venv
+}
+
+install_project() {
+    say "Installing locked dependencies into .venv (first time: about a minute)"
+    install_locked .venv "$lock"
+    .venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable . ||
+        fail "this project could not be installed into .venv: the lines above say why" "无法将本项目安装到 .venv，原因见上"
+}
+
+need_servers() { # real peers of the tests; they start their own brokers on free ports
+    missing=
+    for program in mosquitto socat; do
+        command -v "$program" >/dev/null || missing="$missing $program"
+    done
+    # shellcheck disable=SC2086
+    [ -z "$missing" ] || debian "real peers for the tests" $missing
+}
+
+check_machine
+[ "$target" = demo ] || need_servers
+if ! is_done "$target" "$lock"; then
+    is_usable || make_venv
+    install_project
+    key_of requirements.lock >.venv/.made-for-demo # the tests' lock holds all of it
+    [ "$target" = demo ] || key_of "$lock" >.venv/.made-for-test
+fi
