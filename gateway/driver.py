@@ -58,6 +58,7 @@ class Posted:
 
     body: bytes
     content_type: str
+    token_in_url: bool = False  # the token came as ?token=, which logs and proxies may keep
 
 
 @dataclass(frozen=True)
@@ -149,9 +150,9 @@ def registry() -> dict[str, Driver[Any]]:
 
 
 def offset_time(text: str) -> datetime | None:
-    """An ISO 8601 time as a device sent it; None where it makes no sense (no offset, zeros, before 2000)."""
+    """An ISO 8601 time as a device sent it; None where it makes no sense (no offset, zeros, not of this century)."""
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         return None
-    return moment if moment.tzinfo is not None and moment.year >= 2000 else None
+    return moment if moment.tzinfo is not None and 2000 <= moment.year < 2100 else None
