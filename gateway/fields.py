@@ -2,9 +2,21 @@
 
 import re
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    model_validator,
+)
+
+from gateway.errors import Text
 
 ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"  # contract, section 1
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$")
@@ -15,11 +27,22 @@ _SHARE = re.compile(r"^(\d+(?:\.\d+)?)\s*%$")
 _HOST_PORT = re.compile(r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]*):(\d{1,5})$")
 
 
+class Wrong(ValueError):
+    """A value that does not fit: says what is needed, in both languages. What validators raise."""
+
+    def __init__(self, en: str, zh: str) -> None:
+        super().__init__(en)
+        self.text = Text(en, zh)
+
+
 def parse_duration(value: Any) -> float:
     """`"500ms"`, `"30s"`, `"5m"`, `"2h"`, `"30d"` → seconds. ValueError says what is allowed."""
     match = _DURATION.match(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise ValueError("a duration with its unit is needed, e.g. 500ms, 30s, 5m, 2h, 30d")
+        raise Wrong(
+            "a duration with its unit is needed, e.g. 500ms, 30s, 5m, 2h, 30d",
+            "需要带单位的时长,例如 500ms、30s、5m、2h、30d",
+        )
     return float(match[1]) * _DURATION_S[match[2]]
 
 
@@ -27,7 +50,9 @@ def parse_size(value: Any) -> int:
     """`"512MiB"`, `"2GB"` → bytes."""
     match = _SIZE.match(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise ValueError("a size with its unit is needed, e.g. 64MiB, 2GiB, 500MB")
+        raise Wrong(
+            "a size with its unit is needed, e.g. 64MiB, 2GiB, 500MB", "需要带单位的大小,例如 64MiB、2GiB、500MB"
+        )
     return int(float(match[1]) * _SIZE_BYTES[match[2]])
 
 
@@ -35,7 +60,7 @@ def parse_share(value: Any) -> float:
     """`"25%"` → 0.25."""
     match = _SHARE.match(value.strip()) if isinstance(value, str) else None
     if match is None or float(match[1]) > 100:
-        raise ValueError("a percentage from 0% to 100% is needed, e.g. 25%")
+        raise Wrong("a percentage from 0% to 100% is needed, e.g. 25%", "需要 0% 到 100% 的百分比,例如 25%")
     return float(match[1]) / 100
 
 
@@ -43,8 +68,19 @@ def parse_host_port(value: Any) -> tuple[str, int]:
     """`"192.0.2.40:502"`, `"[::1]:502"`, `"gate.example:502"` → (host, port); an empty host is every address."""
     match = _HOST_PORT.match(value.strip()) if isinstance(value, str) else None
     if match is None or not 0 < int(match[2]) < 65536:
-        raise ValueError('"host:port" is needed, e.g. "192.0.2.40:502"')
+        raise Wrong('"host:port" is needed, e.g. "192.0.2.40:502"', '需要 "主机:端口",例如 "192.0.2.40:502"')
     return match[1].strip("[]"), int(match[2])
+
+
+def _readable(path: Path, info: ValidationInfo) -> Path:
+    """Relative to the folder of the YAML file (`base` in the context), and there to be read."""
+    found = (info.context or {}).get("base", Path()) / path
+    try:
+        with found.open("rb"):
+            return Path(found)
+    except OSError as exc:
+        why = exc.strerror or str(exc)
+        raise Wrong(f"{found} cannot be read: {why}", f"无法读取 {found}:{why}") from exc
 
 
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
@@ -53,6 +89,7 @@ Size = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=str)]  
 Share = Annotated[float, BeforeValidator(parse_share, json_schema_input_type=str)]  # 0 to 1
 HostPort = Annotated[tuple[str, int], BeforeValidator(parse_host_port, json_schema_input_type=str)]
 Secret = SecretStr
+File = Annotated[Path, AfterValidator(_readable)]  # of a certificate, a list, …
 
 
 class Model(BaseModel):
@@ -74,7 +111,9 @@ class BusConfig(Model):
     @model_validator(mode="after")
     def _one_way(self) -> "BusConfig":
         if (self.serial is None) == (self.tcp is None):
-            raise ValueError("a bus is either serial: /dev/… or tcp: host:port")
+            raise Wrong(
+                "a bus is either serial: /dev/… or tcp: host:port", "总线要么写 serial: /dev/…,要么写 tcp: 主机:端口"
+            )
         return self
 
 
@@ -84,9 +123,7 @@ class DeviceConfig(Model):
     id: Id
     driver: str
     place: str = Field(description="path inside the community, e.g. b3/u2/f5")
-    kind: str | None = Field(
-        None, description="smoke, heat, gas, door, camera, input, relay, …: the word rules use"
-    )
+    kind: str | None = Field(None, description="smoke, heat, gas, door, camera, input, relay, …: the word rules use")
     name: str | None = Field(None, description="what people call it")
     make: str | None = None
     model: str | None = None
