@@ -42,13 +42,13 @@ lock: build/uv/bin/uv ## lock the dependencies again after pyproject.toml change
 build/uv/bin/uv:
 	@deploy/environment.sh demo
 	$(RUN) venv build/uv
-	build/uv/bin/python -m pip install --quiet uv
+	build/uv/bin/python -m pip install -qq uv
 
 wheels: $(foreach arch,x86_64 aarch64,$(foreach python,3.11 3.12 3.13,wheels-$(arch)-$(python))) ## prove that no box needs a compiler
 wheels-%:
 	@deploy/environment.sh demo
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
-	$(RUN) pip download --quiet --no-deps --only-binary=:all: --require-hashes -r requirements.lock -d "$$folder" \
+	$(RUN) pip download -qq --no-deps --only-binary=:all: --require-hashes -r requirements.lock -d "$$folder" \
 		--implementation cp --python-version $(lastword $(subst -, ,$*)) \
 		$(addprefix --platform ,$(TAGS_$(firstword $(subst -, ,$*)))) && \
 	echo "$(firstword $(subst -, ,$*)), Python $(lastword $(subst -, ,$*)): $$(ls "$$folder" | wc -l) wheels, no compiler"

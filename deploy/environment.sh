@@ -33,7 +33,7 @@ make_venv() {
 install_project() {
     say "Installing locked dependencies into .venv (first time: about a minute)"
     install_locked .venv "$lock"
-    .venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable . ||
+    .venv/bin/python -m pip install -qq --no-deps --no-build-isolation --editable . ||
         fail "this project could not be installed into .venv: the lines above say why" "无法将本项目安装到 .venv，原因见上"
 }
 

@@ -73,7 +73,7 @@ need_venv() {
 
 # install_locked VENV LOCK: exactly the locked files, checked by hash, never compiled here.
 install_locked() {
-    "$1/bin/python" -m pip install --quiet --require-hashes --only-binary=:all: -r "$2" || fail \
+    "$1/bin/python" -m pip install -qq --require-hashes --only-binary=:all: -r "$2" || fail \
         "pip could not install $2: the lines above say why. Check the network; pip uses the index of this machine's pip settings (pip config list)" \
         "pip 无法安装 $2，原因见上。请检查网络；pip 使用本机 pip 设置中的软件源（pip config list）"
 }
