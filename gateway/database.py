@@ -12,6 +12,7 @@ from pathlib import Path
 from gateway.alarms import Alarm
 from gateway.errors import StateError, Text
 from gateway.event import Lane, Severity
+from gateway.identity import moment_ms
 
 VERSION = 1  # of the schema: the last file of schema/
 BUSY_TIMEOUT_S = 5.0
@@ -59,8 +60,9 @@ class Database:
     def __init__(self, path: Path, uplinks: Sequence[str]) -> None:
         self.path = path
         self.uplinks = tuple(uplinks)
-        self.last: dict[Lane, int] = {}  # newest seq of each lane
-        self.numbers: dict[Lane, dict[str, int]] = {}  # newest sequence of each stream
+        self.last: dict[Lane, int] = dict.fromkeys(Lane, 0)  # newest seq of each lane
+        self.numbers = {lane: dict.fromkeys(uplinks, 0) for lane in Lane}  # newest sequence of each stream
+        self.newest_id_ms = 0  # the moment in the newest event's id, ms since 1970
         self._connection: sqlite3.Connection | None = None
 
     @property
@@ -125,7 +127,8 @@ class Database:
         """Counters from the newest row of each lane, and from `stream` for uplinks that row does not know."""
         known = {(u, lane): n for u, lane, n in connection.execute("SELECT uplink, lane, sequence FROM stream")}
         for lane, table in TABLES.items():
-            newest = connection.execute(f"SELECT seq, numbers FROM {table} ORDER BY seq DESC LIMIT 1").fetchone()  # noqa: S608
+            newest = connection.execute(f"SELECT seq, numbers, body FROM {table} ORDER BY seq DESC LIMIT 1").fetchone()  # noqa: S608
+            self.newest_id_ms = max(self.newest_id_ms, _id_ms(newest[2]) if newest else 0)
             self.last[lane] = newest[0] if newest else 0
             there = {name: abs(number) for name, number in unpacked(newest[1])} if newest else {}
             self.numbers[lane] = {u: max(there.get(u, 0), known.get((u, lane.value), 0)) for u in self.uplinks}
@@ -173,6 +176,11 @@ def read_newest(connection: sqlite3.Connection, lane: Lane, before: int, limit: 
 
 def _row(seq: int, time_ms: int, numbers: str, body: str, private: str | None) -> Row:
     return Row(seq, time_ms, {name: n for name, n in unpacked(numbers) if n > 0}, body, private)
+
+
+def _id_ms(body: str) -> int:
+    start = body.index('"id":"') + 6
+    return moment_ms(body[start : start + 36])
 
 
 def put_alarms(connection: sqlite3.Connection, alarms: Iterable[Alarm]) -> None:

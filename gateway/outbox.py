@@ -7,11 +7,10 @@
 """
 
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gateway.database import Cursor, Row
+from gateway.database import Cursor, Row, read_cursors
 from gateway.event import Lane
 from gateway.store import Store
 
@@ -36,7 +35,7 @@ class Entry:
 class Queue:
     """One lane of one uplink."""
 
-    cursor: Cursor
+    cursor: Cursor = Cursor()
     read_to: int = 0  # rows up to this seq have been looked at
     waiting: deque[Row] = field(default_factory=deque)
     flying: deque[Entry] = field(default_factory=deque)
@@ -50,14 +49,22 @@ class Queue:
 class Outbox:
     """One uplink's lanes."""
 
-    def __init__(self, store: Store, uplink: str, cursors: Mapping[tuple[str, Lane], Cursor]) -> None:
+    def __init__(self, store: Store, uplink: str) -> None:
         self._store = store
         self._uplink = uplink
         self._since_telemetry = 0
-        self.queues: dict[Lane, Queue] = {}
-        for lane in Lane:
-            cursor = cursors.get((uplink, lane), Cursor())
-            self.queues[lane] = Queue(cursor, read_to=cursor.seq)
+        self._loaded = False
+        self.queues = {lane: Queue() for lane in Lane}
+
+    async def load(self) -> None:
+        """Cursors as they stand on disk, once. StorageError when the disk fails."""
+        if self._loaded:
+            return
+        cursors = await self._store.transact(read_cursors)
+        for lane, queue in self.queues.items():
+            queue.cursor = cursors.get((self._uplink, lane), Cursor())
+            queue.read_to = queue.cursor.seq
+        self._loaded = True
 
     # what comes next
 
@@ -134,6 +141,7 @@ class Outbox:
 
     async def fill(self) -> bool:
         """Read ahead where a lane runs short; True when there was something. StorageError when the disk fails."""
+        await self.load()
         found = False
         for lane, queue in self.queues.items():
             while len(queue.waiting) < PREFETCH_ROWS and self._store.last[lane] > queue.read_to:

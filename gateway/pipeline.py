@@ -43,7 +43,16 @@ class Pipeline:
     async def accept(self, readings: Sequence[Reading]) -> list[str]:
         """Returns after the commit, one id per reading, in order. StorageError: none of them was taken in."""
         book = self.book or await self.load()
-        drafts = [self._draft(book, reading) for reading in readings]
+        return await self._commit(readings, [self._draft(book, reading) for reading in readings])
+
+    async def operate(self, alarm: Alarm, reading: Reading) -> str:
+        """Take in what a person did to an alarm, together with its new flags. StorageError: it was not done."""
+        book = self.book or await self.load()
+        book.put(alarm)
+        (identity,) = await self._commit([reading], [self._draft(book, reading, alarm)])
+        return identity
+
+    async def _commit(self, readings: Sequence[Reading], drafts: Sequence[tuple[str, Draft]]) -> list[str]:
         try:
             await self._rim.store.append([draft for _, draft in drafts])
         except StorageError:
@@ -61,23 +70,25 @@ class Pipeline:
                 self.book = self.shown = Book(await self._rim.store.transact(read_alarms))
             return self.book
 
-    def _draft(self, book: Book, reading: Reading) -> tuple[str, Draft]:
+    def _draft(self, book: Book, reading: Reading, operated: Alarm | None = None) -> tuple[str, Draft]:
         subject = self._rim.subjects[reading.device]
         now = self._rim.clock.utc()
         now_ms = int(now.timestamp() * 1000)
         identity = self._identities.next(now_ms)
         severity = taxonomy.severity(reading.type, subject.fire)
         told = Told(
-            key=(reading.device, reading.type, part_key(reading.part)),
+            key=(reading.device, reading.type, part_key(reading.part) or str(reading.data.get("uplink", ""))),
             id=identity,
             severity=severity,
             latches=taxonomy.TYPES[reading.type].latches,
             now_ms=now_ms,
             test=reading.test,
         )
-        phase, alarm = _step(book.get(told.key), reading.phase, told)
-        if alarm is not None:
-            book.put(alarm)
+        phase, alarm = reading.phase, operated
+        if operated is None:
+            phase, alarm = _step(book.get(told.key), reading.phase, told)
+            if alarm is not None:
+                book.put(alarm)
         named = alarm.id if alarm is not None and alarm.severity != "info" else None
         stamp = Stamp(identity, now, self._rim.clock.quality(), phase, severity, named)
         draft = Draft(

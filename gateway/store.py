@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from gateway.database import Cursor, Database, Draft, Row, put_cursors, read_rows
-from gateway.errors import StorageError, Text
+from gateway.errors import StateError, StorageError, Text
 from gateway.event import Lane
 
 TELEMETRY_GATHER_S = 0.5  # architecture, section 4
@@ -63,7 +63,7 @@ class Store:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        await self._loop.run_in_executor(self._reading, lambda: self._database.connection)
+        await self._loop.run_in_executor(self._reading, self._begin)
         self._thread.start()
         return self
 
@@ -75,6 +75,25 @@ class Store:
         self._queue.put(None)
         await self._loop.run_in_executor(self._reading, self._end)
         self._reading.shutdown(wait=False)
+
+    def _begin(self) -> None:
+        """A full disk does not keep the gateway from starting; a database that is none does."""
+        try:
+            _ = self._database.connection
+        except sqlite3.Error as error:
+            self._database.close()
+            if not isinstance(error, sqlite3.OperationalError) or "open" in str(error):
+                raise StateError(
+                    str(self.path),
+                    Text(f"this database cannot be used ({error})", f"数据库无法使用({error})"),
+                    Text("check the folder's rights, or move the file away", "请检查目录权限,或将该文件移走"),
+                ) from error
+            self.failing = _sentence(error)
+
+    @property
+    def newest_id_ms(self) -> int:
+        """The moment in the newest event's id, ms since 1970; 0 where there is none."""
+        return self._database.newest_id_ms
 
     @property
     def numbers(self) -> Mapping[Lane, Mapping[str, int]]:

@@ -128,6 +128,11 @@ class Supervised:
         self._failures = 0
         self._told = ""
 
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Commands that devices of this line may take."""
+        return self._driver.actions
+
     async def run(self) -> None:
         """Until cancelled, or until the line cannot work as configured."""
         while True:
@@ -158,7 +163,7 @@ class Supervised:
             try:
                 await self._link.lost(device.id, _reason(failure))
             except StorageError as error:
-                self._link.log.error("%s", error)
+                self._link.log.warning("%s", error)
                 return
 
     def _wait_s(self, failure: Exception) -> float:

@@ -1,0 +1,258 @@
+"""The only composer: every part from the configuration, in one stack and one task group; signals; the end in stages.
+
+Storage stands before any connection is tried. The end is a sequence with a time budget under 10 s, which
+`tests/unit/test_app.py` adds up: drivers stop, uplinks say good-bye, the store closes with everything accepted on disk.
+"""
+
+import asyncio
+import logging
+import signal
+import sqlite3
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
+from typing import Any
+
+from gateway import __version__, health, site, systemd
+from gateway.access import Access
+from gateway.clock import SystemClock, rfc3339
+from gateway.config import Config, UplinkConfig
+from gateway.control import listening
+from gateway.database import put_fact, read_fact
+from gateway.delivery import FAREWELL_S, FLUSH_S, Parts, Plan
+from gateway.driver import Driver, Line
+from gateway.errors import StorageError
+from gateway.event import Phase, Reading
+from gateway.fields import DeviceConfig
+from gateway.folder import held
+from gateway.health import Vitals
+from gateway.house import House
+from gateway.identity import Identities
+from gateway.normalize import Subject
+from gateway.outbox import Outbox
+from gateway.pipeline import Pipeline, Rim
+from gateway.privacy import Policy
+from gateway.retained import Retained
+from gateway.site import Site
+from gateway.states import States
+from gateway.store import Store
+from gateway.supervisor import Supervisor, Tools
+from gateway.target import target
+from gateway.uplink import Uplink
+from gateway.vault import Vault
+
+DATABASE = "events.db"
+DRIVERS_STOP_S = 2.0
+WEB_STOP_S = 1.0
+STORE_STOP_S = 2.0
+STOP_S = DRIVERS_STOP_S + FLUSH_S + FAREWELL_S + WEB_STOP_S + STORE_STOP_S
+UPLINK_LOST_AFTER_S = 10.0  # a shorter loss is not worth an alarm
+RESTART_S = 1.0
+LOST = "gateway.uplink_lost"
+_LOG = logging.getLogger("gateway")
+
+
+async def run(config: Config, drivers: Mapping[str, Driver[Any]]) -> None:
+    """The daemon, until SIGTERM or SIGINT. StateError where it cannot start."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with standing(config, drivers) as house:
+        await live(house, stopping)
+
+
+@asynccontextmanager
+async def standing(config: Config, drivers: Mapping[str, Driver[Any]]) -> AsyncIterator[House]:
+    """All parts built, the store open, page and command line reachable; nothing moves yet."""
+    folder = config.gateway.state_dir
+    async with AsyncExitStack() as stack:
+        stack.enter_context(held(folder))
+        store = await stack.enter_async_context(Store(folder / DATABASE, tuple(config.uplinks)))
+        house = _build(config, drivers, store, Vault(folder / "keys"))
+        await stack.enter_async_context(listening(house, folder))
+        if config.gateway.web is not None:
+            from gateway.web.server import serving  # nothing of it is imported when the page is off
+
+            await stack.enter_async_context(serving(house, config.gateway.web))
+        yield house
+
+
+async def live(house: House, stopping: asyncio.Event) -> None:
+    """Drivers and uplinks run until `stopping`; then the end, in stages."""
+    leaving = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        watch = [group.create_task(_watchdog()), group.create_task(_tell_losses(house))]
+        uplinks = [group.create_task(_guard(uplink, leaving)) for uplink in house.uplinks]
+        drivers = group.create_task(house.supervisor.run())
+        systemd.notify("READY=1", f"STATUS={len(house.devices())} devices, {len(house.uplinks)} uplinks")
+        _LOG.info("running: %d devices, %d uplinks", len(house.devices()), len(house.uplinks))
+        await stopping.wait()
+        systemd.notify("STOPPING=1")
+        _LOG.info("stopping")
+        for task in (*watch, drivers):
+            task.cancel()
+        await asyncio.wait([drivers], timeout=DRIVERS_STOP_S)
+        leaving.set()
+        if uplinks:
+            await asyncio.wait(uplinks, timeout=FLUSH_S + FAREWELL_S)
+        for task in uplinks:
+            task.cancel()
+
+
+async def _guard(uplink: Uplink, leaving: asyncio.Event) -> None:
+    """A bug in one uplink must not end the others."""
+    while not leaving.is_set():
+        try:
+            await uplink.run(leaving)
+        except Exception:  # noqa: BLE001  # whatever it is, the other uplinks and the doors go on
+            _LOG.exception("uplink %s failed; it starts again", uplink.name)
+            await uplink.parts.clock.sleep(RESTART_S)
+
+
+async def _watchdog() -> None:
+    every_s = systemd.watchdog_s()
+    while every_s is not None:
+        systemd.notify("WATCHDOG=1")
+        await asyncio.sleep(every_s)
+
+
+async def _tell_losses(house: House) -> None:
+    """`gateway.uplink_lost` when a link is away for longer than a blink, and cleared when it is back."""
+    clock, gateway = house.vitals.clock, house.config.gateway.id
+    away_since_s: dict[str, float] = {}
+    while True:
+        await clock.sleep(1.0)
+        for uplink in house.uplinks:
+            told = house.pipeline.shown.get((gateway, LOST, uplink.name))
+            if uplink.connected:
+                away_since_s.pop(uplink.name, None)
+                phase = Phase.CLEAR if told is not None and told.active else None
+            else:
+                since_s = away_since_s.setdefault(uplink.name, clock.monotonic())
+                long = clock.monotonic() - since_s >= UPLINK_LOST_AFTER_S
+                phase = Phase.RAISE if long and (told is None or not told.active) else None
+            if phase is not None:
+                with suppress(StorageError):
+                    await house.pipeline.accept([Reading(gateway, LOST, phase, data={"uplink": uplink.name})])
+
+
+# building
+
+
+def _build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vault: Vault) -> House:
+    clock = SystemClock()
+    place = Site(config)
+    policies = {name: _policy(name, uplink, vault) for name, uplink in config.uplinks.items()}
+    states = States(device.id for device in config.devices)
+    subjects = {device.id: _subject(place, device) for device in config.devices}
+    subjects[config.gateway.id] = Subject(config.gateway.id, place.source, "gateway")
+    rim = Rim(store, clock, subjects, tuple(policies.values()))
+    pipeline = Pipeline(rim, Identities(store.newest_id_ms))
+    pipeline.listeners.append(states.took)
+    access = Access(config.credentials)
+    tools = Tools(pipeline, states, clock, vault, lambda door, card: access.decide(door, card, clock.utc()))
+    supervisor = Supervisor(tools, drivers, lines(config))
+    vitals = Vitals(
+        gateway=config.gateway.id,
+        boot=str(uuid.uuid4()),
+        started_s=clock.monotonic(),
+        limit_bytes=config.gateway.buffer.max_size,
+        clock=clock,
+        store=store,
+        states=states,
+        devices=tuple(device.id for device in config.devices),
+    )
+    house = House(config, place, store, pipeline, supervisor, [], vitals)
+    house.uplinks = [_uplink(house, name, policies[name]) for name in config.uplinks]
+    return house
+
+
+def lines(config: Config) -> list[tuple[str, Line[Any]]]:
+    """(driver name, line): devices of one bus, or of one listening address, share a line; others stand alone."""
+    groups: dict[tuple[str, str], list[DeviceConfig]] = {}
+    for device in config.devices:
+        shared = getattr(device, "bus", None) or getattr(device, "listen", None) or device.id
+        groups.setdefault((device.driver, str(shared)), []).append(device)
+    return [(driver, Line(name, config.buses.get(name), tuple(devices))) for (driver, name), devices in groups.items()]
+
+
+def _subject(place: Site, device: DeviceConfig) -> Subject:
+    return Subject(device.id, place.source, device.kind, place.place_data(device.id))
+
+
+def _policy(name: str, uplink: UplinkConfig, vault: Vault) -> Policy:
+    return Policy(name, uplink.types, uplink.redact, vault.key(f"uplink-{name}"))
+
+
+def _uplink(house: House, name: str, policy: Policy) -> Uplink:
+    config, settings = house.config, house.config.uplinks[name]
+    vitals, states = house.vitals, house.vitals.states
+    plan = Plan(
+        name=name,
+        base=house.site.base(settings.root),
+        policy=policy,
+        status=partial(_status, vitals),
+        health=lambda: health.document(vitals, house.uplinks, house.supervisor.lines, only=name),
+        dossier=partial(_dossier, house, name),
+        state=lambda device: states.document(device, house.pipeline.shown),
+        devices=vitals.devices if settings.retain_states else (),
+    )
+    log = logging.getLogger(f"gateway.uplink.{name}")
+    parts = Parts(plan, Outbox(house.store, name), Retained(), vitals.clock, log)
+    uplink = Uplink(
+        parts,
+        partial(target, name, config.gateway.id, settings),
+        settings.protocol,
+        partial(_next_session, house.store, name),
+    )
+    house.store.listeners.append(uplink.grown)
+    states.listeners.append(uplink.state_changed)
+    return uplink
+
+
+def _status(vitals: Vitals, state: str, session: int) -> dict[str, Any]:
+    return {
+        "state": state,
+        "gateway": vitals.gateway,
+        "version": __version__,
+        "boot": vitals.boot,
+        "session": session,
+        "time": rfc3339(vitals.clock.utc()),
+    }
+
+
+async def _next_session(store: Store, name: str) -> int:
+    """Counts an uplink's connections for ever; with a failing disk only from what is remembered here."""
+    fact = f"session.{name}"
+
+    def count(connection: sqlite3.Connection) -> int:
+        number = int(read_fact(connection, fact) or 0) + 1
+        put_fact(connection, fact, str(number))
+        return number
+
+    try:
+        return await store.transact(count)
+    except StorageError:
+        return 0
+
+
+async def _dossier(house: House, name: str) -> dict[str, Any]:
+    """The community's file for one uplink; its revision goes up when its content has changed."""
+    driver_actions = {device.id: line.actions for line in house.supervisor.lines for device in line.line.devices}
+    document = site.dossier(house.site, 0, house.vitals.clock.utc(), driver_actions, name)
+    fact = f"dossier.{name}"
+
+    def revise(connection: sqlite3.Connection) -> int:
+        revision, _, known = (read_fact(connection, fact) or "0 ").partition(" ")
+        if known == document["sha256"]:
+            return int(revision)
+        put_fact(connection, fact, f"{int(revision) + 1} {document['sha256']}")
+        return int(revision) + 1
+
+    try:
+        document["revision"] = await house.store.transact(revise)
+    except StorageError:
+        document["revision"] = 0
+    return document

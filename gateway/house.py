@@ -1,0 +1,194 @@
+"""The running gateway as those see it who ask: questions, and the few things that one may do."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway import health, taxonomy
+from gateway.alarms import Alarm, acknowledged, disposed
+from gateway.clock import rfc3339
+from gateway.config import Config
+from gateway.database import Row, read_newest
+from gateway.driver import Answer, Posted
+from gateway.errors import GatewayError, Text
+from gateway.event import Lane, Phase, Reading
+from gateway.health import Vitals
+from gateway.pipeline import Pipeline
+from gateway.site import Site
+from gateway.store import Store
+from gateway.supervisor import Supervisor
+from gateway.uplink import Uplink
+
+OUTCOMES = ("real", "false", "test", "drill", "other")  # contract, section 10
+SCAN_ROWS = 500  # rows looked at per read while filtering
+
+
+class NotFound(GatewayError):
+    """There is no such thing here."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which events: patterns of types, devices, not before `since_ms` (ms since 1970). Empty takes all."""
+
+    types: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    since_ms: int = 0
+
+    def takes(self, event: Mapping[str, Any]) -> bool:
+        """Is it one of them?"""
+        kind, subject = event["type"], event["subject"]
+        typed = not self.types or any(taxonomy.matches(pattern, kind) for pattern in self.types)
+        return typed and (not self.devices or subject in self.devices)
+
+
+@dataclass
+class House:
+    """All running parts; `app.py` puts them together."""
+
+    config: Config
+    site: Site
+    store: Store
+    pipeline: Pipeline
+    supervisor: Supervisor
+    uplinks: list[Uplink]
+    vitals: Vitals
+
+    @property
+    def language(self) -> str:
+        """As configured."""
+        return self.config.gateway.language
+
+    def ready(self) -> bool:
+        """The disk takes what comes in."""
+        return self.store.failing is None
+
+    def health(self) -> dict[str, Any]:
+        """The health document, of all uplinks."""
+        return health.document(self.vitals, self.uplinks, self.supervisor.lines)
+
+    def verdict(self) -> dict[str, str]:
+        """One word for everything."""
+        return {"word": health.verdict(self.vitals, self.pipeline.shown, self.uplinks)}
+
+    def devices(self) -> list[dict[str, Any]]:
+        """Every device's state document, with its label, place, kind and driver."""
+        shown = []
+        for line in self.supervisor.lines:
+            for device in line.line.devices:
+                document = self.vitals.states.document(device.id, self.pipeline.shown)
+                place = self.site.place_data(device.id)
+                label = device.name or device.id
+                shown.append(document | {"label": label, "place": place, "kind": device.kind, "driver": device.driver})
+        return shown
+
+    def alarms(self) -> list[dict[str, Any]]:
+        """Alarms that are not normal, the oldest first."""
+        listed = sorted((a for a in self.pipeline.shown if a.severity != "info"), key=lambda alarm: alarm.first_ms)
+        return [_alarm(alarm) for alarm in listed]
+
+    def outbox(self) -> dict[str, Any]:
+        """What each uplink owes."""
+        return dict(self.health()["uplinks"])
+
+    async def ingest(self, device: str, posted: Posted) -> Answer | None:
+        """A device's post; None where nobody takes it."""
+        return await self.supervisor.ingest(device, posted)
+
+    def token(self, device: str) -> str | None:
+        """The token that posts for this device need; None where it takes none."""
+        found = self.supervisor.board.intakes.get(device)
+        return None if found is None else found[0]
+
+    # events
+
+    async def events(self, wanted: Filter, limit: int) -> list[dict[str, Any]]:
+        """The newest `limit` events that the filter takes, oldest first."""
+        found: list[dict[str, Any]] = []
+        for lane in Lane:
+            found += await self._newest(lane, wanted, limit)
+        found.sort(key=lambda event: str(event["id"]))
+        return found[-limit:]
+
+    async def _newest(self, lane: Lane, wanted: Filter, limit: int) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        before = self.store.last[lane] + 1
+        while len(found) < limit:
+            rows = await self.store.read(lambda c, before=before: read_newest(c, lane, before, SCAN_ROWS))  # type: ignore[misc]
+            for row in rows:
+                if row.time_ms >= wanted.since_ms and wanted.takes(event := _event(lane, row)):
+                    found.append(event)
+            if len(rows) < SCAN_ROWS or rows[-1].time_ms < wanted.since_ms:
+                break
+            before = rows[-1].seq
+        return found[:limit]
+
+    async def follow(self, wanted: Filter) -> AsyncIterator[dict[str, Any]]:
+        """Events as they are taken in, from now on."""
+        grown = asyncio.Event()
+        seen = dict(self.store.last)
+
+        def listener(_lane: Lane) -> None:
+            grown.set()
+
+        self.store.listeners.append(listener)
+        try:
+            while True:
+                await grown.wait()
+                grown.clear()
+                for lane in Lane:
+                    for row in await self.store.rows(lane, seen[lane], SCAN_ROWS):
+                        seen[lane] = row.seq
+                        if wanted.takes(event := _event(lane, row)):
+                            yield event
+                    if seen[lane] < self.store.last[lane]:
+                        grown.set()
+        finally:
+            with suppress(ValueError):
+                self.store.listeners.remove(listener)
+
+    # what a person may do
+
+    async def acknowledge(self, alarm_id: str, who: str, outcome: str | None, note: str | None) -> dict[str, Any]:
+        """A person has seen an alarm, and says what it was where `outcome` is given. NotFound, StorageError."""
+        alarm = (await self.pipeline.load()).find(alarm_id)
+        if alarm is None:
+            raise NotFound(
+                alarm_id,
+                Text("there is no such open alarm", "没有这个未结束的报警"),
+                Text("`gateway alarms` lists them", "用 gateway alarms 查看"),
+            )
+        said: dict[str, Any] = {"who": who, "role": "installer", "from": "cli", "alarm": alarm.id}
+        said |= {name: value for name, value in (("outcome", outcome), ("note", note)) if value is not None}
+        alarm = acknowledged(alarm)
+        await self.pipeline.operate(alarm, Reading(alarm.device, "operator.ack", Phase.PULSE, data=said))
+        if outcome is not None:
+            alarm = disposed(alarm)
+            await self.pipeline.operate(alarm, Reading(alarm.device, "operator.dispose", Phase.PULSE, data=said))
+        self.vitals.states.changed(alarm.device)
+        return _alarm(alarm)
+
+
+def _event(lane: Lane, row: Row) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads(row.body)
+    event["streams"] = {f"{uplink}.{lane.value}": f"{number:016d}" for uplink, number in row.numbers.items()}
+    return event
+
+
+def _alarm(alarm: Alarm) -> dict[str, Any]:
+    return {
+        "alarm": alarm.id,
+        "device": alarm.device,
+        "type": alarm.type,
+        "part": alarm.part,
+        "severity": alarm.severity.value,
+        "state": alarm.state,
+        "count": alarm.count,
+        "first": rfc3339(datetime.fromtimestamp(alarm.first_ms / 1000, UTC)),
+        "last": rfc3339(datetime.fromtimestamp(alarm.last_ms / 1000, UTC)),
+        "test": alarm.test,
+    }

@@ -1,0 +1,25 @@
+"""What systemd wants to hear (sd_notify(3)), without a library: a datagram to the socket it names."""
+
+import os
+import socket
+
+
+def notify(*lines: str) -> None:
+    """Send e.g. `READY=1`, `STATUS=…`, `WATCHDOG=1`, `STOPPING=1`; nothing happens without systemd."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+        try:
+            out.sendto("\n".join(lines).encode(), address)
+        except OSError:
+            return  # systemd is not listening any more; there is nobody to tell
+
+
+def watchdog_s() -> float | None:
+    """How often systemd wants to hear `WATCHDOG=1`: half of what it allows, in seconds; None: not at all."""
+    allowed_us = os.environ.get("WATCHDOG_USEC", "")
+    mine = os.environ.get("WATCHDOG_PID") in (None, str(os.getpid()))
+    return int(allowed_us) / 2e6 if allowed_us.isdigit() and mine else None

@@ -1,0 +1,45 @@
+"""From an uplink's configuration to where and how to connect: URL, identity, TLS. Made anew for each attempt."""
+
+import ssl
+from urllib.parse import urlsplit
+
+from gateway.config import UplinkConfig
+from gateway.errors import LinkRefused, Text
+from gateway.mqtt import Target
+
+PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+TLS_SCHEMES = ("mqtts", "wss")
+
+
+def target(name: str, gateway: str, config: UplinkConfig, protocol: str) -> Target:
+    """Where this uplink goes. LinkRefused: its certificate files cannot be used."""
+    url = urlsplit(config.url)
+    return Target(
+        host=url.hostname or "",
+        port=url.port or PORTS[url.scheme],
+        client_id=config.client_id or f"{gateway}-{name}",
+        protocol=protocol,
+        websocket=url.scheme in ("ws", "wss"),
+        path=url.path or "/mqtt",
+        tls=_tls(name, config) if url.scheme in TLS_SCHEMES else None,
+        username=config.username,
+        password=None if config.password is None else config.password.get_secret_value(),
+        keepalive_s=max(1, int(config.keepalive / 2)),  # paho notices a dead link after twice its keepalive
+    )
+
+
+def _tls(name: str, config: UplinkConfig) -> ssl.SSLContext:
+    """TLS 1.2 or newer, certificate and name always checked."""
+    tls = config.tls
+    try:
+        context = ssl.create_default_context(cafile=None if tls is None or tls.ca is None else str(tls.ca))
+        if tls is not None and tls.cert is not None:
+            context.load_cert_chain(tls.cert, tls.key)
+    except (OSError, ssl.SSLError) as error:
+        raise LinkRefused(
+            f"uplinks.{name}.tls",
+            Text(f"the certificate files cannot be used: {error}", f"证书文件无法使用:{error}"),
+            Text("check tls.ca, tls.cert and tls.key", "请检查 tls.ca、tls.cert 和 tls.key"),
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
