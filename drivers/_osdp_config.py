@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from drivers._wiegand import Format
-from gateway.fields import DeviceConfig, Duration, Id, Model, Secret
+from gateway.fields import DeviceConfig, Duration, Id, Model, Secret, Wrong
 
 KEY_BYTES = 16  # AES-128
 FEWEST_DISTINCT = 8  # 16 random bytes have fewer distinct values once in 10^9
@@ -62,19 +62,28 @@ class Config(DeviceConfig):
     @model_validator(mode="after")
     def _one_way(self) -> "Config":
         if self.insecure and (self.key is not None or self.install):
-            raise ValueError("insecure: true talks in clear: it goes neither with key: nor with install:")
+            raise Wrong(
+                "insecure: true talks in clear: it goes neither with key: nor with install:",
+                "insecure: true 是明文通信，不能与 key: 或 install: 同时使用",
+            )
         return self
 
 
 def check_key(text: str) -> bytes:
-    """32 hexadecimal digits → the key. ValueError: not a key, the public default key, or one that can be guessed."""
+    """32 hexadecimal digits → the key. Wrong: not a key, the public default key, or one that can be guessed."""
     try:
         key = bytes.fromhex(text.strip())
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
-        raise ValueError("a key is 32 hexadecimal digits, e.g. from: openssl rand -hex 16")
+        raise Wrong(
+            "a key is 32 hexadecimal digits, e.g. from: openssl rand -hex 16",
+            "密钥为 32 位十六进制数字，可用 openssl rand -hex 16 生成",
+        )
     steps = {(b - a) % 256 for a, b in pairwise(key)}
     if len(steps) == 1 or len(set(key)) < FEWEST_DISTINCT:  # counts up (as the public SCBK-D 30 31 32 … does), repeats
-        raise ValueError("this key is public or a pattern: make a random one, e.g. openssl rand -hex 16")
+        raise Wrong(
+            "this key is public or a pattern: make a random one, e.g. openssl rand -hex 16",
+            "该密钥是公开的或有规律：请用随机密钥，例如 openssl rand -hex 16",
+        )
     return key

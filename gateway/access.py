@@ -1,0 +1,72 @@
+"""Who may open which door now: the site's own list, by the keyed hash of a card. Pure: time is an argument."""
+
+import base64
+import hmac
+from collections import defaultdict
+from datetime import datetime, tzinfo
+
+from gateway.credentials import EVERY_DOOR, CredentialEntry, CredentialsConfig
+from gateway.driver import Decision
+from gateway.event import Credential
+
+PREFIX = "hmac-sha256:"
+REASONS = (  # in the order in which they are looked at; domain's closed list of denial reasons has the rest
+    "unknown_credential",
+    "disabled",
+    "not_yet_valid",
+    "expired",
+    "no_right",
+    "out_of_time",
+)
+GRANTED = Decision(granted=True)
+
+
+def hash_card(key: str | bytes, credential: Credential) -> str:
+    """`hmac-sha256:<base64url without padding>` over `{format}:{facility}:{number}` (contract, section 3)."""
+    secret = key.encode() if isinstance(key, str) else key
+    digest = hmac.digest(secret, credential.text().encode(), "sha256")
+    return PREFIX + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+class Access:
+    """The list, ready to be asked. Without one every card is unknown."""
+
+    def __init__(self, credentials: CredentialsConfig | None) -> None:
+        self._key = credentials.key.get_secret_value() if credentials else ""
+        self._entries: defaultdict[str, list[CredentialEntry]] = defaultdict(list)
+        for entry in credentials.list if credentials else ():
+            self._entries[entry.card].append(entry)
+
+    def decide(self, door: str, credential: Credential, now: datetime, zone: tzinfo | None = None) -> Decision:
+        """May it open `door` at `now` (aware)? Days and hours are local time: of `zone`, else of this machine.
+
+        A card may stand in the list several times, say with other hours for another door: any entry that grants does,
+        but one that is disabled disables the card. Denied, the reason is the last one met in the order of `REASONS`.
+        """
+        entries = self._entries.get(hash_card(self._key, credential), ()) if self._entries else ()
+        local = now.astimezone(zone)
+        reasons = [_reason(entry, door, local) for entry in entries]
+        if "disabled" in reasons:
+            return Decision(False, "disabled")
+        if None in reasons:
+            return GRANTED
+        return Decision(False, max((r for r in reasons if r), key=REASONS.index, default="unknown_credential"))
+
+
+def _reason(entry: CredentialEntry, door: str, local: datetime) -> str | None:
+    today = local.date()
+    checks = (
+        ("disabled", entry.disabled),
+        ("not_yet_valid", entry.valid_from is not None and today < entry.valid_from),
+        ("expired", entry.valid_until is not None and today > entry.valid_until),
+        ("no_right", EVERY_DOOR not in entry.doors and door not in entry.doors),
+        ("out_of_time", not _in_hours(entry, local)),
+    )
+    return next((reason for reason, met in checks if met), None)
+
+
+def _in_hours(entry: CredentialEntry, local: datetime) -> bool:
+    if entry.hours is None:
+        return True
+    day, minute = local.weekday(), local.hour * 60 + local.minute
+    return any(day in days and start <= minute < end for days, start, end in entry.hours)
