@@ -1,0 +1,249 @@
+"""Modbus: detectors, input boards and relay boards, on RS-485 (RTU), Modbus TCP, or RTU over TCP.
+
+Modbus application protocol 1.1b3 (functions 1 to 6) and Modbus over serial line 1.02 (framing, silence). What a device
+means stands in its profile (`drivers/profiles/`). One loop per line asks each device at its own interval; a silent
+device is soon asked seldom, so that it does not slow the others; a command waits for one request at most. A condition
+is told when it begins and when it ends, after consecutive reads that say so; no answer is `device.offline`, an
+exception is `device.fault`, and neither is ever "normal".
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
+from typing import NamedTuple
+
+from drivers._modbus_config import Config
+from drivers._modbus_profile import Outputs
+from drivers._modbus_station import (
+    EXCEPTIONS,
+    Station,
+    condition_reading,
+    merged,
+    refused,
+    senseless,
+    telemetry,
+    unmapped,
+)
+from drivers._modbus_values import Block, Sampler, met, samples, sound
+from drivers._modbus_wire import Refused, Silent, Wire, open_wire, words_of
+from gateway.driver import Command, Driver, Example, Line, Link, Outcome
+from gateway.errors import BadInput, DeviceError, Misconfigured, StorageError, Text, Unreachable
+from gateway.event import Json, Phase, Reading, Value
+
+PROBE_HANDICAP_S = 3.0  # a lost device goes before a live one only when it is so much later
+RETRY_TELEMETRY_S = 5.0
+
+
+def decode(config: Config, wire: bytes) -> Sequence[Reading]:
+    """One RTU reply frame to the first of the device's requests that it fits → what is true now, and a sample.
+
+    BadInput where the frame is damaged, another device's, or no answer to any of the profile's requests.
+    """
+    try:
+        found = words_of(wire, config.blocks)
+    except Refused as refusal:
+        return [refused(config, refusal)]
+    if found is None or wire[0] != config.address:
+        what = Text(
+            f"{wire.hex(' ')} is no reply to a {config.profile}", f"{wire.hex(' ')} 不是 {config.profile} 的应答"
+        )
+        raise BadInput(config.id, what, Text("check the wiring and the profile", "请检查接线和设备模板"))
+    block, words = found
+    values = samples(config.reads, {block: words})
+    trouble = senseless(config, values)
+    readings = [trouble] if trouble else []
+    for watch in config.watches:
+        value = values.get(watch.read.name)
+        if value is not None and sound(value) and met(watch.condition, value) != watch.condition.inverted:
+            readings.append(condition_reading(config, watch, value, Phase.RAISE))
+    readings += unmapped(config, values).values()
+    told = Sampler(config.reads).due(values, 0.0)
+    return [*readings, telemetry(config.id, told)] if told else readings
+
+
+class Order(NamedTuple):
+    """A write: function 5 or 6, 0-based address, value."""
+
+    function: int
+    address: int
+    value: int
+
+
+def order(outputs: Outputs | None, args: Mapping[str, Json]) -> Order:
+    """The arguments of `output {number, state, seconds?}` → the write. ValueError is a sentence for the sender.
+
+    With `seconds` only where the board itself counts them: an output held by us would stay on if we died.
+    """
+    count = outputs.count if outputs else 0
+    number, state, seconds = args.get("number"), args.get("state"), args.get("seconds")
+    if outputs is None or not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= count:
+        raise ValueError(f"number is 1 to {count}" if count else "this device has no outputs")
+    if state not in (True, False, "on", "off"):
+        raise ValueError('state is true, false, "on" or "off"')
+    on = state in (True, "on")
+    if seconds is not None:
+        return _pulse(outputs, number, on, seconds)
+    return Order(outputs.function, outputs.address + number - 1, outputs.on if on else outputs.off)
+
+
+def _pulse(outputs: Outputs, number: int, on: bool, seconds: Json) -> Order:
+    pulse = outputs.pulse
+    if pulse is None or not on:
+        raise ValueError("this board cannot time an output by itself" if on else "seconds goes with state on")
+    longest_s = pulse.max_steps * pulse.step
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not pulse.step <= seconds <= longest_s:
+        raise ValueError(f"seconds is {pulse.step:g} to {longest_s:g}")
+    return Order(5, pulse.address + number - 1, round(seconds / pulse.step))
+
+
+class Round:
+    """The polling loop of one line, its commands, and its telemetry on the way to the disk."""
+
+    def __init__(self, line: Line[Config], link: Link, wire: Wire) -> None:
+        self._link = link
+        self._wire = wire
+        now_s = link.clock.monotonic()
+        self.stations = [Station(config, link.active(config.id), now_s) for config in line.devices]
+        self._samples: dict[str, Reading] = {}  # at most one a device
+        self._sampled = asyncio.Event()
+        self._disk_refuses = False
+
+    async def serve(self) -> None:
+        """Ask whoever is due, for ever. Unreachable when the line is gone."""
+        clock = self._link.clock
+        while True:
+            now_s = clock.monotonic()
+            due = [station for station in self.stations if station.due_s <= now_s]
+            if due:
+                await self._poll(min(due, key=_urgency))
+            else:
+                await clock.sleep(min(station.due_s for station in self.stations) - now_s)
+
+    async def _poll(self, station: Station) -> None:
+        if self._wire.bus.tcp is not None and all(each.lost for each in self.stations):
+            await self._wire.reopen()  # a TCP peer may have gone without a word
+        answers, refusal = await self._ask(station)
+        now_s = self._link.clock.monotonic()
+        if answers or refusal:
+            self._keep_sample(station, station.answered(answers, refusal, now_s))
+        else:
+            station.missed(now_s)
+        try:
+            await self._tell(station)
+            self._disk_refuses = False
+        except StorageError as error:  # it stays in the tray, and is told with the next poll
+            if not self._disk_refuses:
+                self._link.log.warning("what devices say waits for the disk: %s", error)
+            self._disk_refuses = True
+
+    async def _ask(self, station: Station) -> tuple[dict[Block, list[int]], Refused | None]:
+        peer = station.config.peer._replace(retries=0) if station.lost else station.config.peer
+        answers: dict[Block, list[int]] = {}
+        refusal = None
+        for block in station.config.blocks:
+            try:
+                answers[block] = await self._wire.read(peer, block)
+            except Refused as error:
+                refusal = error
+            except Silent:
+                return {}, None
+        return answers, refusal
+
+    async def _tell(self, station: Station) -> None:
+        tray, device = station.tray, station.config.id
+        readings = tray.readings()
+        if readings:
+            await self._link.emit(*readings)
+            tray.accepted(len(readings))
+        if station.misses == 0:
+            await self._link.seen(device)
+        elif station.lost:
+            await self._link.lost(device, "no-answer", {"address": station.config.address})
+
+    def _keep_sample(self, station: Station, values: Mapping[str, Value]) -> None:
+        if values:
+            device = station.config.id
+            self._samples[device] = merged(self._samples.get(device), telemetry(device, values))
+            self._sampled.set()
+
+    async def carry(self) -> None:
+        """Samples to the disk, one batch at a time, beside the polling; what comes meanwhile is merged by device."""
+        while True:
+            await self._sampled.wait()
+            self._sampled.clear()
+            batch, self._samples = self._samples, {}
+            try:
+                await self._link.emit(*batch.values())
+            except StorageError:
+                self._samples = {**batch, **self._samples}
+                await self._link.clock.sleep(RETRY_TELEMETRY_S)
+                self._sampled.set()
+
+    async def output(self, station: Station, command: Command) -> Outcome:
+        """Carry out `output {number, state, seconds?}`; done when the board has said so."""
+        try:
+            write = order(station.config.map.outputs, command.args)
+        except ValueError as error:
+            return Outcome("bad-arguments", str(error))
+        try:
+            await self._wire.write(station.config.peer, *write)
+        except Silent:
+            return Outcome("device-offline" if station.lost else "timeout", "the board did not answer")
+        except Refused as refusal:
+            return Outcome("device-refused", EXCEPTIONS.get(refusal.code, f"exception {refusal.code}"))
+        except Unreachable as error:
+            return Outcome("device-offline", str(error))
+        station.due_s = self._link.clock.monotonic()  # show what it did
+        return Outcome(
+            result={name: command.args[name] for name in ("number", "state", "seconds") if name in command.args}
+        )
+
+
+def _urgency(station: Station) -> float:
+    return station.due_s + (PROBE_HANDICAP_S if station.lost else 0.0)
+
+
+async def run(line: Line[Config], link: Link) -> None:
+    """Serve one line until it is gone (Unreachable) or cancelled."""
+    if line.bus is None:
+        what = Text("a Modbus device needs a bus", "Modbus 设备需要 bus")
+        raise Misconfigured(line.name, what, Text("name one of buses: in bus:", "请在 bus: 中写明 buses: 里的一条"))
+    try:
+        async with open_wire(line.name, line.bus, link.clock) as wire:
+            await _serve(Round(line, link, wire), link)
+    except Unreachable:
+        for config in line.devices:
+            with suppress(StorageError):  # the supervisor starts us again, and we say it again
+                await link.lost(config.id, "bus-down")
+        raise
+
+
+async def _serve(round: Round, link: Link) -> None:
+    gone: DeviceError | None = None
+    with ExitStack() as commands:
+        for station in round.stations:
+            handler = partial(round.output, station)
+            commands.enter_context(link.handle(station.config.id, DRIVER.actions, handler))
+        async with asyncio.TaskGroup() as tasks:
+            courier = tasks.create_task(round.carry())
+            try:
+                await round.serve()
+            except DeviceError as error:
+                gone = error  # not out of the group, which would wrap it
+            finally:
+                courier.cancel()
+    if gone is not None:
+        raise gone
+
+
+EXAMPLES: tuple[Example, ...] = ()
+
+DRIVER = Driver(
+    title="Modbus RTU, TCP and RTU over TCP: detectors, input and relay boards by profile",
+    Config=Config,
+    run=run,
+    decode=decode,
+    examples=EXAMPLES,
+    actions=("output",),
+)
