@@ -103,11 +103,13 @@ class CredentialEntry(Model):
 
     card: Card = Field(description="keyed hash of the card: hmac-sha256:<base64url without padding>")
     doors: Doors = Field(description='ids of doors, or "*" for every one')
-    valid_from: date | None = Field(None, description="first day, local time")
-    valid_until: date | None = Field(None, description="last day, local time")
-    hours: Hours | None = Field(None, description='by weekday, e.g. {mon-fri: "07:00-22:00"}; without: any time')
-    disabled: bool = Field(False, description="lost or withdrawn")
-    note: str | None = Field(None, description="for people; no names")
+    valid_from: date | None = Field(default=None, description="first day, local time")
+    valid_until: date | None = Field(default=None, description="last day, local time")
+    hours: Hours | None = Field(
+        default=None, description='by weekday, e.g. {mon-fri: "07:00-22:00"}; without: any time'
+    )
+    disabled: bool = Field(default=False, description="lost or withdrawn")
+    note: str | None = Field(default=None, description="for people; no names")
 
     @model_validator(mode="after")
     def _in_order(self) -> "CredentialEntry":
@@ -120,5 +122,7 @@ class CredentialsConfig(Model):
     """The site's own list, which opens doors also with no uplink. `list` holds the CSV file's entries too."""
 
     key: Key = Field(description="HMAC key of this site, at least 16 characters; best !file")
-    file: File | None = Field(None, description="CSV with the columns card, doors, valid_from, valid_until, hours, …")
+    file: File | None = Field(
+        default=None, description="CSV with the columns card, doors, valid_from, valid_until, hours, …"
+    )
     list: tuple[CredentialEntry, ...] = ()
