@@ -59,7 +59,7 @@ class Delivery:
         self._log = parts.log
         self._session = session
         self._number = number
-        self._window = session.opened.window
+        self.window = session.opened.window
         self._flying: dict[int, Entry | tuple[str, str]] = {}
         self._topics: dict[str, str] = {}
         self._shown: dict[str, tuple[Any, ...]] = {}
@@ -116,7 +116,7 @@ class Delivery:
     def _pump(self) -> None:
         """Fill the window."""
         now_s = self._clock.monotonic()
-        while len(self._flying) < self._window and self._send_next(now_s):
+        while len(self._flying) < self.window and self._send_next(now_s):
             pass
         self._session.flush()
 

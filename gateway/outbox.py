@@ -35,7 +35,7 @@ class Entry:
 class Queue:
     """One lane of one uplink."""
 
-    cursor: Cursor = Cursor()
+    cursor: Cursor = field(default_factory=Cursor)
     read_to: int = 0  # rows up to this seq have been looked at
     waiting: deque[Row] = field(default_factory=deque)
     flying: deque[Entry] = field(default_factory=deque)

@@ -1,0 +1,174 @@
+"""Real brokers and subscribers for tests: mosquitto on a free loopback port, a TCP line that can be cut, aiomqtt."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+
+WAIT_S = 15.0  # longest wait for anything that must happen
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Mosquitto:
+    """`async with Mosquitto(folder, *options) as broker`: `options` are lines of mosquitto.conf(5)."""
+
+    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+        self.folder = folder
+        self.port = port or free_port()
+        self.options = options or ("allow_anonymous true",)
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> "Mosquitto":
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Returns when it listens."""
+        config = self.folder / f"mosquitto-{self.port}.conf"
+        lines = [f"listener {self.port} 127.0.0.1", *self.options, "log_dest stderr", "log_type all", "user root"]
+        config.write_text("\n".join(lines) + "\n", "utf-8")
+        command = ("mosquitto", "-c", str(config))
+        environment = os.environ | {"PATH": os.environ["PATH"] + ":/usr/sbin"}
+        self._process = await asyncio.create_subprocess_exec(
+            *command, stderr=asyncio.subprocess.PIPE, env=environment
+        )
+        assert self._process.stderr is not None
+        async with asyncio.timeout(WAIT_S):
+            async for line in self._process.stderr:
+                if b"running" in line:
+                    break
+            else:
+                raise RuntimeError("mosquitto did not start; see its configuration")
+        self._drain = asyncio.create_task(self._read_on(self._process.stderr))
+
+    async def _read_on(self, stream: asyncio.StreamReader) -> None:
+        async for _ in stream:
+            pass
+
+    async def stop(self, number: int = signal.SIGTERM) -> None:
+        """End it and wait until it is gone."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.send_signal(number)
+            await self._process.wait()
+        await self._drain
+
+    def signal(self, number: int) -> None:
+        """E.g. SIGSTOP: TCP stays, nothing answers. SIGHUP: read ACLs and passwords again."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+
+class Wire:
+    """A TCP line to a broker that can be cut and mended: `async with Wire(port) as wire`."""
+
+    def __init__(self, to_port: int) -> None:
+        self.to_port = to_port
+        self.port = free_port()
+        self.whole = True
+        self.connections = 0
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def __aenter__(self) -> "Wire":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """Every connection breaks; new ones are closed at once."""
+        self.whole = False
+        for writer in self._writers:
+            writer.transport.abort()
+
+    def mend(self) -> None:
+        """New connections go through again."""
+        self.whole = True
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        if not self.whole:
+            writer.transport.abort()
+            return
+        there, back = await asyncio.open_connection("127.0.0.1", self.to_port)
+        self._writers |= {writer, back}
+        with suppress(OSError):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_copy(reader, back))
+                group.create_task(_copy(there, writer))
+        self._writers -= {writer, back}
+
+
+async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await source.read(65536):
+            sink.write(data)
+            await sink.drain()
+    sink.close()
+
+
+class Subscriber:
+    """Everything that arrived under a topic, in order; `until` waits for a condition on it."""
+
+    def __init__(self) -> None:
+        self.messages: list[aiomqtt.Message] = []
+        self._changed = asyncio.Condition()
+
+    async def until(self, condition: Callable[[], object], wait_s: float = WAIT_S) -> None:
+        """Wait, without sleeping, until `condition()` holds."""
+        async with asyncio.timeout(wait_s), self._changed:
+            await self._changed.wait_for(condition)
+
+    async def take(self, message: aiomqtt.Message) -> None:
+        """Called for each message."""
+        async with self._changed:
+            self.messages.append(message)
+            self._changed.notify_all()
+
+    def events(self, lane: str | None = None) -> list[dict[str, Any]]:
+        """CloudEvents that arrived, of one lane."""
+        decoded = [json.loads(bytes(m.payload)) for m in self.messages if "/event/" in str(m.topic)]
+        return [event for event in decoded if lane is None or event["stream"].endswith(f".{lane}")]
+
+    def document(self, tail: str) -> dict[str, Any] | None:
+        """The newest document whose topic ends so."""
+        found = [m for m in self.messages if str(m.topic).endswith(tail)]
+        return json.loads(bytes(found[-1].payload)) if found else None
+
+
+@asynccontextmanager
+async def subscribed(port: int, topic: str = "#", **options: Any) -> AsyncIterator[Subscriber]:
+    """A subscriber on a broker at 127.0.0.1 while the block lasts."""
+    subscriber = Subscriber()
+
+    async def listen(client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            await subscriber.take(message)
+
+    async with aiomqtt.Client("127.0.0.1", port, **options) as client:
+        await client.subscribe(topic, qos=1)
+        task = asyncio.create_task(listen(client))
+        try:
+            yield subscriber
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError, aiomqtt.MqttError):
+                await task

@@ -1,0 +1,205 @@
+"""The uplink's promises, on real mosquitto: everything arrives, in order, numbered, whatever happens to the link."""
+
+import asyncio
+import signal
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import aiomqtt
+import pytest
+import trustme
+
+from gateway.event import Lane
+from gateway.mqtt import Target
+from tests.brokers import Mosquitto, Wire, subscribed
+from tests.fakes import FastClock
+from tests.rig import BASE, Rig, rig, running
+
+
+def to(port: int, **more: object) -> Callable[[str], Target]:
+    """A target on loopback, by protocol."""
+    return lambda protocol: Target("127.0.0.1", port, "gw-0001-district", protocol=protocol, **more)  # type: ignore[arg-type]
+
+
+async def take_in(made: Rig, count: int) -> list[str]:
+    """Grants at a door, and every tenth an alarm."""
+    ids = []
+    for number in range(count):
+        kind = "video.falling_object" if number % 10 == 9 else "access.granted"
+        ids.append(await made.accept(kind))
+    return ids
+
+
+def gapless(events: list[dict[str, str]]) -> bool:
+    """Sequences 1, 2, 3 … in the order of first arrival."""
+    seen: dict[str, str] = {}
+    for event in events:
+        seen.setdefault(event["id"], event["sequence"])
+    return list(seen.values()) == [f"{n:016d}" for n in range(1, len(seen) + 1)]
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1", "auto"])
+async def test_all_arrive_in_order_and_numbered(tmp_path: Path, protocol: str) -> None:
+    async with Mosquitto(tmp_path) as broker, rig(tmp_path, "district") as made:
+        async with (
+            subscribed(broker.port) as district,
+            running(made, made.uplink("district", to(broker.port), protocol)),
+        ):
+            ids = await take_in(made, 200)
+            await district.until(lambda: len(district.events()) == 200)
+        assert {event["id"] for event in district.events()} == set(ids)
+        assert gapless(district.events("alarm"))
+        assert gapless(district.events("event"))
+        assert [e["id"] for e in district.events("event")] == sorted(e["id"] for e in district.events("event"))
+
+
+async def test_mqtt_5_says_what_the_payload_is(tmp_path: Path) -> None:
+    async with Mosquitto(tmp_path) as broker, rig(tmp_path, "district") as made:
+        version = aiomqtt.ProtocolVersion.V5
+        async with (
+            subscribed(broker.port, protocol=version) as district,
+            running(made, made.uplink("district", to(broker.port))),
+        ):
+            await made.accept("access.granted")
+            await district.until(district.events)
+        (message,) = [m for m in district.messages if "/event/" in str(m.topic)]
+        assert str(message.topic) == f"{BASE}/event/access"
+        assert message.properties is not None
+        assert message.properties.ContentType == "application/cloudevents+json; charset=utf-8"
+        assert message.properties.PayloadFormatIndicator == 1
+        assert not message.retain
+
+
+async def test_tls_with_client_certificates(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    server, client = authority.issue_cert("localhost"), authority.issue_cert("gw-0001", common_name="gw-0001")
+    server.cert_chain_pems[0].write_to_path(tmp_path / "server.pem")
+    server.private_key_pem.write_to_path(tmp_path / "server.key")
+    options = [f"cafile {tmp_path}/ca.pem", f"certfile {tmp_path}/server.pem", f"keyfile {tmp_path}/server.key"]
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    client.configure_cert(context)
+    async with (
+        Mosquitto(tmp_path, *options, "require_certificate true", "use_identity_as_username true") as broker,
+        rig(tmp_path, "district") as made,
+    ):
+        target = Target("localhost", broker.port, "gw-0001", tls=context)
+        async with running(made, made.uplink("district", lambda _: target)) as uplink:
+            await made.accept("access.granted")
+            await drained(made, uplink.parts.outbox.backlog)
+            assert uplink.parts.outbox.queues[Lane.EVENT].confirmed == 1
+
+
+async def drained(made: Rig, backlog: Callable[[Lane], int]) -> None:
+    async with asyncio.timeout(10):
+        while any(backlog(lane) for lane in Lane):
+            await made.store.read(lambda connection: None)
+
+
+async def test_a_cut_line_loses_nothing(tmp_path: Path) -> None:
+    async with Mosquitto(tmp_path) as broker, Wire(broker.port) as wire, rig(tmp_path, "district") as made:
+        async with subscribed(broker.port) as district, running(made, made.uplink("district", to(wire.port))) as uplink:
+            first = await take_in(made, 50)
+            wire.cut()
+            second = await take_in(made, 50)
+            wire.mend()
+            await district.until(lambda: len({e["id"] for e in district.events()}) == 100)
+            await drained(made, uplink.parts.outbox.backlog)
+        assert {e["id"] for e in district.events()} == set(first + second)
+        assert gapless(district.events("alarm"))
+        assert gapless(district.events("event"))
+
+
+async def test_alarms_overtake_the_backlog(tmp_path: Path) -> None:
+    async with Mosquitto(tmp_path) as broker, rig(tmp_path, "district") as made:
+        await asyncio.gather(*(made.accept("access.granted") for _ in range(3000)))
+        alarm = await made.accept("fire.smoke", "raise", "smoke-1")
+        async with subscribed(broker.port) as district, running(made, made.uplink("district", to(broker.port))):
+            await district.until(lambda: any(e["id"] == alarm for e in district.events()))
+            assert len(district.events()) <= 64 + 1  # one window
+
+
+async def test_receive_maximum_one(tmp_path: Path) -> None:
+    options = ("allow_anonymous true", "max_inflight_messages 1")
+    async with (
+        Mosquitto(tmp_path, *options) as broker,
+        rig(tmp_path, "district") as made,
+        subscribed(broker.port) as district,
+        running(made, made.uplink("district", to(broker.port))) as uplink,
+    ):
+        await take_in(made, 30)
+        await district.until(lambda: len(district.events()) == 30)
+        assert uplink.delivery is not None
+        assert uplink.delivery.window == 1
+
+
+async def test_refused_publish_is_kept_and_delivered_later(tmp_path: Path) -> None:
+    rights = tmp_path / "acl"
+    rights.write_text("topic read #\ntopic write sc/v1/+/+/+/+/status\n", "utf-8")
+    rights.chmod(0o600)
+    options = ("allow_anonymous true", f"acl_file {rights}")
+    async with Mosquitto(tmp_path, *options) as broker, rig(tmp_path, "district") as made:
+        async with (
+            subscribed(broker.port) as district,
+            running(made, made.uplink("district", to(broker.port))) as uplink,
+        ):
+            ids = await take_in(made, 5)
+            queue = uplink.parts.outbox.queues[Lane.EVENT]
+            async with asyncio.timeout(10):
+                while not queue.refused:
+                    await made.store.read(lambda connection: None)
+            assert uplink.parts.outbox.backlog(Lane.EVENT) == 5
+            rights.write_text("topic readwrite #\n", "utf-8")
+            broker.signal(signal.SIGHUP)
+            await district.until(lambda: len(district.events()) == 5)
+            await drained(made, uplink.parts.outbox.backlog)
+        assert [e["id"] for e in district.events()] == ids
+        assert gapless(district.events("event"))
+
+
+async def test_a_broker_that_hangs_is_noticed(tmp_path: Path) -> None:
+    async with Mosquitto(tmp_path) as broker, rig(tmp_path, "district", clock=FastClock(10)) as made:
+        async with (
+            subscribed(broker.port) as district,
+            running(made, made.uplink("district", to(broker.port))) as uplink,
+        ):
+            await made.accept("access.granted")
+            await district.until(district.events)
+            changed = asyncio.Event()
+            uplink.on_change = lambda _: changed.set()
+            broker.signal(signal.SIGSTOP)
+            await made.accept("access.granted")
+            async with asyncio.timeout(20):
+                await changed.wait()
+            assert not uplink.connected
+            broker.signal(signal.SIGCONT)
+            await district.until(lambda: len({e["id"] for e in district.events()}) == 2, 20)
+
+
+async def test_birth_will_and_farewell(tmp_path: Path) -> None:
+    async with Mosquitto(tmp_path) as broker, rig(tmp_path, "district") as made:
+        async with subscribed(broker.port) as district:
+            async with running(made, made.uplink("district", to(broker.port), devices=["door-1"])):
+                await district.until(lambda: district.document("/health"))
+                assert district.document("/status") == {"state": "online", "gateway": "gw-0001", "session": 1}
+                state = district.document("/state/door-1")
+                assert state is not None
+                assert state["state"] == "normal"
+            await district.until(lambda: (district.document("/status") or {})["state"] == "offline")
+        async with subscribed(broker.port) as later:
+            await later.until(lambda: later.document("/status"))
+            assert all(message.retain for message in later.messages)
+
+
+async def test_after_a_restart_only_what_was_not_confirmed_comes_again(tmp_path: Path) -> None:
+    async with Mosquitto(tmp_path) as broker, subscribed(broker.port) as district:
+        async with rig(tmp_path, "district") as made, running(made, made.uplink("district", to(broker.port))) as uplink:
+            first = await take_in(made, 20)
+            await drained(made, uplink.parts.outbox.backlog)
+        async with rig(tmp_path, "district") as made, running(made, made.uplink("district", to(broker.port))):
+            second = await take_in(made, 20)
+            await district.until(lambda: len(district.events()) == 40)
+        assert [e["id"] for e in sorted(district.events(), key=lambda e: str(e["id"]))] == first + second
+        assert gapless(district.events("event"))

@@ -1,0 +1,100 @@
+"""The event path without drivers: a real store and pipeline, and uplinks to real brokers."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.clock import Clock, SystemClock
+from gateway.delivery import Parts, Plan
+from gateway.event import Phase, Reading, Value
+from gateway.identity import Identities
+from gateway.mqtt import Target
+from gateway.normalize import Subject
+from gateway.outbox import Outbox
+from gateway.pipeline import Pipeline, Rim
+from gateway.privacy import Policy
+from gateway.retained import Retained
+from gateway.store import Store
+from gateway.uplink import Uplink
+
+SOURCE = "/310104/013/002/gw-0001"
+BASE = f"sc/v1{SOURCE}"
+KEY = b"k" * 32
+
+
+@dataclass
+class Rig:
+    """A store and a pipeline; `uplink()` adds connections."""
+
+    store: Store
+    pipeline: Pipeline
+    policies: dict[str, Policy]
+    clock: Clock
+    sessions: int = 0
+    leaving: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def uplink(
+        self, name: str, target: Callable[[str], Target], protocol: str = "auto", devices: Sequence[str] = ()
+    ) -> Uplink:
+        """An uplink that is not running yet."""
+
+        async def next_session() -> int:
+            self.sessions += 1
+            return self.sessions
+
+        async def dossier() -> dict[str, object]:
+            return {"revision": 1, "sha256": "", "time": ""}
+
+        plan = Plan(
+            name=name,
+            base=BASE,
+            policy=self.policies[name],
+            status=lambda state, session: {"state": state, "gateway": "gw-0001", "session": session},
+            health=lambda: {"gateway": "gw-0001"},
+            dossier=dossier,
+            state=lambda device: {"device": device, "online": True, "state": "normal", "alarms": []},
+            devices=tuple(devices),
+        )
+        log = logging.getLogger(f"tests.{name}")
+        parts = Parts(plan, Outbox(self.store, name), Retained(), self.clock, log)
+        uplink = Uplink(parts, target, protocol, next_session)
+        self.store.listeners.append(uplink.grown)
+        return uplink
+
+    async def accept(self, kind: str, phase: str = "pulse", device: str = "door-1", **values: float) -> str:
+        """Take in one reading; returns the event's id."""
+        measured = {name: Value(value) for name, value in values.items()}
+        (identity,) = await self.pipeline.accept([Reading(device, kind, Phase(phase), values=measured)])
+        return identity
+
+
+@asynccontextmanager
+async def rig(
+    folder: Path, *uplinks: str, types: tuple[str, ...] = ("*",), clock: Clock | None = None
+) -> AsyncIterator[Rig]:
+    """A rig on `folder/events.db` for these uplinks."""
+    place = {"path": "b3", "label": "3号楼"}
+    subjects = {f"door-{n}": Subject(f"door-{n}", SOURCE, "door", place) for n in range(1, 9)}
+    subjects["smoke-1"] = Subject("smoke-1", SOURCE, "smoke", place)
+    subjects["gw-0001"] = Subject("gw-0001", SOURCE, "gateway")
+    policies = {name: Policy(name, types, "keyed", KEY) for name in uplinks}
+    clock = clock or SystemClock()
+    async with Store(folder / "events.db", uplinks) as store:
+        pipeline = Pipeline(Rim(store, clock, subjects, tuple(policies.values())), Identities(store.newest_id_ms))
+        yield Rig(store, pipeline, policies, clock)
+
+
+@asynccontextmanager
+async def running(made: Rig, uplink: Uplink) -> AsyncIterator[Uplink]:
+    """The uplink runs while the block lasts, and says good-bye at its end."""
+    leaving = asyncio.Event()
+    task = asyncio.create_task(uplink.run(leaving))
+    try:
+        yield uplink
+    finally:
+        leaving.set()
+        async with asyncio.timeout(10):
+            await task
