@@ -50,6 +50,7 @@ class Panel:
     def __init__(self, address: int, key: bytes | None, enforce: bool) -> None:
         self._wire = _Wire()
         self._last = (0, 0)
+        self.forgotten = False  # does the reader no longer know of the session?
         self._events: list[dict[str, Any]] = []
         self._finished: list[bool] = []
         flags = [osdp.LibFlag.IgnoreUnsolicited] + [osdp.LibFlag.EnforceSecure] * enforce
@@ -80,7 +81,10 @@ class Panel:
     def answer(self, reply: bytes) -> None:
         """Takes the reader's reply to the packet `next()` gave."""
         asked = wire.parse(self._wire.sent[self._wire.sent.index(wire.SOM) :])
-        self._last = (asked.code, wire.parse(reply).code)
+        found, secure = wire.parse(reply), self.secure
+        self._last = (asked.code, found.code)
+        # a NAK in clear inside a secure session, or with sequence 0, is about the session, not about the command
+        self.forgotten = found.code == wire.NAK and (found.sequence == 0 or (secure and not found.secured))
         self._wire.sent, self._wire.reply = b"", reply
         self._ctx.refresh()
 

@@ -118,8 +118,9 @@ class Reader:
             await self._link.seen(self.config.id)
         except StorageError as error:  # told again with the next answer
             self._link.log.debug("%s", error)
-        finished = self._session.panel.finished()
-        if finished is not None and self._sent is not None:
+        panel = self._session.panel
+        finished = panel.finished()
+        if finished is not None and self._sent is not None and not panel.forgotten:
             await self._finished(self._sent, finished)
             self._sent = None
 

@@ -119,12 +119,14 @@ def parse(packet: bytes) -> Packet:
 def reply_to(command: bytes, heard: bytes) -> bytes | None:
     """The reply to `command` (as sent, with or without mark) among what was heard: address and sequence must match.
 
-    A BUSY comes with sequence 0. Our own echo, other readers' replies and late replies are passed over.
+    A BUSY comes with sequence 0, and so does the NAK of a reader that was restarted meanwhile. Our own echo, other
+    readers' replies and late replies are passed over.
     """
     asked = parse(command[command.index(SOM) :])
     for packet in packets(heard):
         found = parse(packet)
-        if found.address == asked.address | REPLY and (found.sequence == asked.sequence or found.code == BUSY):
+        apt = found.sequence == asked.sequence or (found.sequence == 0 and found.code in (BUSY, NAK))
+        if apt and found.address == asked.address | REPLY:
             return packet
     return None
 

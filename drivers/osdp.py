@@ -19,7 +19,7 @@ from drivers._osdp_reader import Reader
 from drivers._osdp_session import WHY, terms
 from drivers._osdp_wire import packets, parse, report
 from gateway.driver import Driver, Example, Line, Link
-from gateway.errors import BadInput, DeviceError, Misconfigured, NeedsPerson, Text
+from gateway.errors import BadInput, GatewayError, Misconfigured, NeedsPerson, Text
 from gateway.event import Credential, Phase
 from gateway.event import Reading as Seen
 
@@ -47,27 +47,27 @@ async def run(line: Line[Config], link: Link) -> None:
     try:
         async with open_bus(line.name, line.bus) as bus, asyncio.TaskGroup() as group:
             for config in line.devices:
-                group.create_task(_serve(config, link, bus), name=f"osdp {config.id}")
+                reader = await _reader(config, link, bus)
+                if reader is not None:
+                    group.create_task(reader.store(), name=f"osdp store {config.id}")
+                    group.create_task(Doorman(reader, link).serve(), name=f"osdp {config.id}")
     except ExceptionGroup as failed:
-        lost = failed.subgroup(DeviceError)
-        if lost is None:
+        ours = failed.subgroup(GatewayError)
+        if ours is None:
             raise
-        raise lost.exceptions[0] from failed
+        raise ours.exceptions[0] from failed
     raise Misconfigured(line.name, WHY["no-key"])
 
 
-async def _serve(config: Config, link: Link, bus: Bus) -> None:
+async def _reader(config: Config, link: Link, bus: Bus) -> Reader | None:
     agreed = terms(config, link)
     if agreed is None:
         link.log.error("%s", NeedsPerson(config.id, WHY["no-key"]))
         await link.emit(*Conditions(config.id, link.active(config.id)).put("device.fault", True, "no-key"))
-        return
+        return None
     if agreed.key is None:
         link.log.warning("%s: insecure: true: cards pass the line in clear and can be copied from it", config.id)
-    reader = Reader(config, agreed, link, bus)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(reader.store())
-        group.create_task(Doorman(reader, link).serve())
+    return Reader(config, agreed, link, bus)
 
 
 _CLEAR = {"bus": "rs485-1", "address": 0, "insecure": True}

@@ -88,6 +88,8 @@ class Reader:
         self.clear = clear
         self.powered = True
         self.refuses: set[int] = set()  # commands answered with NAK, as osdp.Command.LED
+        self.busy = 0  # so many commands are answered with BUSY
+        self.forgetful = False  # not conforming: acts again on a repeated command, as libosdp's own device does
         self.ledger = Ledger()
         self._outputs = outputs
         self._inputs = [False] * inputs
@@ -174,7 +176,10 @@ class Reader:
         """A whole packet for this reader (from 53) → its reply, with mark; empty: silence."""
         if not self.powered:
             return b""
-        if command == self._last[0] and command[4] & wire.SEQUENCE:
+        if self.busy:
+            self.busy -= 1
+            return busy(self.address)
+        if command == self._last[0] and command[4] & wire.SEQUENCE and not self.forgetful:
             return self._last[1]
         self._channel.command, self._channel.reply = b"\xff" + command, b""
         for _ in range(2):
@@ -182,6 +187,12 @@ class Reader:
         reply = self._channel.reply
         self._last = (command, without_security(reply) if self.clear else reply)
         return self._last[1]
+
+
+def busy(address: int) -> bytes:
+    """BUSY: sequence 0, in clear."""
+    packet = bytes((wire.SOM, address | wire.REPLY, 8, 0, wire.CRC, wire.BUSY))
+    return packet + wire.crc16(packet).to_bytes(2, "little")
 
 
 def without_security(reply: bytes) -> bytes:
