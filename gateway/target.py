@@ -1,27 +1,23 @@
 """From an uplink's configuration to where and how to connect: URL, identity, TLS. Made anew for each attempt."""
 
 import ssl
-from urllib.parse import urlsplit
 
 from gateway.config import UplinkConfig
 from gateway.errors import LinkRefused, Text
 from gateway.mqtt import Target
 
-PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
-TLS_SCHEMES = ("mqtts", "wss")
-
 
 def target(name: str, gateway: str, config: UplinkConfig, protocol: str) -> Target:
     """Where this uplink goes. LinkRefused: its certificate files cannot be used."""
-    url = urlsplit(config.url)
+    where = config.endpoint
     return Target(
-        host=url.hostname or "",
-        port=url.port or PORTS[url.scheme],
+        host=where.host,
+        port=where.port,
         client_id=config.client_id or f"{gateway}-{name}",
         protocol=protocol,
-        websocket=url.scheme in ("ws", "wss"),
-        path=url.path or "/mqtt",
-        tls=_tls(name, config) if url.scheme in TLS_SCHEMES else None,
+        websocket=where.scheme in ("ws", "wss"),
+        path=where.path,
+        tls=_tls(name, config) if where.secure else None,
         username=config.username,
         password=None if config.password is None else config.password.get_secret_value(),
         keepalive_s=max(1, int(config.keepalive / 2)),  # paho notices a dead link after twice its keepalive
