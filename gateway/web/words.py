@@ -1,0 +1,110 @@
+"""All that the page says, in English and Chinese; templates hold keys only."""
+
+from collections.abc import Mapping
+
+from gateway.errors import Text
+
+# The site in one word, worst first: word, shape (ui.md's fixed order). Unknown is never green.
+VERDICTS: Mapping[str, tuple[str, Text]] = {
+    "fire": ("▲", Text("Fire alarm", "火警")),
+    "alarm": ("◆", Text("Alarm", "报警")),
+    "unknown": ("?", Text("State unknown", "状态未知")),
+    "fault": ("!", Text("Fault", "故障")),
+    "disconnected": ("⇅", Text("Platform not reachable", "与平台断开")),
+    "shielded": ("▨", Text("Something is shielded", "有屏蔽")),
+    "normal": ("✓", Text("Normal", "正常")),
+}
+STATES: Mapping[str, tuple[str, Text]] = {
+    "fire": ("▲", Text("fire alarm", "火警")),
+    "alarm": ("◆", Text("alarm", "报警")),
+    "fault": ("!", Text("fault", "故障")),
+    "offline": ("⊘", Text("offline", "离线")),
+    "unknown": ("?", Text("unknown", "未知")),
+    "shielded": ("▨", Text("shielded", "屏蔽")),
+    "test": ("◇", Text("under test", "测试")),
+    "normal": ("✓", Text("normal", "正常")),
+}
+LABELS: Mapping[str, Text] = {
+    "title": Text("Gateway", "网关"),
+    "updated": Text("updated", "更新于"),
+    "seconds_ago": Text("s ago", "秒前"),
+    "page_lost": Text("This page has lost the gateway", "页面已断开"),
+    "since": Text("since", "自"),
+    "devices": Text("Devices", "设备"),
+    "no_devices": Text("No device is configured.", "尚未配置设备。"),
+    "abnormal": Text("not normal", "异常"),
+    "of": Text("of", "/"),
+    "last_seen": Text("last seen", "最近应答"),
+    "never": Text("never", "从未"),
+    "uplinks": Text("Uplinks", "上行链路"),
+    "no_uplinks": Text("No uplink is configured: events stay on this machine.", "尚未配置上行链路,事件仅保存在本机。"),
+    "uplink": Text("Uplink", "链路"),
+    "connected": Text("connected", "已连接"),
+    "not_connected": Text("not connected", "未连接"),
+    "lane": Text("Lane", "通道"),
+    "backlog": Text("waiting to be sent", "待上报"),
+    "oldest": Text("oldest", "最早"),
+    "confirmed": Text("confirmed by the platform", "平台已确认"),
+    "lane_alarm": Text("alarms", "报警"),
+    "lane_event": Text("events", "事件"),
+    "lane_telemetry": Text("measured values", "测量值"),
+    "system": Text("This machine", "本机"),
+    "version": Text("version", "版本"),
+    "running": Text("running for", "已运行"),
+    "clock": Text("clock", "时钟"),
+    "clock_synced": Text("synchronized", "已校时"),
+    "clock_holdover": Text("not synchronized any more", "已失去校时源"),
+    "clock_unsynced": Text("never synchronized", "未校时"),
+    "clock_corrected": Text("corrected", "已校正"),
+    "disk": Text("stored events", "本地缓存"),
+    "aid": Text("This page is an aid; the fire alarm control panel decides.", "本页为辅助显示,以火灾报警控制器为准。"),
+}
+UNITS: Mapping[str, Text] = {
+    "d": Text("d", "天"),
+    "h": Text("h", "小时"),
+    "m": Text("min", "分"),
+    "s": Text("s", "秒"),
+}
+
+NOT_LOCAL = Text("this answers the gateway's own machine only", "此页面仅限网关本机访问")
+NOT_LOCAL_DO = Text(
+    "open it there, or through a tunnel: ssh -L 8080:127.0.0.1:8080 …",
+    "请在本机打开,或通过 SSH 隧道访问:ssh -L 8080:127.0.0.1:8080 …",
+)
+NOT_OUR_NAME = Text("the gateway is not known by this name", "网关没有此主机名")
+NOT_OUR_NAME_DO = Text("use its IP address, localhost or a configured name", "请使用 IP 地址、localhost 或已配置的名称")
+_REFUSALS: Mapping[int, Text] = {
+    400: Text("the request cannot be understood", "无法理解该请求"),
+    401: Text("wrong or missing token for this device", "该设备的令牌缺失或错误"),
+    404: Text("there is nothing of this name", "没有此名称的资源或设备"),
+    405: Text("this address does not take that method", "此地址不支持该请求方法"),
+    408: Text("the request took too long", "请求超时"),
+    413: Text("the request is too large", "请求内容过大"),
+    500: Text("the gateway failed at this", "网关处理出错"),
+}
+
+
+def refusal(status: int) -> Text:
+    """What an HTTP status means here."""
+    return _REFUSALS.get(status, _REFUSALS[400])
+
+
+def choose(accept_language: str, configured: str) -> str:
+    """`zh` or `en`: the better liked of the two in Accept-Language (RFC 9110, 12.5.4), else the configured one."""
+    liked: list[tuple[float, str]] = []
+    for item in accept_language.split(","):
+        tag, _, weight = item.strip().lower().partition(";")
+        primary = tag.strip().partition("-")[0]
+        if primary in ("zh", "en"):
+            liked.append((_weight(weight), primary))
+    best = max((quality for quality, _ in liked), default=0.0)
+    wanted = next((language for quality, language in liked if quality == best and best > 0), configured)
+    return "zh" if wanted.startswith("zh") else "en"
+
+
+def _weight(text: str) -> float:
+    name, _, number = text.strip().partition("=")
+    try:
+        return float(number) if name == "q" else 1.0
+    except ValueError:
+        return 0.0
