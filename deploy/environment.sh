@@ -3,6 +3,7 @@
 # Does nothing, and needs no network, when the locks, pyproject.toml and Python are those of the last time.
 set -eu
 
+# shellcheck source-path=SCRIPTDIR/..
 cd "$(dirname "$0")/.."
 . deploy/lib.sh
 

@@ -8,7 +8,9 @@
 # Every release has an environment of its own, which is checked with the present configuration before `current` points
 # to it; the one before stays, so that going back is one `ln -sfn`.
 set -eu
+umask 022 # the daemon's user must be able to read the program
 
+# shellcheck source-path=SCRIPTDIR/..
 cd "$(dirname "$0")/.."
 . deploy/lib.sh
 

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Shared by environment.sh and install.sh: what to say, which Python, Debian packages, locked dependencies.
 # Sourced, POSIX sh. Nothing here names a package index: pip and apt-get use the machine's own settings.
 
