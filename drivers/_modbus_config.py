@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from drivers._modbus_profile import Condition, Input, Inputs, Profile, Read, load
 from drivers._modbus_values import Block, plan
 from drivers._modbus_wire import Peer
 from gateway.event import Json, part_key
-from gateway.fields import DeviceConfig, Duration, Id
+from gateway.fields import DeviceConfig, Duration, Id, parse_duration
 
+MAX_MISSES = 100
 Key = tuple[str, str | None]  # event type, part
 
 
@@ -30,6 +31,21 @@ class Watch:
         return self.condition.type, part_key(self.part) or None
 
 
+def patience(value: Any) -> int | float:
+    """A count of missed polls (int), or a duration (float, seconds). ValueError says what is allowed."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not 1 <= value <= MAX_MISSES:
+            raise ValueError(f"1 to {MAX_MISSES} missed polls are allowed")
+        return value
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise ValueError(f"a count of missed polls, or {error}") from error
+
+
+Patience = Annotated[int | float, BeforeValidator(patience, json_schema_input_type=int | str)]
+
+
 class Config(DeviceConfig):
     """A device on a Modbus line. What is not set here is as its profile says."""
 
@@ -39,9 +55,7 @@ class Config(DeviceConfig):
     poll: Duration | None = Field(None, description="how often it is asked")
     timeout: Duration | None = Field(None, description="how long an answer may take")
     retries: int | None = Field(None, ge=0, le=5, description="further tries within one poll")
-    offline_after: Annotated[int, Field(ge=1, le=100)] | Duration | None = Field(
-        None, description="missed polls, or time without an answer"
-    )
+    offline_after: Patience | None = Field(None, description="missed polls, or time without an answer")
     debounce: int | None = Field(None, ge=1, le=20, description="consecutive reads before a condition begins or ends")
     inputs: dict[int, Input] = Field(default_factory=dict, description="what each input of a board means")
 
