@@ -1,0 +1,1 @@
+"""Contract suites: every driver and the uplink on real wires."""
