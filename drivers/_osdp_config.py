@@ -80,8 +80,8 @@ def check_key(text: str) -> bytes:
             "a key is 32 hexadecimal digits, e.g. from: openssl rand -hex 16",
             "密钥为 32 位十六进制数字，可用 openssl rand -hex 16 生成",
         )
-    steps = {(b - a) % 256 for a, b in pairwise(key)}
-    if len(steps) == 1 or len(set(key)) < FEWEST_DISTINCT:  # counts up (as the public SCBK-D 30 31 32 … does), repeats
+    steps = {(b - a) % 256 for a, b in pairwise(key)}  # one: it counts, as the public SCBK-D 30 31 32 … does
+    if len(steps) == 1 or len(set(key)) < FEWEST_DISTINCT or key[:8] == key[8:]:
         raise Wrong(
             "this key is public or a pattern: make a random one, e.g. openssl rand -hex 16",
             "该密钥是公开的或有规律：请用随机密钥，例如 openssl rand -hex 16",

@@ -118,7 +118,7 @@ class Doorman:
 
     async def command(self, command: Command) -> Outcome:
         """`unlock {seconds?}`, `lock`, `release`, `output {number, state, seconds?}`; done when the reader says so."""
-        if not self._reader.up:
+        if not self._reader.reachable:
             return Outcome("device-offline", "the reader does not answer")
         try:
             order = self._begin(command.action, dict(command.args))

@@ -18,6 +18,7 @@ from gateway.errors import NeedsPerson, StorageError
 from gateway.event import Reading
 
 OUTPUT = osdp.Command.Output
+SOON_S = 3.0  # a session that was lost is usually back sooner
 
 
 @dataclass
@@ -49,12 +50,18 @@ class Reader:
         self._unable: set[int] = set()  # commands that this reader refuses
         self._fault: str | None = None
         self._heard_at = link.clock.monotonic()
+        self._up_at: float | None = None
         self._offline = False
 
     @property
     def up(self) -> bool:
         """The session stands."""
         return self._session.up
+
+    @property
+    def reachable(self) -> bool:
+        """The session stands, or did a moment ago: an order may wait for it."""
+        return self._up_at is not None and self._link.clock.monotonic() - self._up_at < SOON_S
 
     def count(self, capability: int) -> int:
         """How many of something the reader says it has."""
@@ -113,6 +120,7 @@ class Reader:
 
     async def _heard(self) -> None:
         self._heard_at = self._link.clock.monotonic()
+        self._up_at = self._heard_at if self.up else self._up_at
         self._offline = False
         try:
             await self._link.seen(self.config.id)

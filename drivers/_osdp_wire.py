@@ -120,13 +120,15 @@ def reply_to(command: bytes, heard: bytes) -> bytes | None:
     """The reply to `command` (as sent, with or without mark) among what was heard: address and sequence must match.
 
     A BUSY comes with sequence 0, and so does the NAK of a reader that was restarted meanwhile. Our own echo, other
-    readers' replies and late replies are passed over.
+    readers' replies and late replies are passed over; so is a checksum where we sent a CRC: one flipped bit may make it.
     """
-    asked = parse(command[command.index(SOM) :])
+    sent = command[command.index(SOM) :]
+    asked = parse(sent)
     for packet in packets(heard):
         found = parse(packet)
         apt = found.sequence == asked.sequence or (found.sequence == 0 and found.code in (BUSY, NAK))
-        if apt and found.address == asked.address | REPLY:
+        checked = packet[4] & CRC or not sent[4] & CRC or found.code == NAK
+        if apt and checked and found.address == asked.address | REPLY:
             return packet
     return None
 

@@ -152,21 +152,23 @@ class Reader:
 
     def _command(self, command: dict[str, Any]) -> tuple[int, None]:
         kind = command["command"]
-        refused = kind in self.refuses or kind == osdp.Command.Status
-        if kind == osdp.Command.Status:  # libosdp's binding cannot answer with a state: it is told with the next poll
-            self._resend(command["type"])
-        elif not refused:
+        refused = kind in self.refuses or (kind == osdp.Command.Status and self._resend(command["type"]))
+        if not refused:
             self._note(kind, command)
         result: list[Any] = [-1 if refused else 0, None]
         return tuple(result)  # a fresh tuple: the binding takes a reference too many
 
-    def _resend(self, kind: int) -> None:
-        if kind == osdp.StatusReportType.Input:
-            self._status(kind, bytes(self._inputs))
-        elif kind == osdp.StatusReportType.Local:
-            self._status(kind, bytes(self._local))
+    def _resend(self, kind: int) -> bool:
+        """A state that is asked for. libosdp's binding can only answer "all is well": else it comes with a poll."""
+        report = bytes(self._local if kind == osdp.StatusReportType.Local else self._inputs)
+        quiet = kind == osdp.StatusReportType.Local and not any(report)
+        if not quiet:
+            self._status(kind, report)
+        return not quiet
 
     def _note(self, kind: int, command: dict[str, Any]) -> None:
+        if kind == osdp.Command.Status:
+            return
         if kind == osdp.Command.Keyset:
             self.key = bytes(command["data"])
         names = {osdp.Command.Output: "output", osdp.Command.LED: "led", osdp.Command.Buzzer: "buzzer"}

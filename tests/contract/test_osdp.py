@@ -210,9 +210,9 @@ async def test_three_readers_on_a_noisy_line_tell_every_card_once(seed: int) -> 
         running(serial(line), to, *(config(a, offline_after="3s") for a in (1, 2, 3))),
     ):
         line.disturb = noisy(seed)
-        for reader, number in itertools.product(readers, range(3)):
+        for reader, number in itertools.product(readers, range(2)):
             await card_seen(to, reader, number)
-    assert [numbers(to, f"door-{a}") for a in (1, 2, 3)] == [[0, 1, 2]] * 3
+    assert [numbers(to, f"door-{a}") for a in (1, 2, 3)] == [[0, 1]] * 3
     assert (to.of("device.*"), len(to.presence)) == ([], 3)
 
 
