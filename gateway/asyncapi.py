@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from gateway import __version__, samples, schemas, taxonomy
+from gateway.config import Config
 from gateway.documents import Dossier, Event, Health, State, Status
 
 SCHEMAS = "#/components/schemas/{model}"
@@ -42,6 +43,20 @@ class Place:
 
     levels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     brokers: Mapping[str, str] = field(default_factory=lambda: {"district": "mqtts://broker.example:8883"})
+
+
+def place_of(config: Config) -> Place:
+    """What this configuration fixes."""
+    area = config.site.area
+    levels = {
+        "root": sorted({uplink.root for uplink in config.uplinks.values()}),
+        "district": [area.district],
+        "street": [area.street],
+        "community": [area.community],
+        "gateway": [config.gateway.id],
+        "device": [device.id for device in config.devices],
+    }
+    return Place(levels, {name: uplink.url for name, uplink in config.uplinks.items()})
 
 
 @dataclass(frozen=True)

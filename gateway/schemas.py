@@ -1,7 +1,7 @@
 """JSON Schema 2020-12, made from the models: of the events that go up, and of gateway.yaml with every driver's keys."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -31,14 +31,13 @@ class LeftOut(GenerateJsonSchema):
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """The schema of the value, with its default where it has one to tell."""
-        if schema.get("default", schema) is None or "default_factory" in schema:
-            return self.generate_inner(schema["schema"])
+        """The schema of the value, with its default where that says something, as one would write it."""
+        default, inner = schema.get("default"), schema["schema"]
+        if default in (None, (), {}, "") or isinstance(default, BaseModel):
+            return self.generate_inner(inner)
         made = super().default_schema(schema)
-        inner = schema["schema"]
-        if "default" in made and inner["type"] == "function-before":
-            made["default"] = spoken(schema["default"], [inner["function"]["function"]])
-        return made
+        parsers = list(_parsers(inner))
+        return made | {"default": spoken(default, parsers)} if parsers else made
 
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
         """Keys that must match a pattern, and no others."""
@@ -48,6 +47,14 @@ class LeftOut(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - the base class names it
         """Never."""
         return False
+
+
+def _parsers(schema: Any) -> Iterator[Any]:
+    """The functions that read a value before it is checked, outermost first."""
+    while schema is not None:
+        if schema["type"] == "function-before":
+            yield schema["function"]["function"]
+        schema = schema.get("schema")
 
 
 def spoken(value: Any, parsers: Sequence[Any]) -> str:
@@ -60,6 +67,8 @@ def spoken(value: Any, parsers: Sequence[Any]) -> str:
         return f"{value // size}{unit}"
     if fields.parse_share in parsers:
         return f"{value * 100:g}%"
+    if fields.parse_host_port in parsers:
+        return f"{value[0]}:{value[1]}"
     return json.dumps(value, ensure_ascii=False, default=str).strip('"')
 
 

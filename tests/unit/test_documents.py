@@ -14,6 +14,7 @@ from jsonschema.protocols import Validator
 from pydantic import BaseModel, ValidationError
 
 from gateway import asyncapi, documents, samples, schemas
+from gateway.config import Config
 from gateway.event import Json
 from gateway.taxonomy import TYPES
 
@@ -206,12 +207,19 @@ def test_every_reference_leads_somewhere() -> None:
             target = target[step]
 
 
-def test_a_known_gateway_fills_the_topic_levels_and_brokers_in() -> None:
-    place = asyncapi.Place({"root": ["sc/v1"], "gateway": ["gw-0007"]}, {"fire": "mqtt://fire.example:1883"})
-    made = asyncapi.document(place)
+def test_a_configuration_fills_the_topic_levels_and_brokers_in() -> None:
+    config = Config.model_validate(
+        {
+            "gateway": {"id": "gw-0007"},
+            "site": {"name": "阳光花园", "area": {"district": "310104", "street": "013", "community": "002"}},
+            "uplinks": {"fire": {"url": "mqtt://fire.example:1883"}, "police": {"url": "wss://p.example/mqtt"}},
+        }
+    )
+    made = asyncapi.document(asyncapi.place_of(config))
     assert made["channels"]["status"]["parameters"]["gateway"]["enum"] == ["gw-0007"]
     assert made["servers"]["fire"]["host"] == "fire.example:1883"
     assert made["servers"]["fire"]["protocol"] == "mqtt"
+    assert made["servers"]["police"]["pathname"] == "/mqtt"
     assert Draft7Validator(json.loads(META.read_text())).is_valid(made)
 
 
