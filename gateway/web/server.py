@@ -52,11 +52,12 @@ def _do(exc: OSError) -> Text:
 
 
 class _Server(uvicorn.Server):
-    """Signals are the daemon's own, not uvicorn's; `up` is set once requests are taken."""
+    """Signals are the daemon's own, not uvicorn's; it wakes once a second, not ten times, and stops when told to."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.up = asyncio.Event()
+        self.stop = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -65,8 +66,18 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's, then tells it."""
-        await super().startup(sockets)
-        self.up.set()
+        try:
+            await super().startup(sockets)
+        finally:
+            self.up.set()
+
+    async def main_loop(self) -> None:
+        """Refreshes the Date header (tick 0) until `stop`."""
+        while not self.stop.is_set():
+            await self.on_tick(0)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self.stop.wait()
 
 
 class _Protocol(H11Protocol):
@@ -117,13 +128,12 @@ async def serve(app: FastAPI, sockets: Sequence[socket.socket]) -> AsyncIterator
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
     )
     server = _Server(config)
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(server.serve(list(sockets)), name="web")
+    task = asyncio.create_task(server.serve(list(sockets)), name="web")
+    try:
         await server.up.wait()
-        try:
-            yield
-        finally:
-            server.should_exit = True
-            await task
-            for connection in list(server.server_state.connections):
-                connection.transport.abort()
+        yield
+    finally:
+        server.stop.set()
+        await task
+        for connection in list(server.server_state.connections):
+            connection.transport.abort()

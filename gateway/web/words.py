@@ -38,7 +38,6 @@ LABELS: Mapping[str, Text] = {
     "never": Text("never", "从未"),
     "uplinks": Text("Uplinks", "上行链路"),
     "no_uplinks": Text("No uplink is configured: events stay on this machine.", "尚未配置上行链路,事件仅保存在本机。"),
-    "uplink": Text("Uplink", "链路"),
     "connected": Text("connected", "已连接"),
     "not_connected": Text("not connected", "未连接"),
     "lane": Text("Lane", "通道"),

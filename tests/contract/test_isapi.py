@@ -127,7 +127,7 @@ async def test_a_device_that_is_gone_is_told_after_three_attempts_and_back_when_
             camera.motion(True)
             await link.until(lambda: link.of("video.motion"))
             await camera.stop()
-            with pytest.raises(Unreachable, match="cam-gate.*does not answer"):
+            with pytest.raises(Unreachable, match=r"cam-gate: .* does not answer"):
                 await task
             assert link.offline == {"cam-gate": "no-answer"}
         await camera.start()

@@ -144,7 +144,7 @@ def test_the_same_parts_byte_by_byte(stream: bytes) -> None:
 def test_garbage_never_takes_more_memory_than_the_cap(seed: bytes, size: int) -> None:
     parts = Parts("b")
     stream = seed * (600_000 // max(1, len(seed)) + 1)
-    for begin in range(0, 600_000, size if size > 4_000 else 4_000):
+    for begin in range(0, 600_000, max(4000, size)):
         parts.feed(stream[begin : begin + size])
         assert parts.held_bytes <= MAX_DOCUMENT_BYTES
 
