@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from typing import NamedTuple
 
-from drivers._modbus_config import Config
+from drivers._modbus_config import Config as Config
 from drivers._modbus_profile import Outputs
 from drivers._modbus_station import (
     EXCEPTIONS,
