@@ -1,19 +1,45 @@
 """gateway.yaml as a whole (contract, section 6), and `load`, which tells everything wrong with it at once."""
 
-from pydantic import Field, SerializeAsAny
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin
 
+from pydantic import Field, SerializeAsAny, TypeAdapter, ValidationError
+
+from gateway.cards import Cards
+from gateway.checks import Draft, check
 from gateway.credentials import CredentialEntry, CredentialsConfig
+from gateway.errors import Text
+from gateway.explain import SENTENCES, explain
 from gateway.fields import BusConfig, DeviceConfig, Id, Model
+from gateway.problems import ConfigProblems, KeyPath, Problem, allowed, in_order, joined
 from gateway.sections import GatewayConfig, Responsibility, Rule, SiteConfig, TypePattern, UplinkConfig
+from gateway.yamlmarks import read
 
 __all__ = [
     "Config",
+    "ConfigProblems",
     "CredentialEntry",
     "CredentialsConfig",
     "GatewayConfig",
+    "Loaded",
+    "Problem",
     "SiteConfig",
     "UplinkConfig",
+    "load",
 ]
+
+_CHECKED_ONLY = {  # sections that this version reads and checks, and no more
+    "responsibility": Text(
+        "this version checks the responsibility list, but does not carry it out: nobody is told when an alarm waits",
+        "本版本只检查责任清单,尚不执行:报警无人确认时不会升级通知",
+    ),
+    "rules": Text(
+        "this version checks rules, but does not carry them out: no device acts on them",
+        "本版本只检查联动规则,尚不执行:设备不会因此动作",
+    ),
+}
 
 
 class Config(Model):
@@ -23,11 +49,133 @@ class Config(Model):
     site: SiteConfig
     uplinks: dict[Id, UplinkConfig] = Field(default={}, description="departments' brokers by name")
     buses: dict[Id, BusConfig] = Field(default={}, description="lines that devices share, by name")
-    devices: tuple[SerializeAsAny[DeviceConfig], ...] = Field(
-        default=(), description="each with the keys of its driver"
-    )
-    credentials: CredentialsConfig | None = Field(
-        default=None, description="who may open which door, also with no uplink"
-    )
+    devices: tuple[SerializeAsAny[DeviceConfig], ...] = Field(default=(), description="each with its driver's keys")
+    credentials: CredentialsConfig | None = Field(default=None, description="who may open which door")
     responsibility: dict[TypePattern, Responsibility] = Field(default={}, description="who acts on which alarm type")
     rules: tuple[Rule, ...] = Field(default=(), description="events that make devices act")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A configuration that is right, and what its owner should know nevertheless."""
+
+    config: Config
+    warnings: tuple[Problem, ...] = ()
+
+
+def load(path: Path, drivers: Mapping[str, type[DeviceConfig]]) -> Loaded:
+    """Reads gateway.yaml and all it names. ConfigProblems: everything wrong, at its file, line and column.
+
+    `drivers` gives the model of each driver's devices by the driver's name.
+    """
+    document = read(path)
+    draft = Draft(document)
+    problems = list(document.problems)
+    if isinstance(document.value, dict):
+        problems += _Parts(draft, drivers).read()
+        problems += _cards(draft)
+        problems += check(draft)
+    elif not problems:
+        problems.append(document.problem((), SENTENCES["dict_type"]))
+    if problems:
+        raise ConfigProblems(path, problems)
+    present = [name for name in _CHECKED_ONLY if document.value.get(name)]
+    warnings = in_order(document.problem((name,), _CHECKED_ONLY[name], key=True) for name in present)
+    return Loaded(_whole(draft), warnings)
+
+
+class _Parts:
+    """Checks each part by itself, so that one that is wrong hides nothing in the others."""
+
+    def __init__(self, draft: Draft, drivers: Mapping[str, type[DeviceConfig]]) -> None:
+        self._draft = draft
+        self._document = draft.document
+        self._drivers = drivers
+
+    def read(self) -> Iterator[Problem]:
+        """Fills the draft; yields what is wrong."""
+        for name in self._document.value:
+            if name not in Config.model_fields:
+                what = joined(SENTENCES["extra_forbidden"], allowed(name, Config.model_fields))
+                yield self._document.problem((name,), what, key=True)
+        for name, info in Config.model_fields.items():
+            value = self._document.value.get(name)
+            if value is not None:
+                yield from self._section(name, info.annotation, value)
+            elif info.is_required() and not self._draft.unsure(name):
+                yield self._document.problem((name,), SENTENCES["missing"], key=True)
+
+    def _section(self, name: str, kind: Any, value: Any) -> Iterator[Problem]:
+        origin, inside = get_origin(kind), get_args(kind)
+        if origin is dict and isinstance(value, dict):
+            yield from self._names(name, inside[0], value)
+            validate = TypeAdapter(inside[1]).validate_python
+            for key in value:
+                yield from self._part((name, key), inside[1], validate)
+        elif origin is tuple and isinstance(value, list):
+            validate = TypeAdapter(inside[0]).validate_python
+            for number, item in enumerate(value):
+                path = (name, number)
+                yield from self._device(path, item) if name == "devices" else self._part(path, inside[0], validate)
+        elif origin in (dict, tuple):
+            yield self._document.problem((name,), SENTENCES["dict_type" if origin is dict else "list_type"])
+        else:
+            yield from self._part((name,), kind, TypeAdapter(kind).validate_python)
+
+    def _names(self, section: str, kind: Any, names: Mapping[str, Any]) -> Iterator[Problem]:
+        adapter = TypeAdapter(kind)
+        for name in names:
+            try:
+                adapter.validate_python(name)
+            except ValidationError as exc:
+                for problem in explain(self._document, (section, name), kind, exc):
+                    yield self._document.problem((section, name), problem.what, key=True)
+
+    def _device(self, path: KeyPath, device: Any) -> Iterator[Problem]:
+        name = device.get("driver") if isinstance(device, dict) else None
+        if isinstance(name, str) and name in self._drivers:
+            model = self._drivers[name]
+            yield from self._part(path, model, model.model_validate)
+        elif isinstance(name, str):
+            what = Text(f"no driver is called {name}", f"没有名为 {name} 的驱动")
+            yield self._document.problem((*path, "driver"), joined(what, allowed(name, sorted(self._drivers))))
+        else:
+            yield from self._part(path, DeviceConfig, _any_driver)
+
+    def _part(self, path: KeyPath, kind: Any, validate: Callable[..., Any]) -> Iterator[Problem]:
+        value: Any = self._document.value
+        for step in path:
+            value = value[step]
+        try:
+            self._draft.parts[path] = validate(value, context={"base": self._document.folder(path)})
+        except ValidationError as exc:
+            yield from explain(self._document, path, kind, exc)
+
+
+class _AnyDriver(DeviceConfig, extra="ignore"):
+    """Tells what is wrong with a device whose driver is not named."""
+
+
+_any_driver = _AnyDriver.model_validate
+
+
+def _cards(draft: Draft) -> Iterator[Problem]:
+    for path, credentials in draft.of(CredentialsConfig):
+        if credentials.file is not None:
+            draft.cards = Cards(credentials.file, draft.document.mark((*path, "file")))
+            yield from draft.cards.read()
+
+
+def _whole(draft: Draft) -> Config:
+    made: dict[str, Any] = {}
+    for (name, *rest), part in draft.parts.items():
+        if not rest:
+            made[str(name)] = part
+        elif isinstance(rest[0], int):
+            made.setdefault(str(name), []).append(part)
+        else:
+            made.setdefault(str(name), {})[rest[0]] = part
+    if draft.cards is not None:
+        own: CredentialsConfig = made["credentials"]
+        made["credentials"] = own.model_copy(update={"list": (*own.list, *draft.cards.entries.values())})
+    return Config.model_validate(made)
