@@ -21,7 +21,7 @@ find_python() {
             return
         fi
     done
-    fail "Python 3.11 to 3.13 (64 bit) is needed, found: $(python3 -VV 2>&1 || true). Use 64-bit Debian 12 or 13, or name one: PYTHON=/path/to/python3.13" \
+    fail "Python 3.11 to 3.13 (64 bit) is needed, found: $("${PYTHON:-python3}" --version 2>&1 || true). Use 64-bit Debian 12 or 13, or name one: PYTHON=/path/to/python3.13" \
         "需要 64 位的 Python 3.11 至 3.13。请使用 64 位 Debian 12 或 13，或指定：PYTHON=/路径/python3.13"
 }
 
