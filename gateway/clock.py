@@ -82,4 +82,4 @@ def _kernel_synced() -> bool:
 
 def rfc3339(moment: datetime) -> str:
     """`2026-11-23T10:06:19.123Z`: UTC, milliseconds (contract, section 1)."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

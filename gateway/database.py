@@ -20,7 +20,12 @@ PAGE_BYTES = 4096
 TABLES = {Lane.ALARM: "alarm_lane", Lane.EVENT: "event_lane", Lane.TELEMETRY: "telemetry_lane"}
 _ALARM_COLUMNS = ", ".join(f.name for f in fields(Alarm))
 _ALARM_MARKS = ", ".join("?" for _ in fields(Alarm))
-_INSERT = {lane: f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)" for lane, table in TABLES.items()}  # noqa: S608
+_AT_ONCE = (64, 8, 1)  # rows per INSERT: fewer statements, and the interpreter is let go once per statement
+_INSERTS = {
+    (lane, count): f"INSERT INTO {table} VALUES " + ", ".join(["(?, ?, ?, ?, ?)"] * count)  # noqa: S608
+    for lane, table in TABLES.items()
+    for count in _AT_ONCE
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ class Database:
         changes = [draft.alarm for draft in drafts if draft.alarm is not None]
         connection.execute("BEGIN IMMEDIATE")
         for lane, mine in rows.items():
-            connection.executemany(_INSERT[lane], [self._stored(lane, row) for row in mine])
+            self._insert(connection, lane, mine)
         put_alarms(connection, changes)
         connection.execute("COMMIT")
         return rows
@@ -100,8 +105,15 @@ class Database:
         self.last[draft.lane] = seq = self.last[draft.lane] + 1
         return Row(seq, draft.time_ms, mine, draft.body, draft.private)
 
-    def _stored(self, lane: Lane, row: Row) -> tuple[int, int, str, str, str | None]:
-        return row.seq, row.time_ms, self._packed(lane, row.numbers), row.body, row.private
+    def _insert(self, connection: sqlite3.Connection, lane: Lane, rows: Sequence[Row]) -> None:
+        start = 0
+        for count in _AT_ONCE:
+            while len(rows) - start >= count:
+                values: list[int | str | None] = []
+                for row in rows[start : start + count]:
+                    values += (row.seq, row.time_ms, self._packed(lane, row.numbers), row.body, row.private)
+                connection.execute(_INSERTS[lane, count], values)
+                start += count
 
     def _packed(self, lane: Lane, mine: Mapping[str, int]) -> str:
         if len(mine) == len(self.uplinks):

@@ -61,7 +61,7 @@ class Delivery:
         self._number = number
         self.window = session.opened.window
         self._flying: dict[int, Entry | tuple[str, str]] = {}
-        self._topics: dict[str, str] = {}
+        self._topics: dict[str, bytes] = {}
         self._shown: dict[str, tuple[Any, ...]] = {}
         self._lazy: set[str] = set()
         self._turned = asyncio.Event()
@@ -137,7 +137,9 @@ class Delivery:
         if found is None:
             return False
         topic, payload = found
-        self._fly(self._session.publish(f"{self._plan.base}/{topic}", payload, retain=True, properties=JSON), found)
+        self._fly(
+            self._session.publish(f"{self._plan.base}/{topic}".encode(), payload.encode(), JSON, retain=True), found
+        )
         return True
 
     def _send_event(self, entry: Entry) -> None:
@@ -146,9 +148,9 @@ class Delivery:
         category = row.body[start : row.body.index(".", start)]
         topic = self._topics.get(category)
         if topic is None:
-            topic = self._topics[category] = f"{self._plan.base}/event/{category}"
+            topic = self._topics[category] = f"{self._plan.base}/event/{category}".encode()
         payload = self._plan.policy.render(entry.lane, entry.sequence, row.body, row.private)
-        self._fly(self._session.publish(topic, payload, properties=CLOUD_EVENT), entry)
+        self._fly(self._session.publish(topic, payload.encode(), CLOUD_EVENT), entry)
         self._outbox.count(entry.lane)
 
     def _fly(self, mid: int, what: Entry | tuple[str, str]) -> None:

@@ -1,8 +1,9 @@
-"""One MQTT connection under asyncio, on paho-mqtt: it reports refused PUBACKs, which other clients call a success.
+"""One MQTT connection under asyncio, on paho-mqtt: connecting, TLS, WebSockets, keepalive and framing are paho's.
 
-The connection is used once: when it is lost, `lost` is done and everything in flight is unknown. Memory of what was
-confirmed is the outbox's, not the client library's. System calls are gathered: one read takes all that has arrived,
-one write sends all that was published since the last `flush()`.
+The connection is used once: when it is lost, `lost` is done and everything in flight is unknown. What was confirmed is
+the outbox's to remember, not the client library's: so QoS 1 PUBLISH and its PUBACK, with the reason code, are encoded
+here (docs/decisions/0002). System calls are gathered: one read takes all that has arrived, one write sends all that
+was published since the last `flush()`.
 """
 
 import asyncio
@@ -27,6 +28,9 @@ WINDOW = 64  # messages in flight at most; a broker's Receive Maximum may say le
 WILL_DELAY_S = 60  # contract, section 2
 _READ_BYTES = 65536
 _DISCONNECT = 0xE0  # MQTT 5.0, 3.14.1
+_PUBACK = 0x40  # MQTT 5.0, 3.4.1
+_SHORT = 0x7F  # the largest length in one byte
+_MOST_PACKET_ID = 65535
 _UNSUPPORTED_PROTOCOL = 0x84  # MQTT 5.0, table 3-1
 _REFUSED = {0x85, 0x86, 0x87, 0x8A, 0x8C}  # client id, user name or password, not authorized, banned, method
 
@@ -72,7 +76,7 @@ class Opened:
 
 
 class _Gathering(Client):
-    """paho's client with gathered system calls: its reads byte by byte come out of a buffer, its writes go into one."""
+    """paho's client reading from a buffer and writing into one: one system call each for all that is there."""
 
     def __init__(self, target: Target) -> None:
         five = target.protocol == "5"
@@ -87,6 +91,11 @@ class _Gathering(Client):
         self.incoming = bytearray()
         self.outgoing = bytearray()
 
+    @property
+    def between_packets(self) -> bool:
+        """The buffer begins with the first byte of a packet."""
+        return self._in_packet["command"] == 0
+
     def _sock_recv(self, bufsize: int) -> bytes:
         if not self.incoming:
             data = super()._sock_recv(_READ_BYTES)
@@ -96,6 +105,15 @@ class _Gathering(Client):
         taken = bytes(self.incoming[:bufsize])
         del self.incoming[:bufsize]
         return taken
+
+    def receive(self) -> bool:
+        """Take what has arrived; False when the connection is at its end, and paho is to find out."""
+        try:
+            data = super()._sock_recv(_READ_BYTES)
+        except OSError:
+            return False
+        self.incoming += data
+        return bool(data)
 
     def _sock_send(self, buf: bytes | bytearray) -> int:
         self.outgoing += buf
@@ -122,20 +140,10 @@ def _properties(packet: int, **values: object) -> Properties:
     return properties
 
 
-class _Packed(Properties):
-    """Properties packed once and sent many times."""
-
-    def __init__(self, properties: Properties) -> None:
-        self.__dict__.update(properties.__dict__)
-        self.__dict__["packed"] = properties.pack()  # type: ignore[no-untyped-call]  # paho leaves it untyped
-
-    def pack(self) -> bytes:
-        """The bytes as they go on the wire."""
-        return bytes(self.__dict__["packed"])
-
-
-def _payload(content_type: str) -> Properties:
-    return _Packed(_properties(PacketTypes.PUBLISH, ContentType=content_type, PayloadFormatIndicator=1))
+def _payload(content_type: str) -> bytes:
+    """PUBLISH properties as they go on the wire: content type, and that the payload is UTF-8 text."""
+    packed = _properties(PacketTypes.PUBLISH, ContentType=content_type, PayloadFormatIndicator=1).pack()  # type: ignore[no-untyped-call]
+    return bytes(packed)
 
 
 CLOUD_EVENT = _payload("application/cloudevents+json; charset=utf-8")
@@ -151,6 +159,8 @@ class Session:
         self.on_ack = on_ack
         self.on_turn: Callable[[], None] = lambda: None  # after everything that arrived was handled
         self._client = _Gathering(target)
+        self._five = target.protocol == "5"
+        self._packet_id = 0
         self._socket: socket.socket | None = None
         self._writing = False
 
@@ -181,9 +191,14 @@ class Session:
             self._client.disconnect()
         self._abandon()
 
-    def publish(self, topic: str, payload: str, *, retain: bool = False, properties: Properties | None = None) -> int:
-        """Queue a QoS 1 message; returns its packet id. It leaves with the next `flush()`."""
-        return self._client.publish(topic, payload, 1, retain, properties if self.target.protocol == "5" else None).mid
+    def publish(self, topic: bytes, payload: bytes, properties: bytes, *, retain: bool = False) -> int:
+        """Queue a QoS 1 message (MQTT 5.0, 3.3); returns its packet id. It leaves with the next `flush()`."""
+        self._packet_id = packet_id = self._packet_id % _MOST_PACKET_ID + 1
+        head = len(topic).to_bytes(2, "big") + topic + packet_id.to_bytes(2, "big")
+        if self._five:
+            head += properties
+        self._client.outgoing += (b"\x33" if retain else b"\x32") + _length(len(head) + len(payload)) + head + payload
+        return packet_id
 
     def flush(self) -> None:
         """Send what was queued."""
@@ -205,11 +220,9 @@ class Session:
 
     def _prepare(self) -> None:
         client, target = self._client, self.target
-        client.max_inflight_messages_set(65535)  # the window is the uplink's
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
-        client.on_publish = self._on_publish
         client.on_socket_close = self._detach
         if target.username is not None:
             client.username_pw_set(target.username, target.password)
@@ -257,11 +270,34 @@ class Session:
     # running
 
     def _readable(self) -> None:
-        self._client.loop_read()
-        while self._client.incoming and self._socket is not None:
+        if self._socket is None:
+            return
+        if self._client.receive():
+            self._confirmations()
+            while self._client.incoming and self._socket is not None:
+                self._client.loop_read()
+                self._confirmations()
+        else:
             self._client.loop_read()
         self.on_turn()
         self.flush()
+        pending = getattr(self._socket, "pending", None)  # TLS and WebSockets may hold more than the socket shows
+        if pending is not None and pending():
+            self._loop.call_soon(self._readable)
+
+    def _confirmations(self) -> None:
+        """PUBACKs at the head of what has arrived (MQTT 5.0, 3.4), the bulk of it; all else is paho's to read."""
+        incoming = self._client.incoming
+        start = 0
+        while self._client.between_packets and len(incoming) - start >= 4 and incoming[start] == _PUBACK:
+            size = incoming[start + 1]
+            if size > _SHORT or len(incoming) - start < 2 + size:
+                break
+            packet_id = incoming[start + 2] << 8 | incoming[start + 3]
+            reason = incoming[start + 4] if size > 2 else 0
+            start += 2 + size
+            self.on_ack(packet_id, reason)
+        del incoming[:start]
 
     def _each_second(self) -> None:
         self._tick = self._loop.call_later(1.0, self._each_second)
@@ -296,10 +332,15 @@ class Session:
             who = Text("the connection broke", "连接中断")
         self._end(Text(f"{who.en} ({reason})", f"{who.zh}({reason})"))
 
-    def _on_publish(
-        self, _client: Client, _data: object, mid: int, reason: ReasonCode, _properties: Properties
-    ) -> None:
-        self.on_ack(mid, reason.value)
+
+def _length(number: int) -> bytes:
+    """Variable byte integer (MQTT 5.0, 1.5.5)."""
+    encoded = bytearray()
+    while number > _SHORT:
+        encoded.append(number & _SHORT | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
 
 
 def link_error(target: Target, error: Exception) -> LinkError:

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiomqtt
 
+_LOGGED = ("log_type error", "log_type warning", "log_type notice", "log_type information")
 WAIT_S = 15.0  # longest wait for anything that must happen
 
 
@@ -41,7 +42,7 @@ class Mosquitto:
     async def start(self) -> None:
         """Returns when it listens."""
         config = self.folder / f"mosquitto-{self.port}.conf"
-        lines = [f"listener {self.port} 127.0.0.1", *self.options, "log_dest stderr", "log_type all", "user root"]
+        lines = [f"listener {self.port} 127.0.0.1", *self.options, "log_dest stderr", *_LOGGED, "user root"]
         config.write_text("\n".join(lines) + "\n", "utf-8")
         command = ("mosquitto", "-c", str(config))
         environment = os.environ | {"PATH": os.environ["PATH"] + ":/usr/sbin"}

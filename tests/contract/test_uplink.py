@@ -87,15 +87,26 @@ async def test_tls_with_client_certificates(tmp_path: Path) -> None:
     ):
         target = Target("localhost", broker.port, "gw-0001", tls=context)
         async with running(made, made.uplink("district", lambda _: target)) as uplink:
-            await made.accept("access.granted")
+            await asyncio.gather(*(made.accept("access.granted") for _ in range(500)))
             await drained(made, uplink.parts.outbox.backlog)
-            assert uplink.parts.outbox.queues[Lane.EVENT].confirmed == 1
+            assert uplink.parts.outbox.queues[Lane.EVENT].confirmed == 500
 
 
 async def drained(made: Rig, backlog: Callable[[Lane], int]) -> None:
     async with asyncio.timeout(10):
         while any(backlog(lane) for lane in Lane):
             await made.store.read(lambda connection: None)
+
+
+async def test_websockets(tmp_path: Path) -> None:
+    async with (
+        Mosquitto(tmp_path, "protocol websockets", "allow_anonymous true") as broker,
+        rig(tmp_path, "district") as made,
+        running(made, made.uplink("district", to(broker.port, websocket=True))) as uplink,
+    ):
+        await asyncio.gather(*(made.accept("access.granted") for _ in range(500)))
+        await drained(made, uplink.parts.outbox.backlog)
+        assert uplink.parts.outbox.queues[Lane.EVENT].confirmed == 500
 
 
 async def test_a_cut_line_loses_nothing(tmp_path: Path) -> None:
