@@ -12,7 +12,7 @@ from gateway.problems import KeyPath, Problem, allowed, joined
 from gateway.yamlmarks import Document
 
 _TEXT = Text("a text is needed", "需要文本")
-_MAPPING = Text("a mapping is needed, {key: value} or lines of them", "需要键值对,即 {键: 值} 或多行 键: 值")
+_MAPPING = Text("a mapping is needed: lines of key: value", "需要键值对:每行一个 键: 值")
 _LIST = Text('a list is needed, [a, b] or lines with "- "', '需要列表,即 [a, b] 或以 "- " 开头的多行')
 _WHOLE = Text("a whole number is needed", "需要整数")
 _NUMBER = Text("a number is needed", "需要数字")
@@ -126,6 +126,8 @@ def explain(document: Document, top: KeyPath, kind: Any, error: ValidationError)
     """One problem per place. `top` is where the value stands that is no `kind` (a model or another type)."""
     found: dict[tuple[KeyPath, bool], list[Text]] = {}
     for detail in error.errors(include_url=False):
+        if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
+            continue  # counted without those items that are told by themselves
         path = real_path(document.value, top, detail["loc"], detail["type"] == "missing")
         of_key = detail["type"] == "extra_forbidden" or "[key]" in detail["loc"]
         what = _say(detail)

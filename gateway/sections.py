@@ -74,9 +74,11 @@ class LogConfig(Model):
 
 def _web(value: Any) -> Any:
     """`off` is a word in YAML 1.2 and a false in 1.1."""
-    if value is None or value is True:
+    if value is False or value == "off":
+        return None
+    if not isinstance(value, dict | WebConfig):
         raise Wrong('write off, or {listen: "127.0.0.1:8080"}', '请写 off,或 {listen: "127.0.0.1:8080"}')
-    return None if value is False or value == "off" else value
+    return value
 
 
 class GatewayConfig(Model):
