@@ -110,16 +110,15 @@ class Detector:
 
 def met(condition: Condition, value: Sample, active: bool = False) -> bool:
     """One value against one condition, before inversion; `active` says on which side of the hysteresis we are."""
-    slack = condition.hysteresis if active != condition.inverted else 0.0
     if condition.equals is not None:
         return value.raw in condition.equals
     if condition.bit is not None:
         return bool(int(value.raw) >> condition.bit & 1)
+    held = active != condition.inverted
     if condition.above is not None:
-        limit = condition.above - slack
-        return value.value > limit if slack else value.value >= limit
-    limit = (condition.below or 0.0) + slack
-    return value.value < limit if slack else value.value <= limit
+        return value.value >= condition.above or (held and value.value > condition.above - condition.hysteresis)
+    limit = condition.below or 0.0
+    return value.value <= limit or (held and value.value < limit + condition.hysteresis)
 
 
 class Sampler:

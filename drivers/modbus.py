@@ -237,7 +237,64 @@ async def _serve(round: Round, link: Link) -> None:
         raise gone
 
 
-EXAMPLES: tuple[Example, ...] = ()
+def _example(title: str, profile: str, wire: str, *readings: Reading, **config: Json) -> Example:
+    return Example(title, {"bus": "line", "address": 1, "profile": profile, **config}, bytes.fromhex(wire), readings)
+
+
+_raised = partial(Reading, "example", phase=Phase.RAISE)
+_ONE: Mapping[str, Json] = {"function": 3, "register": 3, "value": 1}
+
+EXAMPLES = (
+    _example("smoke, normal", "rs-yg-n01", "01 03 02 00 00 B8 44"),
+    _example(
+        "smoke, alarm", "rs-yg-n01", "01 03 02 00 01 79 84",
+        _raised("fire.smoke", values={"status": Value(1)}, raw=_ONE),
+    ),
+    _example(
+        "smoke, a status nobody has described", "rs-yg-n01", "01 03 02 00 02 39 85",
+        Reading("example", "device.unmapped", Phase.PULSE, raw={**_ONE, "value": 2}),
+    ),
+    _example(
+        "exception: illegal address", "rs-yg-n01", "01 83 02 C0 F1",
+        _raised("device.fault", reason="illegal-address", raw={"function": 3, "exception": 2}),
+    ),
+    _example(
+        "23.5 °C, 45.2 %RH, smoke over the threshold", "lt-001-m1920", "01 03 06 00 EB 01 C4 01 40 45 03",
+        _raised(
+            "fire.smoke",
+            values={"smoke_concentration": Value(320)},
+            raw={"function": 3, "register": 2, "value": 320},
+        ),
+        telemetry(
+            "example",
+            {"temperature": Value(23.5, "°C"), "humidity": Value(45.2, "%RH"), "smoke_concentration": Value(320)},
+        ),
+    ),
+    _example(
+        "fail-safe loop closed: normal", "novabo-2di", "FF 02 01 01 51 A0",
+        address=255, inputs={"1": {"type": "door.forced"}},
+    ),
+    _example(
+        "fail-safe loop open: alarm", "novabo-2di", "FF 02 01 00 90 60",
+        _raised(
+            "door.forced",
+            values={"input_1": Value(False)},
+            part={"point": 1},
+            raw={"function": 2, "register": 0, "value": 0},
+        ),
+        address=255, inputs={"1": {"type": "door.forced"}},
+    ),
+    _example(
+        "input 1 of a board on", "waveshare-io-8ch", "01 02 01 01 60 48",
+        _raised(
+            "safety.panic",
+            values={"input_1": Value(True)},
+            part={"point": 1, "text": "值班室"},
+            raw={"function": 2, "register": 0, "value": 1},
+        ),
+        inputs={"1": {"type": "safety.panic", "name": "值班室"}},
+    ),
+)  # fmt: skip
 
 DRIVER = Driver(
     title="Modbus RTU, TCP and RTU over TCP: detectors, input and relay boards by profile",

@@ -1,0 +1,97 @@
+"""Every shipped profile is sound, quick enough, and understood by its simulator; a wrong one is explained."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drivers._modbus_config import Config
+from drivers._modbus_profile import known, load, parse
+from drivers._modbus_values import met, samples
+from drivers.sim.modbus import Slave
+
+DETECTION_S = 3.0  # from the condition on the wire to the event
+HEAD = "title: {en: A, zh: 甲}\nkind: smoke\nsource: a test of the parser\nconfidence: memory\n"
+
+
+def config(profile: str, **more: Any) -> Config:
+    base = {"id": "d", "driver": "modbus", "place": "b3", "bus": "line", "address": 1, "profile": profile}
+    return Config.model_validate({**base, **more})
+
+
+def test_the_promised_profiles_are_there() -> None:
+    promised = {"rs-yg-n01", "lt-001-m1920", "hnag1000", "waveshare-relay-8", "waveshare-io-8ch", "novabo-2di"}
+    assert promised <= set(known())
+
+
+@pytest.mark.parametrize("name", known())
+def test_conditions_are_found_within_three_seconds(name: str) -> None:
+    made = config(name)
+    worst = max((watch.condition.debounce for watch in made.watches), default=2)
+    assert made.poll_s * worst + made.peer.timeout_s < DETECTION_S
+
+
+@pytest.mark.parametrize("name", known())
+def test_conditions_can_be_made_on_the_simulated_device(name: str) -> None:
+    slave, made = Slave(1, name), config(name)
+
+    def active() -> set[str]:
+        answers = {block: slave.tables.read(block.function, block.address, block.count) for block in made.blocks}
+        values = samples(made.reads, answers)
+        return {
+            watch.condition.type
+            for watch in made.watches
+            if met(watch.condition, values[watch.read.name]) != watch.condition.inverted
+        }
+
+    assert active() == set()
+    for condition in load(name).conditions:
+        slave.set_condition(condition.type, True)
+        assert active() == {condition.type}
+        slave.set_condition(condition.type, False)
+        assert active() == set()
+
+
+def test_the_map_from_memory_says_so() -> None:
+    assert load("rs-yg-n01").confidence == "memory"
+    assert "label sheet" in load("rs-yg-n01").source
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("reads: [{name: a, function: 3, address: 70000}]", "reads.0.address: Input should be less than"),
+        ("reads: [{name: a, function: 9, address: 0}]", "reads.0.function"),
+        ("reads: [{name: a, function: 1, address: 0}]", "functions 1 and 2 read single bits"),
+        ("reads: [{name: a, function: 3, address: 0, type: bit}]", "type: bit needs bit: 0 to 15"),
+        ("reads: [{name: a, function: 3, address: 0, bitt: 1}]", "reads.0.bitt"),
+        ("reads: [{name: a, function: 3, address: 0}, {name: a, function: 3, address: 1}]", "two reads have one name"),
+        (
+            "reads: [{name: a, function: 3, address: 0}]\nconditions: [{type: fire.smoke, read: b, equals: [1]}]",
+            'names the read "b"',
+        ),
+        (
+            "reads: [{name: a, function: 3, address: 0}]\nconditions: [{type: fire.smoke, read: a}]",
+            "exactly one of equals, bit, above, below",
+        ),
+        (
+            "reads: [{name: a, function: 3, address: 0}]\nconditions: [{type: fire.smok, read: a, equals: [1]}]",
+            "did you mean fire.smoke",
+        ),
+        ("outputs: {count: 8}", "nothing to read"),
+        ("reads: [", "is no YAML"),
+    ],
+)
+def test_a_wrong_profile_is_explained(body: str, says: str) -> None:
+    with pytest.raises(ValueError, match="the profile mine ") as caught:
+        parse("mine", HEAD + body)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_profile_of_ones_own_is_read_again_when_it_changed(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(HEAD + "inputs: {count: 2}", "utf-8")
+    assert load(str(path)).inputs
+    path.write_text(HEAD + "reads: [{name: a, function: 4, address: 7}]", "utf-8")
+    assert load(str(path)).reads[0].address == 7
