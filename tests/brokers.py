@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aiomqtt
+from aiohttp import web
 
 _LOGGED = ("log_type error", "log_type warning", "log_type notice", "log_type information")
 WAIT_S = 15.0  # longest wait for anything that must happen
@@ -124,6 +125,38 @@ async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
             sink.write(data)
             await sink.drain()
     sink.close()
+
+
+@asynccontextmanager
+async def websocket_door(to_port: int) -> AsyncIterator[int]:
+    """A WebSocket port (MQTT 5.0, section 6) in front of a broker's TCP port, by aiohttp; yields the port."""
+
+    async def serve(request: web.Request) -> web.WebSocketResponse:
+        socket_ = web.WebSocketResponse(protocols=("mqtt",))
+        await socket_.prepare(request)
+        reader, writer = await asyncio.open_connection("127.0.0.1", to_port)
+
+        async def down() -> None:
+            while data := await reader.read(65536):
+                await socket_.send_bytes(data)
+
+        task = asyncio.create_task(down())
+        async for message in socket_:
+            writer.write(message.data)
+        task.cancel()
+        writer.close()
+        return socket_
+
+    app = web.Application()
+    app.router.add_get("/mqtt", serve)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield port
+    finally:
+        await runner.cleanup()
 
 
 class Subscriber:

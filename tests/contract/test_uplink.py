@@ -12,7 +12,7 @@ import trustme
 
 from gateway.event import Lane
 from gateway.mqtt import Target
-from tests.brokers import Mosquitto, Wire, subscribed
+from tests.brokers import Mosquitto, Wire, subscribed, websocket_door
 from tests.fakes import FastClock
 from tests.rig import BASE, Rig, rig, running
 
@@ -100,9 +100,10 @@ async def drained(made: Rig, backlog: Callable[[Lane], int]) -> None:
 
 async def test_websockets(tmp_path: Path) -> None:
     async with (
-        Mosquitto(tmp_path, "protocol websockets", "allow_anonymous true") as broker,
+        Mosquitto(tmp_path) as broker,
+        websocket_door(broker.port) as port,
         rig(tmp_path, "district") as made,
-        running(made, made.uplink("district", to(broker.port, websocket=True))) as uplink,
+        running(made, made.uplink("district", to(port, websocket=True))) as uplink,
     ):
         await asyncio.gather(*(made.accept("access.granted") for _ in range(500)))
         await drained(made, uplink.parts.outbox.backlog)
