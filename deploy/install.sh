@@ -97,9 +97,21 @@ switch() {
     ln -sfn "$release" "$OPT/current.new"
     mv -T "$OPT/current.new" "$OPT/current"
     ln -sfn "$OPT/current/bin/gateway" "$COMMAND"
+    [ "$before" != "$release" ] || return 0
     for old in "$OPT"/releases/*; do
         case "$old" in "$release" | "$before") ;; *) rm -rf "$old" ;; esac
     done
+}
+
+restart() { # a new release that does not get ready gives way to the one before
+    step "restarting the running daemon: what it accepted is on disk"
+    systemctl restart $NAME && return
+    [ "$before" != "$release" ] || fail "the daemon did not start: journalctl -u $NAME says why" \
+        "守护程序未能启动，原因见：journalctl -u $NAME"
+    ln -sfn "$before" "$OPT/current"
+    systemctl restart $NAME || true
+    fail "the new release did not get ready; the one before runs again. journalctl -u $NAME says why" \
+        "新版本未能就绪，已恢复原版本。原因见：journalctl -u $NAME"
 }
 
 make_service() {
@@ -115,10 +127,7 @@ make_service() {
     done <"$MODULES"
     systemctl daemon-reload
     systemctl --quiet enable $NAME
-    if systemctl --quiet is-active $NAME; then
-        step "restarting the running daemon: what it accepted is on disk"
-        systemctl restart $NAME
-    fi
+    if systemctl --quiet is-active $NAME; then restart; fi
 }
 
 next_step() {
