@@ -22,7 +22,7 @@ from gateway.control import listening
 from gateway.database import put_fact, read_fact
 from gateway.delivery import FAREWELL_S, FLUSH_S, Parts, Plan
 from gateway.driver import Driver, Line
-from gateway.errors import StorageError
+from gateway.errors import ConfigError, StorageError
 from gateway.event import Phase, Reading
 from gateway.fields import DeviceConfig
 from gateway.folder import held
@@ -44,11 +44,11 @@ from gateway.vault import Vault
 
 DATABASE = "events.db"
 DRIVERS_STOP_S = 2.0
-WEB_STOP_S = 1.0
 STORE_STOP_S = 2.0
-STOP_S = DRIVERS_STOP_S + FLUSH_S + FAREWELL_S + WEB_STOP_S + STORE_STOP_S
+STOP_S = DRIVERS_STOP_S + FLUSH_S + FAREWELL_S + STORE_STOP_S
 UPLINK_LOST_AFTER_S = 10.0  # a shorter loss is not worth an alarm
 RESTART_S = 1.0
+PAGE_RETRY_S = 10.0
 LOST = "gateway.uplink_lost"
 _LOG = logging.getLogger("gateway")
 
@@ -72,10 +72,6 @@ async def standing(config: Config, drivers: Mapping[str, Driver[Any]]) -> AsyncI
         store = await stack.enter_async_context(Store(folder / DATABASE, tuple(config.uplinks)))
         house = _build(config, drivers, store, Vault(folder / "keys"))
         await stack.enter_async_context(listening(house, folder))
-        if config.gateway.web is not None:
-            from gateway.web.server import serving  # nothing of it is imported when the page is off
-
-            await stack.enter_async_context(serving(house, config.gateway.web))
         yield house
 
 
@@ -84,6 +80,7 @@ async def live(house: House, stopping: asyncio.Event) -> None:
     leaving = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         watch = [group.create_task(_watchdog()), group.create_task(_tell_losses(house))]
+        page = group.create_task(_page(house))
         uplinks = [group.create_task(_guard(uplink, leaving)) for uplink in house.uplinks]
         drivers = group.create_task(house.supervisor.run())
         systemd.notify("READY=1", f"STATUS={len(house.devices())} devices, {len(house.uplinks)} uplinks")
@@ -91,9 +88,9 @@ async def live(house: House, stopping: asyncio.Event) -> None:
         await stopping.wait()
         systemd.notify("STOPPING=1")
         _LOG.info("stopping")
-        for task in (*watch, drivers):
+        for task in (*watch, page, drivers):
             task.cancel()
-        await asyncio.wait([drivers], timeout=DRIVERS_STOP_S)
+        await asyncio.wait([drivers, page], timeout=DRIVERS_STOP_S)
         leaving.set()
         if uplinks:
             await asyncio.wait(uplinks, timeout=FLUSH_S + FAREWELL_S)
@@ -109,6 +106,29 @@ async def _guard(uplink: Uplink, leaving: asyncio.Event) -> None:
         except Exception:  # noqa: BLE001  # whatever it is, the other uplinks and the doors go on
             _LOG.exception("uplink %s failed; it starts again", uplink.name)
             await uplink.parts.clock.sleep(RESTART_S)
+
+
+async def _page(house: House) -> None:
+    """The local page; without its port the rest goes on, and the port is tried again."""
+    if house.config.gateway.web is None:
+        return
+    from gateway.web.api import create  # nothing of it is imported when the page is off
+    from gateway.web.server import bind, serve
+
+    told = ""
+    while True:
+        try:
+            sockets = bind(*house.config.gateway.web.listen)
+        except ConfigError as error:
+            if told != str(error):
+                told = str(error)
+                _LOG.error("%s", error.say(house.language))
+            await house.vitals.clock.sleep(PAGE_RETRY_S)
+            continue
+        async with serve(create(house), sockets):
+            host, port = sockets[0].getsockname()[:2]
+            _LOG.info("page: http://%s:%d/", host, port)
+            await asyncio.Event().wait()
 
 
 async def _watchdog() -> None:
@@ -143,7 +163,7 @@ async def _tell_losses(house: House) -> None:
 
 def _build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vault: Vault) -> House:
     clock = SystemClock()
-    place = Site(config)
+    place = Site(config, {name: driver.kind for name, driver in drivers.items()})
     policies = {name: _policy(name, uplink, vault) for name, uplink in config.uplinks.items()}
     states = States(device.id for device in config.devices)
     subjects = {device.id: _subject(place, device) for device in config.devices}
@@ -179,7 +199,7 @@ def lines(config: Config) -> list[tuple[str, Line[Any]]]:
 
 
 def _subject(place: Site, device: DeviceConfig) -> Subject:
-    return Subject(device.id, place.source, device.kind, place.place_data(device.id))
+    return Subject(device.id, place.source, place.kind(device.id), place.place_data(device.id))
 
 
 def _policy(name: str, uplink: UplinkConfig, vault: Vault) -> Policy:

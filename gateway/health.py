@@ -33,7 +33,7 @@ class Vitals:
     clock: Clock
     store: Store
     states: States
-    devices: Sequence[str]
+    devices: tuple[str, ...]
 
 
 def document(

@@ -1,6 +1,7 @@
 """The running gateway as those see it who ask: questions, and the few things that one may do."""
 
 import asyncio
+import hmac
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
@@ -16,6 +17,7 @@ from gateway.database import Row, read_newest
 from gateway.driver import Answer, Posted
 from gateway.errors import GatewayError, Text
 from gateway.event import Lane, Phase, Reading
+from gateway.fields import DeviceConfig
 from gateway.health import Vitals
 from gateway.pipeline import Pipeline
 from gateway.site import Site
@@ -71,20 +73,24 @@ class House:
         """The health document, of all uplinks."""
         return health.document(self.vitals, self.uplinks, self.supervisor.lines)
 
-    def verdict(self) -> dict[str, str]:
+    def verdict(self) -> dict[str, Any]:
         """One word for everything."""
-        return {"word": health.verdict(self.vitals, self.pipeline.shown, self.uplinks)}
+        return {"word": health.verdict(self.vitals, self.pipeline.shown, self.uplinks), "since": None}
 
     def devices(self) -> list[dict[str, Any]]:
-        """Every device's state document, with its label, place, kind and driver."""
-        shown = []
-        for line in self.supervisor.lines:
-            for device in line.line.devices:
-                document = self.vitals.states.document(device.id, self.pipeline.shown)
-                place = self.site.place_data(device.id)
-                label = device.name or device.id
-                shown.append(document | {"label": label, "place": place, "kind": device.kind, "driver": device.driver})
-        return shown
+        """Every device's state document, with its label, place, building, kind and driver."""
+        return [self._device(device) for line in self.supervisor.lines for device in line.line.devices]
+
+    def _device(self, device: DeviceConfig) -> dict[str, Any]:
+        place = self.site.place(device.place)
+        return self.vitals.states.document(device.id, self.pipeline.shown) | {
+            "label": device.name or device.id,
+            "place": place.path,
+            "place_label": place.label,
+            "building": self.site.place(place.path.partition("/")[0]).label,
+            "kind": self.site.kind(device.id),
+            "driver": device.driver,
+        }
 
     def alarms(self) -> list[dict[str, Any]]:
         """Alarms that are not normal, the oldest first."""
@@ -95,14 +101,15 @@ class House:
         """What each uplink owes."""
         return dict(self.health()["uplinks"])
 
-    async def ingest(self, device: str, posted: Posted) -> Answer | None:
-        """A device's post; None where nobody takes it."""
-        return await self.supervisor.ingest(device, posted)
-
-    def token(self, device: str) -> str | None:
-        """The token that posts for this device need; None where it takes none."""
+    async def ingest(self, device: str, token: str, posted: Posted) -> Answer:
+        """A device's post: 404 where nobody takes it, 401 where the token is not its own."""
         found = self.supervisor.board.intakes.get(device)
-        return None if found is None else found[0]
+        if found is None:
+            return Answer(404, {})
+        expected, intake = found
+        if not hmac.compare_digest(expected.encode(), token.encode()):
+            return Answer(401, {})
+        return await intake(posted)
 
     # events
 
@@ -119,9 +126,8 @@ class House:
         before = self.store.last[lane] + 1
         while len(found) < limit:
             rows = await self.store.read(lambda c, before=before: read_newest(c, lane, before, SCAN_ROWS))  # type: ignore[misc]
-            for row in rows:
-                if row.time_ms >= wanted.since_ms and wanted.takes(event := _event(lane, row)):
-                    found.append(event)
+            events = [_event(lane, row) for row in rows if row.time_ms >= wanted.since_ms]
+            found += [event for event in events if wanted.takes(event)]
             if len(rows) < SCAN_ROWS or rows[-1].time_ms < wanted.since_ms:
                 break
             before = rows[-1].seq

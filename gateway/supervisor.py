@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gateway.clock import Clock
-from gateway.driver import Answer, Command, Decision, Driver, Handler, Intake, Line, Outcome, Posted
+from gateway.driver import Command, Decision, Driver, Handler, Intake, Line, Outcome
 from gateway.errors import DeviceError, GatewayError, Misconfigured, NeedsPerson, StorageError
 from gateway.event import NOTHING, Credential, Json, Phase, Reading
 from gateway.pipeline import Pipeline
@@ -202,11 +202,6 @@ class Supervisor:
         if command.action not in actions:
             return Outcome("unknown-action", f"it takes {', '.join(sorted(actions))}")
         return await handler(command)
-
-    async def ingest(self, device: str, posted: Posted) -> Answer | None:
-        """Hand a post to its device's driver; None where nobody takes it."""
-        found = self.board.intakes.get(device)
-        return None if found is None else await found[1](posted)
 
 
 def _reason(failure: Exception) -> str:
