@@ -138,4 +138,4 @@ def _without_nothing(value: Any) -> Any:
 def duration_text(seconds: float) -> str:
     """Seconds as in gateway.yaml: 2592000.0 → `30d`, 90.0 → `90s`."""
     step, unit = next(((step, unit) for step, unit in _UNITS_S if seconds >= step and seconds % step == 0), (1, "s"))
-    return f"{seconds / step:g}{unit}"
+    return f"{seconds / step:.12g}{unit}"
