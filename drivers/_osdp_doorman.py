@@ -6,7 +6,8 @@ from typing import Any
 import osdp  # type: ignore[import-untyped]  # libosdp has no type hints
 
 from drivers._osdp_door import Keypad, Repeats, Watch, card_reading, judged, pin_reading
-from drivers._osdp_reader import Order, Reader
+from drivers._osdp_orders import Order
+from drivers._osdp_reader import Reader
 from drivers._osdp_wire import Attached, Card, Inputs, Keys, Local, Report
 from gateway.driver import Command, Link, Outcome
 from gateway.event import Reading

@@ -1,15 +1,11 @@
 """One reader on the line: keeps its session up, polls it, gives it its orders, hands on what it reports."""
 
-import asyncio
-from collections import deque
-from dataclasses import dataclass, field
 from typing import Any
-
-import osdp  # type: ignore[import-untyped]  # libosdp has no type hints
 
 from drivers._osdp_bus import Bus
 from drivers._osdp_config import Config
 from drivers._osdp_door import Conditions
+from drivers._osdp_orders import Order, Orders
 from drivers._osdp_session import WHY, Session, Terms, proved
 from drivers._osdp_tray import Tray
 from drivers._osdp_wire import BUSY, Report, parse
@@ -17,26 +13,11 @@ from gateway.driver import Link
 from gateway.errors import NeedsPerson, StorageError
 from gateway.event import Reading
 
-OUTPUT = osdp.Command.Output
 SOON_S = 3.0  # a session that was lost is usually back sooner
 
 
-@dataclass
-class Order:
-    """A libosdp command on its way to the reader until `until` (monotonic); `done` gets the code of its outcome."""
-
-    command: dict[str, Any]
-    until: float
-    done: asyncio.Future[str] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-    def end(self, code: str) -> None:
-        """Tells who waits."""
-        if not self.done.done():
-            self.done.set_result(code)
-
-
 class Reader:
-    """The reader as the door sees it: `up`, `order()`, `tell()`; and the task that keeps it so: `poll()`."""
+    """The reader as the door sees it: `up`, `order()`, `tell()`; `turn()` keeps it so."""
 
     def __init__(self, config: Config, terms: Terms, link: Link, bus: Bus) -> None:
         self.config = config
@@ -45,9 +26,7 @@ class Reader:
         self._bus = bus
         self._session = Session(config.address, terms)
         self._tray = Tray(config.id, link)
-        self._orders: deque[Order] = deque()
-        self._sent: Order | None = None
-        self._unable: set[int] = set()  # commands that this reader refuses
+        self._orders = Orders()
         self._fault: str | None = None
         self._heard_at = link.clock.monotonic()
         self._up_at: float | None = None
@@ -77,17 +56,14 @@ class Reader:
 
     def order(self, command: dict[str, Any], wait_s: float) -> Order:
         """Puts a command in line; it is given up after `wait_s`."""
-        order = Order(command, self._link.clock.monotonic() + wait_s)
-        if command["command"] in self._unable:
-            order.end("device-refused")
-        else:
-            self._orders.append(order)
-        return order
+        return self._orders.add(command, self._link.clock.monotonic() + wait_s)
 
     async def turn(self) -> tuple[bool, list[Report]]:
         """One question and its answer, and the wait before it: (has the session just come up, what was reported)."""
-        await self._link.clock.sleep(self._session.wait_s if not (self.up and self._orders) else 0)
-        self._submit()
+        await self._link.clock.sleep(self._session.pause_s(orders=bool(self._orders)))
+        self._orders.expire(self._link.clock.monotonic())
+        if self.up:
+            self._orders.submit(self._session.panel)
         packet = self._session.panel.next()
         reply = await self._bus.ask(packet) if packet else None
         risen = False
@@ -96,7 +72,8 @@ class Reader:
         elif reply is None:
             await self._silent()
         elif parse(reply).code == BUSY:
-            await self._busy()
+            if self._session.busy():
+                await self._refused()
         else:
             risen = self._session.heard(reply)
             await self._heard()
@@ -107,17 +84,6 @@ class Reader:
             await self._risen()
         return risen, self._session.panel.reports() if self.up else []
 
-    def _submit(self) -> None:
-        now = self._link.clock.monotonic()
-        for order in [order for order in self._orders if order.until < now]:
-            order.end("timeout")
-            self._orders.remove(order)
-        if self.up and self._sent is None and self._orders:
-            self._sent = self._orders.popleft()
-            if not self._session.panel.submit(self._sent.command):
-                self._sent.end("device-refused")
-                self._sent = None
-
     async def _heard(self) -> None:
         self._heard_at = self._link.clock.monotonic()
         self._up_at = self._heard_at if self.up else self._up_at
@@ -126,26 +92,16 @@ class Reader:
             await self._link.seen(self.config.id)
         except StorageError as error:  # told again with the next answer
             self._link.log.debug("%s", error)
-        panel = self._session.panel
-        finished = panel.finished()
-        if finished is not None and self._sent is not None and not panel.forgotten:
-            await self._finished(self._sent, finished)
-            self._sent = None
-
-    async def _finished(self, order: Order, done: bool) -> None:
-        order.end("ok" if done else "device-refused")
-        command = order.command["command"]
-        if command != OUTPUT and not done:
-            self._unable.add(command)
-        elif command == OUTPUT and not done:
+        obeyed = self._orders.answered(self._session.panel)
+        if obeyed is False:
             await self.fault("output-refused")
-        elif command == OUTPUT and self._fault == "output-refused":
+        elif obeyed and self._fault == "output-refused":
             await self.fault(None)
 
     async def _silent(self) -> None:
         if not self._session.missed():
             return
-        self._take_back()
+        self._orders.take_back()
         silent_s = self._link.clock.monotonic() - self._heard_at
         if self._offline or silent_s < self.config.offline_after:
             return
@@ -156,21 +112,11 @@ class Reader:
         else:
             self._offline = True
 
-    async def _busy(self) -> None:
-        if self._session.busy():
-            await self._refused()
-
     async def _refused(self) -> None:
         why = self._session.refused()
-        self._take_back()
+        self._orders.take_back()
         if why is not None:
             await self.fault(why)
-
-    def _take_back(self) -> None:
-        """An order without an answer is given again: none of them does harm twice."""
-        if self._sent is not None:
-            self._orders.appendleft(self._sent)
-            self._sent = None
 
     async def _risen(self) -> None:
         terms = self._session.terms

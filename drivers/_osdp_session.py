@@ -104,6 +104,10 @@ class Session:
             self._failures = 0
         return risen
 
+    def pause_s(self, orders: bool) -> float:
+        """How long to wait now; orders wait for no poll, but for a reader that is busy."""
+        return 0.0 if orders and self.up and not self._busy else self.wait_s
+
     def over(self) -> bool:
         """The library gave up, or went on in clear where a key is set: only a new panel helps."""
         return not self.up and (self.panel.online or not self.panel.next())

@@ -120,7 +120,7 @@ def reply_to(command: bytes, heard: bytes) -> bytes | None:
     """The reply to `command` (as sent, with or without mark) among what was heard: address and sequence must match.
 
     A BUSY comes with sequence 0, and so does the NAK of a reader that was restarted meanwhile. Our own echo, other
-    readers' replies and late replies are passed over; so is a checksum where we sent a CRC: one flipped bit may make it.
+    readers' and late replies are passed over, and a checksum where we sent a CRC: one flipped bit may make one of it.
     """
     sent = command[command.index(SOM) :]
     asked = parse(sent)

@@ -4,8 +4,9 @@ Readers of any make that speak OSDP, several on a line, each with the lock on it
 door contact and the exit button on its inputs. Cards and PINs are decided by the gateway's own list; so a door works
 with no uplink. A reader is used in clear only where its config says `insecure: true`.
 
-Parts: `_osdp_wire` packets, `_osdp_bus` the line, `_osdp_panel` libosdp, `_osdp_session` key and retry, `_osdp_reader`
-one reader's polling, `_osdp_door` what reports mean, `_osdp_doorman` what is done about them, `_wiegand` card layouts.
+Parts: `_osdp_wire` packets, `_osdp_bus` the line, `_osdp_panel` libosdp, `_osdp_session` key and retry, `_osdp_orders`
+and `_osdp_reader` one reader's polling, `_osdp_tray` the way to disk, `_osdp_door` what reports mean, `_osdp_doorman`
+what is done about them, `_wiegand` card layouts.
 """
 
 import asyncio

@@ -202,7 +202,7 @@ def noisy(seed: int) -> Disturbance:
     return disturb
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [13, 18])
 async def test_three_readers_on_a_noisy_line_tell_every_card_once(seed: int) -> None:
     readers, to = [sim.Reader(address, KEY) for address in (1, 2, 3)], link()
     async with (
