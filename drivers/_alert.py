@@ -34,10 +34,10 @@ _PERSONAL = re.compile(
     re.IGNORECASE,
 )
 _WORDS = ("eventType", "eventState", "currentVerifyMode", "userType", "attendanceStatus", "detectionTarget")
-_CAMERA = (
+_CAMERA = frozenset((
     "eventType", "eventState", "channelID", "dynChannelID", "activePostCount", "inputIOPortID", "dynInputIOPortID",
     "isDataRetransmission", "relationEvent", "regionID", "detectionTarget",
-)  # fmt: skip
+))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,11 @@ class Alert:
 
     def raw(self) -> dict[str, Json]:
         """The vendor's numbers of a camera event."""
-        found = {name: next(_values(self.tree, name), None) for name in _CAMERA}
-        return {name: _plain(value) for name, value in found.items() if value not in (None, "")}
+        found: dict[str, Json] = {}
+        for name, value in _scalars(self.tree):
+            if name in _CAMERA and value != "":
+                found.setdefault(name, _plain(value))
+        return found
 
     def numbers(self) -> dict[str, Json]:
         """All numbers of an event that we cannot name, and the few words that are not personal."""

@@ -21,7 +21,8 @@ _FIELD = re.compile(rb"^([A-Za-z-]+)[ \t]*:[ \t]*([^\r\n]*)", re.MULTILINE)
 _PICTURE = re.compile(rb"image/|video/|audio/|application/octet-stream", re.IGNORECASE)
 _FIRST = re.compile(rb"[ \t\r\n\xef\xbb\xbf]*([^ \t\r\n\xef\xbb\xbf])")  # after white space and a byte order mark
 _ROOT_END = re.compile(rb"</(?:[\w.-]{1,32}:)?EventNotificationAlert\s{0,8}>")
-_JSON_TOKEN = re.compile(rb'"(?:\\.|[^"\\])*"|["{}]', re.DOTALL)
+_JSON_STRUCTURE = re.compile(rb'["{}]')
+_JSON_STRING = re.compile(rb'\\.|"', re.DOTALL)  # inside a string: an escape, or its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Parts:
         self._step: Callable[[], bool] = self._seek
         self._mid_line = False  # what is held does not begin at the beginning of a line
         self._scanned = 0  # bytes of the document already looked through
-        self._depth = 0  # open braces of a JSON document
+        self._depth, self._in_string = 0, False  # where a JSON document stands: open braces, inside a text
         self._skip = 0  # bytes of a picture still to come
         self._out: list[Document | Dropped] = []
 
@@ -117,7 +118,7 @@ class Parts:
             self._skip = count if count <= MAX_PICTURE_BYTES else 0
             self._step = self._picture
         else:
-            self._scanned = self._depth = 0
+            self._scanned, self._depth, self._in_string = 0, 0, False
             self._step = self._document
         return True
 
@@ -158,12 +159,15 @@ class Parts:
         return match.end() if match else None
 
     def _json_end(self) -> int | None:
-        for token in _JSON_TOKEN.finditer(self._held, self._scanned):
-            if token[0] == b'"':  # a string whose end has not come yet
-                self._scanned = token.start()
-                return None
-            self._depth += {b"{": 1, b"}": -1}.get(token[0], 0)
-            if token[0] == b"}" and self._depth <= 0:
-                return token.end()
-        self._scanned = len(self._held)
+        """Each byte is looked at once, so that a long text in small chunks costs no more than in one."""
+        while token := (_JSON_STRING if self._in_string else _JSON_STRUCTURE).search(self._held, self._scanned):
+            self._scanned = token.end()
+            if token[0] == b'"':
+                self._in_string = not self._in_string
+            elif not self._in_string:
+                self._depth += 1 if token[0] == b"{" else -1
+                if not self._depth:
+                    return token.end()
+        half_escape = self._in_string and self._held.endswith(b"\\") and len(self._held) > self._scanned
+        self._scanned = len(self._held) - half_escape
         return None

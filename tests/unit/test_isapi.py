@@ -1,6 +1,7 @@
 """ISAPI without sockets: the multipart cutter, notifications, and what of repetitions becomes an event."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -92,6 +93,25 @@ def test_what_is_too_large_is_dropped_and_the_next_part_is_read() -> None:
     assert parts == [Dropped("too-large"), Document(XML)]
 
 
+@pytest.mark.parametrize("noise", [b"x" * 100, b"x" * 200])
+def test_a_boundary_in_the_middle_of_a_line_is_none(noise: bytes) -> None:
+    """However much of the line has come, and gone, before."""
+    parts = Parts("b")
+    assert parts.feed(noise) + parts.feed(part(XML)) == []
+    assert parts.feed(part(XML)) == [Document(XML)]
+
+
+def test_a_large_document_in_small_chunks_costs_no_more_than_in_one() -> None:
+    """Quadratic work would be some thousand times as much: minutes."""
+    began_s = time.process_time()
+    for begin in (b'{"', b"<a>"):
+        parts = Parts("b")
+        parts.feed(b"--b\r\n\r\n" + begin)
+        for _ in range(MAX_DOCUMENT_BYTES // 8 - 1):
+            assert parts.feed(b"x" * 7 + b"\\") == []
+    assert time.process_time() - began_s < 5
+
+
 def test_endless_headers_are_dropped() -> None:
     parts = Parts("b").feed(b"--b\r\nX: " + b"x" * MAX_HEADER_BYTES + b"\r\n" + part(XML))
     assert parts == [Dropped("bad-header"), Document(XML)]
@@ -113,6 +133,8 @@ PIECES = st.sampled_from(
         b'"',
         b"x" * 200,
         b"\xef\xbb\xbf",
+        b'{"a": "\\\\"}',
+        b'{"a": "\\',
         b"</EventNotificationAlert>",
     ]
 )
@@ -137,7 +159,7 @@ def test_the_same_parts_byte_by_byte(stream: bytes) -> None:
     assert fed(stream, list(range(len(stream))), "b") == Parts("b").feed(stream)
 
 
-@settings(max_examples=30)
+@settings(max_examples=10, deadline=None)
 @given(
     st.lists(st.one_of(PIECES, st.binary(max_size=64)), min_size=1, max_size=4).map(b"".join), st.integers(1, 70_000)
 )
@@ -348,6 +370,13 @@ def test_what_was_open_before_the_restart_is_not_raised_again() -> None:
     (over,) = told.conditions.silent(10)
     assert (over.type, over.part) == ("video.loss", {"address": "channel-2"})
     assert told.at(11, "VMD", "inactive") == [Phase.CLEAR]
+
+
+def test_what_was_open_before_the_restart_ends_with_its_first_source() -> None:
+    told = Told()
+    told.conditions.restore("example", [("video.intrusion", None)], 10, 0)
+    assert told.at(1, "fielddetection") == []
+    assert told.at(2, "fielddetection", "inactive") == [Phase.CLEAR]
 
 
 def test_silence_counts_from_the_reconnect() -> None:
