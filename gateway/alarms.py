@@ -64,11 +64,15 @@ class Told:
 
 
 def raised(old: Alarm | None, told: Told) -> tuple[Phase, Alarm]:
-    """A condition begins; told again while it lasts it is `still`, the same alarm, one more in its count."""
+    """A condition begins; told again while it lasts it is `still`, the same alarm, one more in its count.
+
+    A real one during a test is a beginning: nobody has seen it yet.
+    """
     if old is None:
         return Phase.RAISE, _opened(told, active=True)
     worse = RANK[told.severity] < RANK[old.severity]
-    unacknowledge = told.severity is not Severity.INFO and (worse or not old.active)
+    begins = not old.active or (old.test and not told.test)
+    unacknowledge = told.severity is not Severity.INFO and (worse or begins)
     new = replace(
         old,
         active=True,
@@ -80,7 +84,7 @@ def raised(old: Alarm | None, told: Told) -> tuple[Phase, Alarm]:
         last_ms=max(old.last_ms, told.now_ms),
         test=old.test and told.test,
     )
-    return Phase.STILL if old.active else Phase.RAISE, new
+    return Phase.RAISE if begins else Phase.STILL, new
 
 
 def pulsed(old: Alarm | None, told: Told) -> Alarm | None:
@@ -91,6 +95,7 @@ def pulsed(old: Alarm | None, told: Told) -> Alarm | None:
         return _opened(told, active=False)
     return replace(
         old,
+        severity=min(old.severity, told.severity, key=RANK.__getitem__),
         acknowledged=False,
         confirmed=False,
         latched=old.latched or _latches(told),
@@ -101,8 +106,8 @@ def pulsed(old: Alarm | None, told: Told) -> Alarm | None:
 
 
 def cleared(old: Alarm) -> Alarm:
-    """The condition ended; what latches or was not seen by a person stays listed."""
-    return replace(old, active=False)
+    """The condition ended; what was not seen by a person, or latches and was not disposed, stays listed."""
+    return _settled(replace(old, active=False))
 
 
 def acknowledged(old: Alarm) -> Alarm:
