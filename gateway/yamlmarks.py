@@ -112,7 +112,9 @@ class _Reader:
         if str(node.tag) not in _KNOWN:
             return self._brought(node, source, path, mark)
         if isinstance(node, ScalarNode):
-            return _scalar(node)
+            if _is_text(node.value):
+                return _scalar(node)
+            return self._document.refuse(path, mark, Text("half of a character", "不完整的字符"))
         inside = source._replace(nodes=(*source.nodes, id(node)))
         if isinstance(node, MappingNode):
             return self._mapping(node, inside, path)
@@ -123,7 +125,7 @@ class _Reader:
         made: dict[str, Any] = {}
         for key, value in node.value:
             mark = source.mark(key)
-            if not isinstance(key, ScalarNode):
+            if not isinstance(key, ScalarNode) or not _is_text(key.value):
                 plain = Text("a key is a plain word", "键必须是普通文本")
                 self._document.problems.append(Problem(*mark, key_text(path), plain))
                 continue
@@ -160,6 +162,11 @@ class _Reader:
         if not text:
             self._document.refuse(path, mark, Text(f"{empty} is empty or not set", f"{empty} 为空或未设置"))
         return text or None
+
+
+def _is_text(value: str) -> bool:
+    """No lone surrogates, which YAML's escapes can name and no file can hold."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def _scalar(node: ScalarNode) -> Any:

@@ -130,6 +130,9 @@ def compose(file: Path, text: str) -> Node | None:
         raise Unreadable(Mark(file, before.count("\n") + 1, column), what) from exc
     except MarkedYAMLError as exc:
         raise _syntax(file, text, exc) from exc
+    except (ValueError, OverflowError) as exc:  # "\\UFFFFFFFF" in quotes
+        line = text[: max(0, text.find("\\U"))].count("\n") + 1
+        raise Unreadable(Mark(file, line, 1), Text("an escape that names no character", "转义不是有效字符")) from exc
 
 
 def _syntax(file: Path, text: str, error: MarkedYAMLError) -> Unreadable:
