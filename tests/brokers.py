@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -13,15 +12,11 @@ from typing import Any
 import aiomqtt
 from aiohttp import web
 
+from gateway.demo.wire import Wire, free_port
+
+__all__ = ["Mosquitto", "Subscriber", "Wire", "free_port", "subscribed", "websocket_door"]
 _LOGGED = ("log_type error", "log_type warning", "log_type notice", "log_type information")
 WAIT_S = 15.0  # longest wait for anything that must happen
-
-
-def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Mosquitto:
@@ -47,9 +42,7 @@ class Mosquitto:
         config.write_text("\n".join(lines) + "\n", "utf-8")
         command = ("mosquitto", "-c", str(config))
         environment = os.environ | {"PATH": os.environ["PATH"] + ":/usr/sbin"}
-        self._process = await asyncio.create_subprocess_exec(
-            *command, stderr=asyncio.subprocess.PIPE, env=environment
-        )
+        self._process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE, env=environment)
         assert self._process.stderr is not None
         async with asyncio.timeout(WAIT_S):
             async for line in self._process.stderr:
@@ -75,56 +68,6 @@ class Mosquitto:
         """E.g. SIGSTOP: TCP stays, nothing answers. SIGHUP: read ACLs and passwords again."""
         assert self._process is not None
         self._process.send_signal(number)
-
-
-class Wire:
-    """A TCP line to a broker that can be cut and mended: `async with Wire(port) as wire`."""
-
-    def __init__(self, to_port: int) -> None:
-        self.to_port = to_port
-        self.port = free_port()
-        self.whole = True
-        self.connections = 0
-        self._writers: set[asyncio.StreamWriter] = set()
-
-    async def __aenter__(self) -> "Wire":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        self.cut()
-
-    def cut(self) -> None:
-        """Every connection breaks; new ones are closed at once."""
-        self.whole = False
-        for writer in self._writers:
-            writer.transport.abort()
-
-    def mend(self) -> None:
-        """New connections go through again."""
-        self.whole = True
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        if not self.whole:
-            writer.transport.abort()
-            return
-        there, back = await asyncio.open_connection("127.0.0.1", self.to_port)
-        self._writers |= {writer, back}
-        with suppress(OSError):
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_copy(reader, back))
-                group.create_task(_copy(there, writer))
-        self._writers -= {writer, back}
-
-
-async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await source.read(65536):
-            sink.write(data)
-            await sink.drain()
-    sink.close()
 
 
 @asynccontextmanager
