@@ -97,4 +97,3 @@ def private(credential: Credential | None) -> str | None:
         "number": credential.number,
     }
     return to_json(clear).decode()
-
