@@ -34,6 +34,7 @@ from gateway.outbox import Outbox
 from gateway.pipeline import Pipeline, Rim
 from gateway.privacy import Policy
 from gateway.retained import Retained
+from gateway.retention import Limits, Retention
 from gateway.site import Site
 from gateway.states import States
 from gateway.store import Store
@@ -81,6 +82,7 @@ async def live(house: House, stopping: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as group:
         watch = [group.create_task(_watchdog()), group.create_task(_tell_losses(house))]
         page = group.create_task(_page(house))
+        watch.append(group.create_task(_retention(house).run(house.vitals.clock)))
         uplinks = [group.create_task(_guard(uplink, leaving)) for uplink in house.uplinks]
         drivers = group.create_task(house.supervisor.run())
         systemd.notify("READY=1", f"STATUS={len(house.devices())} devices, {len(house.uplinks)} uplinks")
@@ -106,6 +108,13 @@ async def _guard(uplink: Uplink, leaving: asyncio.Event) -> None:
         except Exception:  # noqa: BLE001  # whatever it is, the other uplinks and the doors go on
             _LOG.exception("uplink %s failed; it starts again", uplink.name)
             await uplink.parts.clock.sleep(RESTART_S)
+
+
+def _retention(house: House) -> Retention:
+    buffer = house.config.gateway.buffer
+    limits = Limits(buffer.max_size, buffer.max_age, buffer.alarm_reserve)
+    outboxes = [(uplink.name, uplink.parts.outbox) for uplink in house.uplinks]
+    return Retention(house.config.gateway.id, limits, house.store, house.pipeline, outboxes)
 
 
 async def _page(house: House) -> None:

@@ -126,6 +126,7 @@ class Database:
         try:
             self.path.chmod(0o600)
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             migrate(connection, self.path)
@@ -188,6 +189,20 @@ def read_newest(connection: sqlite3.Connection, lane: Lane, before: int, limit: 
 
 def _row(seq: int, time_ms: int, numbers: str, body: str, private: str | None) -> Row:
     return Row(seq, time_ms, {name: n for name, n in unpacked(numbers) if n > 0}, body, private)
+
+
+def counters_at(connection: sqlite3.Connection, lane: Lane, seq: int) -> dict[str, int]:
+    """Each uplink's sequence in the lane as it stood after this row."""
+    found = connection.execute(f"SELECT numbers FROM {TABLES[lane]} WHERE seq = ?", (seq,)).fetchone()  # noqa: S608
+    return {name: abs(number) for name, number in unpacked(found[0])} if found else {}
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Room taken by the database, without pages that are free again."""
+    pages, free, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)
 
 
 def _id_ms(body: str) -> int:

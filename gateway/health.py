@@ -70,7 +70,7 @@ def _uplink(uplink: Uplink, now_ms: float) -> dict[str, Any]:
             "sent": queue.sent,
             "confirmed": queue.confirmed,
             "refused": queue.refused,
-            "dropped": 0,
+            "dropped": queue.dropped,
             "dead": 0,
         }
     return shown
@@ -91,7 +91,7 @@ def _disk(vitals: Vitals) -> dict[str, Any]:
 
 def _cpu_percent(vitals: Vitals) -> float:
     """Since the start."""
-    uptime_s = max(1e-3, vitals.clock.monotonic() - vitals.started_s)
+    uptime_s = max(1.0, vitals.clock.monotonic() - vitals.started_s)
     return round(100 * time.process_time() / uptime_s, 1)
 
 

@@ -44,6 +44,7 @@ class Queue:
     sent: int = 0
     confirmed: int = 0
     refused: int = 0
+    dropped: int = 0
 
 
 class Outbox:
@@ -128,6 +129,20 @@ class Outbox:
         queue.refused_s = min(max(2 * queue.refused_s, REFUSED_FIRST_S), REFUSED_MOST_S)
         queue.try_at_s = now_s + queue.refused_s
         return news
+
+    def give_up(self, lane: Lane, seq: int, sequence: int, count: int) -> None:
+        """What was owed up to `seq` is gone from the disk, told as lost: `count` events, up to number `sequence`."""
+        queue = self.queues[lane]
+        if seq <= queue.cursor.seq:
+            return
+        while queue.waiting and queue.waiting[0].seq <= seq:
+            queue.waiting.popleft()
+        while queue.flying and queue.flying[0].row.seq <= seq:
+            queue.flying.popleft()
+        queue.read_to = max(queue.read_to, seq)
+        queue.cursor = Cursor(seq, sequence)
+        queue.dropped += count
+        self._store.mark(self._uplink, lane, queue.cursor)
 
     def rewind(self) -> None:
         """The link is lost: everything in flight is owed again, in order."""

@@ -1,0 +1,131 @@
+"""How long events stay on disk, and what goes when there is no room (contract, section 3; architecture, section 3).
+
+What every uplink has confirmed is history: it goes when it is older than `max_age`, or when room is needed. What is
+still owed goes only when room is needed, the oldest of the lowest lane first, counted and told as `gateway.data_lost`
+before it goes; alarms never. A quarter of the room, or as configured, is the alarms' alone.
+"""
+
+import logging
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from gateway.clock import Clock
+from gateway.database import TABLES, counters_at, used_bytes
+from gateway.errors import StorageError
+from gateway.event import Json, Lane, Phase, Reading
+from gateway.outbox import Outbox
+from gateway.pipeline import Pipeline
+from gateway.privacy import DATA_LOST
+from gateway.store import Store
+
+EVERY_S = 30.0
+_LOWEST_FIRST = (Lane.TELEMETRY, Lane.EVENT, Lane.ALARM)
+CHUNK_ROWS = 500  # one transaction deletes so many: the writer is never held up for long
+_LOG = logging.getLogger("gateway.retention")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """From `gateway.buffer`. `alarm_reserve` is a share of `max_bytes`."""
+
+    max_bytes: int
+    max_age_s: float
+    alarm_reserve: float
+
+
+class Retention:
+    """`await retention.run()` until cancelled."""
+
+    def __init__(
+        self, gateway: str, limits: Limits, store: Store, pipeline: Pipeline, outboxes: Sequence[tuple[str, Outbox]]
+    ) -> None:
+        self._gateway = gateway
+        self._limits = limits
+        self._store = store
+        self._pipeline = pipeline
+        self._outboxes = outboxes
+
+    async def run(self, clock: Clock) -> None:
+        """Looks after the room every EVERY_S."""
+        while True:
+            try:
+                await self.sweep(int(clock.utc().timestamp() * 1000))
+            except StorageError as error:
+                _LOG.warning("%s", error)
+            await clock.sleep(EVERY_S)
+
+    async def sweep(self, now_ms: int) -> None:
+        """Once: old history goes; then, while there is too much, more of it; then what is owed."""
+        for _, outbox in self._outboxes:
+            await outbox.load()
+        oldest_ms = now_ms - int(self._limits.max_age_s * 1000)
+        for lane in _LOWEST_FIRST:
+            while await self._forget(lane, oldest_ms):
+                pass
+        room_bytes = self._limits.max_bytes * (1 - self._limits.alarm_reserve)
+        while await self._store.read(used_bytes) > room_bytes:
+            if not await self._make_room():
+                return
+
+    async def _make_room(self) -> bool:
+        """One step; False when only alarms are left."""
+        for lane in _LOWEST_FIRST:
+            if await self._forget(lane, None):
+                return True
+        return await self._drop(Lane.TELEMETRY) or await self._drop(Lane.EVENT)
+
+    async def _forget(self, lane: Lane, older_ms: int | None) -> bool:
+        """Delete some history; False when there was none."""
+        return await self._store.transact(partial(_delete, lane=lane, upto=self._floor(lane), older_ms=older_ms)) > 0
+
+    def _floor(self, lane: Lane) -> int:
+        """Every uplink has confirmed the lane up to this seq. The newest row stays: it carries the counters."""
+        confirmed = [outbox.queues[lane].cursor.seq for _, outbox in self._outboxes]
+        return min([*confirmed, self._store.last[lane] - 1])
+
+    async def _drop(self, lane: Lane) -> bool:
+        """Give up the oldest CHUNK_ROWS that are still owed: told first, then gone. False when there are none."""
+        upto = await self._store.read(partial(_nth, lane=lane, below=self._store.last[lane] - 1))
+        if upto is None:
+            return False
+        counters = await self._store.read(partial(counters_at, lane=lane, seq=upto))
+        lost = [
+            (name, box, box.queues[lane].cursor.sequence + 1, counters.get(name, 0)) for name, box in self._outboxes
+        ]
+        told = [self._lost(f"{name}.{lane.value}", first, last) for name, _, first, last in lost if last >= first]
+        if told:
+            await self._pipeline.accept(told)
+        for _, outbox, first, last in lost:
+            outbox.give_up(lane, upto, last, max(0, last - first + 1))
+        await self._store.transact(partial(_delete, lane=lane, upto=upto, older_ms=None))
+        return True
+
+    def _lost(self, stream: str, first: int, last: int) -> Reading:
+        data: dict[str, Json] = {
+            "stream": stream,
+            "first": f"{first:016d}",
+            "last": f"{last:016d}",
+            "count": last - first + 1,
+        }
+        _LOG.error("buffer full: %s gives up numbers %d to %d", stream, first, last)
+        return Reading(self._gateway, DATA_LOST, Phase.PULSE, reason="buffer-full", data=data)
+
+
+def _delete(connection: sqlite3.Connection, lane: Lane, upto: int, older_ms: int | None) -> int:
+    """Delete up to CHUNK_ROWS events with seq <= `upto`, or only those older; how many went. Pages go back."""
+    older = "" if older_ms is None else "AND time_ms < ?"
+    values = (upto, CHUNK_ROWS) if older_ms is None else (upto, older_ms, CHUNK_ROWS)
+    chosen = f"SELECT seq FROM {TABLES[lane]} WHERE seq <= ? {older} ORDER BY seq LIMIT ?"  # noqa: S608
+    went = connection.execute(f"DELETE FROM {TABLES[lane]} WHERE seq IN ({chosen})", values).rowcount  # noqa: S608
+    connection.execute(f"PRAGMA incremental_vacuum({CHUNK_ROWS})").fetchall()
+    return int(went)
+
+
+def _nth(connection: sqlite3.Connection, lane: Lane, below: int) -> int | None:
+    """The seq of the CHUNK_ROWS-th oldest row, at most `below`; None when there is none."""
+    table = TABLES[lane]
+    oldest = f"SELECT seq FROM {table} WHERE seq <= ? ORDER BY seq LIMIT ?"  # noqa: S608
+    (found,) = connection.execute(f"SELECT max(seq) FROM ({oldest})", (below, CHUNK_ROWS)).fetchone()  # noqa: S608
+    return None if found is None else int(found)

@@ -1,0 +1,97 @@
+"""Room on disk: history goes first, then what is owed, told; alarms stay; numbers never come back."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from gateway.database import read_rows, used_bytes
+from gateway.event import Lane
+from gateway.outbox import Outbox
+from gateway.retention import Limits, Retention
+from tests.rig import Rig, rig
+
+AGE_S = 3600.0
+PLENTY = Limits(2**30, AGE_S, 0.25)
+HOUR_MS = 3_600_000
+
+
+async def kept(made: Rig, lane: Lane) -> list[dict[str, object]]:
+    """What stands on disk in a lane."""
+    rows = await made.store.read(lambda connection: read_rows(connection, lane, 0, 100_000))
+    return [json.loads(row.body) for row in rows]
+
+
+def retention(made: Rig, limits: Limits, outbox: Outbox) -> Retention:
+    """For the one uplink of the rig."""
+    return Retention("gw-0001", limits, made.store, made.pipeline, [("district", outbox)])
+
+
+async def confirm_all(outbox: Outbox) -> None:
+    """As if the broker had taken everything."""
+    while await outbox.fill():
+        for lane in Lane:
+            while entry := outbox.take(lane, 0.0):
+                outbox.confirmed(entry)
+
+
+async def test_old_history_goes_and_the_newest_row_keeps_the_numbers(tmp_path: Path) -> None:
+    async with rig(tmp_path, "district") as made:
+        outbox = Outbox(made.store, "district")
+        for _ in range(20):
+            await made.accept("access.granted")
+        await confirm_all(outbox)
+        now_ms = int(made.clock.utc().timestamp() * 1000)
+        await retention(made, PLENTY, outbox).sweep(now_ms)
+        assert len(await kept(made, Lane.EVENT)) == 20
+        await retention(made, PLENTY, outbox).sweep(now_ms + 2 * HOUR_MS)
+        assert len(await kept(made, Lane.EVENT)) == 1
+    async with rig(tmp_path, "district") as made:
+        assert made.store.numbers[Lane.EVENT]["district"] == 20
+        assert made.store.last[Lane.EVENT] == 20
+
+
+async def test_what_is_owed_stays_however_old(tmp_path: Path) -> None:
+    async with rig(tmp_path, "district") as made:
+        outbox = Outbox(made.store, "district")
+        await made.accept("access.granted")
+        await made.accept("access.granted")
+        await retention(made, PLENTY, outbox).sweep(int(made.clock.utc().timestamp() * 1000) + 9 * HOUR_MS)
+        assert len(await kept(made, Lane.EVENT)) == 2
+
+
+async def test_without_room_the_lowest_lane_goes_first_and_is_told(tmp_path: Path) -> None:
+    async with rig(tmp_path, "district") as made:
+        outbox = Outbox(made.store, "district")
+        await outbox.fill()
+        alarm = await made.accept("fire.smoke", "raise", "smoke-1")
+        await asyncio.gather(*(made.accept("access.granted") for _ in range(1200)))
+        before_bytes = await made.store.read(used_bytes)
+        limits = Limits(before_bytes // 2, AGE_S, 0.25)
+        await retention(made, limits, outbox).sweep(0)
+        assert await made.store.read(used_bytes) <= limits.max_bytes * 0.75
+        alarms = await kept(made, Lane.ALARM)
+        assert alarms[0]["id"] == alarm
+        lost = [event["data"] for event in alarms if event["type"] == "gateway.data_lost"]
+        assert lost
+        ranges = [(int(one["first"]), int(one["last"]), one["count"]) for one in lost]  # type: ignore[index]
+        assert ranges[0][0] == 1
+        assert all(last - first + 1 == count for first, last, count in ranges)
+        assert [first for first, _, _ in ranges[1:]] == [last + 1 for _, last, _ in ranges[:-1]]
+        await outbox.fill()
+        entry = outbox.take(Lane.EVENT, 0.0)
+        assert entry is not None
+        assert entry.sequence == ranges[-1][1] + 1
+        assert outbox.queues[Lane.EVENT].dropped == ranges[-1][1]
+        assert outbox.backlog(Lane.EVENT) == 1200 - ranges[-1][1]
+
+
+async def test_history_is_given_up_before_anything_that_is_owed(tmp_path: Path) -> None:
+    async with rig(tmp_path, "district") as made:
+        outbox = Outbox(made.store, "district")
+        await asyncio.gather(*(made.accept("access.granted") for _ in range(1000)))
+        await confirm_all(outbox)
+        owed = [await made.accept("telemetry.sample", level=1.0) for _ in range(3)]
+        half = Limits(await made.store.read(used_bytes) // 2, AGE_S, 0.25)
+        await retention(made, half, outbox).sweep(0)
+        assert [event["id"] for event in await kept(made, Lane.TELEMETRY)] == owed
+        assert not await kept(made, Lane.ALARM)
