@@ -60,7 +60,7 @@ class Cards:
             found = text.find(cell.replace('"', '""'), start)
             start = found if found >= 0 else start
             yield cell.strip(), Mark(self._file, line, start + 1)
-            start = max(text.find(",", start + len(cell)), start)
+            start = max(text.find(",", start + len(cell)) + 1, start)
 
     def _columns(self, head: Sequence[tuple[str, Mark]]) -> Iterator[Problem]:
         seen: set[str] = set()

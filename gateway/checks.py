@@ -195,9 +195,9 @@ def _doors(draft: Draft) -> Iterator[Problem]:
     if draft.cards is not None:
         entries += [(draft.cards.document, path, entry) for path, entry in draft.cards.entries.items()]
     for document, path, entry in entries:
-        for door in entry.doors:
+        for place, door in enumerate(entry.doors):
             if door != EVERY_DOOR:
-                yield from _known(draft, (*path, "doors"), door, "devices", Text("device", "设备"), document)
+                yield from _known(draft, (*path, "doors", place), door, "devices", Text("device", "设备"), document)
 
 
 def _escalations(draft: Draft) -> Iterator[Problem]:

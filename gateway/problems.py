@@ -25,7 +25,8 @@ class Problem:
     def say(self, language: str) -> str:
         """One line: `FILE:LINE:COL: key.path: what is wrong (what is allowed; did you mean …)`."""
         key = f"{self.key}: " if self.key else ""
-        return f"{self.file}:{self.line}:{self.column}: {key}{self.what.say(language)}"
+        line = f"{self.file}:{self.line}:{self.column}: {key}{self.what.say(language)}"
+        return line.replace("\n", "\\n").replace("\r", "\\r")
 
 
 class ConfigProblems(ConfigError):
@@ -60,7 +61,7 @@ def guess(word: Any, names: Iterable[str]) -> str | None:
 
 def allowed(word: Any, names: Iterable[str]) -> Text:
     """` (allowed: …; did you mean …?)`, to be put behind what is wrong; empty where there are no names."""
-    choices: Sequence[str] = list(names)
+    choices: Sequence[str] = list(dict.fromkeys(names))
     close = guess(word, choices)
     listed = ", ".join(choices[:_MANY]) + (", …" if len(choices) > _MANY else "")
     if not choices:
