@@ -1,20 +1,29 @@
-"""What really goes up is what the schema promises: readings of every type through normalize and a policy."""
+"""What really goes up is what the schemas promise: readings of every type, states, and the examples' dossiers."""
 
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from gateway import normalize, samples, schemas, taxonomy
+from gateway.alarms import Book
 from gateway.clock import TimeQuality
+from gateway.config import Config, load
+from gateway.documents import Dossier, State
+from gateway.driver import registry
 from gateway.event import Credential, Json, Reading, Value
 from gateway.normalize import Stamp, Subject
 from gateway.privacy import Policy
+from gateway.site import Site, dossier
+from gateway.states import States
 from gateway.taxonomy import DENIALS, KINDS, TYPES, EventType
+from gateway.yamlmarks import read
 
 EVENTS = Draft202012Validator(schemas.json_schema_events())
 ID = "01a207de-e9f3-7c3e-9d1f-3a5b6c7d8e9f"
@@ -56,6 +65,10 @@ def own_fields(row: EventType) -> Mapping[str, Any]:
     return {"who": "王师傅", "role": "物业", "from": "cli"} if row.category == "operator" else {}
 
 
+CONFIG = Path(__file__).parents[2] / "config"
+EXAMPLES = ("gateway.yaml", "minimal.yaml")
+
+
 @settings(max_examples=50)
 @given(st.data(), st.sampled_from(list(TYPES.values())), st.sampled_from(list(KINDS)), st.booleans())
 def test_every_reading_becomes_an_event_the_schema_knows(data: Any, row: EventType, kind: str, strict: bool) -> None:
@@ -67,3 +80,37 @@ def test_every_reading_becomes_an_event_the_schema_knows(data: Any, row: EventTy
     body = normalize.body(subject, reading, stamp)
     sent = policy.render(taxonomy.lane(row.name, severity), 42, body, normalize.private(reading.credential))
     EVENTS.validate(json.loads(sent))
+
+
+@given(values, st.booleans(), st.none() | st.just(NOW))
+def test_a_states_document_is_the_contracts(measured: Mapping[str, Value], online: bool, seen: datetime | None) -> None:
+    states = States(["dev-1"])
+    states["dev-1"].values.update(measured)
+    states["dev-1"].online, states["dev-1"].last_seen = online, seen
+    document = states.document("dev-1", Book([]))
+    State.model_validate_json(json.dumps(document))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_dossier_is_the_contracts(name: str) -> None:
+    drivers = registry()
+    config = load(CONFIG / name, {name: driver.Config for name, driver in drivers.items()}).config
+    site = Site(config, {name: driver.kind for name, driver in drivers.items()})
+    for uplink in config.uplinks:
+        Dossier.model_validate_json(json.dumps(dossier(site, 1, NOW, {}, uplink)))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_are_valid_by_the_configurations_schema(name: str) -> None:
+    schema = Draft202012Validator(schemas.json_schema_config(Config, registry()))
+    config = json.loads(json.dumps(read(CONFIG / name).value, default=str))
+    schema.validate(config)
+    config["devices"][0]["adress"] = 5
+    assert not schema.is_valid(config)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_kind_an_example_or_a_driver_names_is_of_the_list(name: str) -> None:
+    named = {driver.kind for driver in registry().values()}
+    named |= {device["kind"] for device in read(CONFIG / name).value["devices"] if "kind" in device}
+    assert named <= set(KINDS)
