@@ -3,8 +3,10 @@
 import asyncio
 import os
 import shutil
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from gateway.demo.wire import free_port
@@ -16,31 +18,27 @@ START_S = 10.0
 @asynccontextmanager
 async def broker(folder: Path) -> AsyncIterator[tuple[str, int]]:
     """Yields (its name, its port on 127.0.0.1) while it runs. StateError: there is none."""
-    program = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
-    if program is None:
-        async with _iotcore() as port:
-            yield "iotcore", port
-        return
     port = free_port()
-    config = folder / "mosquitto.conf"
-    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nlog_dest none\n", "utf-8")
+    name, command = _command(folder, port)
     process = await asyncio.create_subprocess_exec(
-        program, "-c", str(config), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
     try:
         await _answers(port)
-        yield "mosquitto", port
+        yield name, port
     finally:
         if process.returncode is None:
             process.terminate()
         await process.wait()
 
 
-@asynccontextmanager
-async def _iotcore() -> AsyncIterator[int]:
-    try:
-        from iotcore import Broker
-    except ImportError as error:
+def _command(folder: Path, port: int) -> tuple[str, tuple[str, ...]]:
+    program = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
+    if program is not None:
+        config = folder / "mosquitto.conf"
+        config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nlog_dest none\n", "utf-8")
+        return "mosquitto", (program, "-c", str(config))
+    if find_spec("iotcore") is None:
         raise StateError(
             "demo",
             Text("there is no broker here", "本机没有 MQTT 服务器"),
@@ -48,14 +46,9 @@ async def _iotcore() -> AsyncIterator[int]:
                 "install mosquitto (apt-get install mosquitto), or pip install 'community-gateway[demo]'",
                 "请安装 mosquitto(apt-get install mosquitto),或 pip install 'community-gateway[demo]'",
             ),
-        ) from error
-    loop = asyncio.get_running_loop()
-    made = Broker(port=free_port(), listen="127.0.0.1")
-    await loop.run_in_executor(None, made.start)
-    try:
-        yield made.port
-    finally:
-        await loop.run_in_executor(None, made.stop)
+        )
+    serve = f"from iotcore import Broker; Broker(port={port}, listen='127.0.0.1').run_forever()"
+    return "iotcore", (sys.executable, "-c", serve)
 
 
 async def _answers(port: int) -> None:
