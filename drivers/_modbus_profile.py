@@ -146,7 +146,7 @@ class Profile(Model):
     confidence: Literal["certain", "single-source", "memory"]
     poll: Duration = 1.0
     timeout: Duration = 0.5
-    retries: int = Field(default=1, ge=0, le=5)
+    retries: int = Field(default=0, ge=0, le=5, description="at once; the next poll is a retry too, after the others")
     offline_after: int = Field(default=3, ge=1, le=100, description="missed polls")
     gap: int = Field(default=0, ge=0, le=100, description="unlisted addresses that may be read through")
     max_count: int = Field(

@@ -31,7 +31,7 @@ from gateway.driver import Command, Driver, Example, Line, Link, Outcome
 from gateway.errors import BadInput, DeviceError, Misconfigured, StorageError, Text, Unreachable
 from gateway.event import Json, Phase, Reading, Value
 
-PROBE_HANDICAP_S = 3.0  # a lost device goes before a live one only when it is so much later
+PROBE_HANDICAP_S = 3.0  # one that did not answer goes before one that did only when it is so much later
 RETRY_TELEMETRY_S = 5.0
 
 
@@ -138,7 +138,7 @@ class Round:
             self._disk_refuses = True
 
     async def _ask(self, station: Station) -> tuple[dict[Block, list[int]], Refused | None]:
-        peer = station.config.peer._replace(retries=0) if station.lost else station.config.peer
+        peer = station.config.peer._replace(retries=0) if station.misses else station.config.peer
         answers: dict[Block, list[int]] = {}
         refusal = None
         for block in station.config.blocks:
@@ -201,7 +201,7 @@ class Round:
 
 
 def _urgency(station: Station) -> float:
-    return station.due_s + (PROBE_HANDICAP_S if station.lost else 0.0)
+    return station.due_s + (PROBE_HANDICAP_S if station.misses else 0.0)
 
 
 async def run(line: Line[Config], link: Link) -> None:

@@ -300,6 +300,11 @@ class Line:
         self._senders.append(client.write)
         self._clients.append(client)
 
+    def go_deaf(self) -> None:
+        """TCP connections that are there hear nothing any more and are not told; new ones are served."""
+        for client in self._clients:
+            client.pause_reading()
+
     def drop(self) -> None:
         """Cut every TCP connection; new ones are taken."""
         for client in self._clients:

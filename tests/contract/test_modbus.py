@@ -5,7 +5,7 @@ import errno
 import os
 import tty
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -125,6 +125,21 @@ async def test_a_silent_device_does_not_slow_the_others(link: RecordingLink) -> 
     assert asked[3] <= asked[0] / 2
 
 
+async def test_many_that_fall_silent_at_once_take_turns_with_the_others() -> None:
+    link = RecordingLink(clock=FastClock(10))  # so that 50 ms are the usual half second
+    slaves = [Slave(address, "rs-yg-n01") for address in range(1, 9)]
+    devices = [device(f"d{slave.address}", slave.address, timeout="50ms") for slave in slaves]
+    async with Wire(*slaves) as wire, driving(link, bus_of(wire), *devices):
+        await link.until(lambda: len(link.seen_count) == 8)
+        for slave in slaves[2:]:
+            slave.unplug()
+        begun = [slave.requests for slave in slaves]
+        await link.until(lambda: len(link.offline) == 6)
+        asked = [slave.requests - before for slave, before in zip(slaves, begun, strict=True)]
+    assert asked[2:] == [3] * 6
+    assert min(asked[:2]) >= 6  # after the first round no silence is followed by another while somebody lives
+
+
 async def test_own_intervals_are_kept(link: RecordingLink) -> None:
     slaves = Slave(1, "rs-yg-n01"), Slave(2, "rs-yg-n01")
     devices = device("often", 1, poll="1s"), device("seldom", 2, poll="5s")
@@ -142,6 +157,21 @@ async def test_noise_before_every_reply_and_between(link: RecordingLink) -> None
         smoke.set_condition("fire.smoke", True)
         await link.until(lambda: link.of("fire.smoke"))
     assert not link.offline
+
+
+class Forgetful(Slave):
+    """Answers every second request."""
+
+    def hear(self, pdu: bytes) -> bytes:
+        answer = super().hear(pdu)
+        return answer if self.requests % 2 == 0 else b""
+
+
+async def test_a_retry_within_the_poll(link: RecordingLink) -> None:
+    config = device("smoke", 5, retries=1, offline_after=1)
+    async with Wire(Forgetful(5, "rs-yg-n01")) as wire, driving(link, bus_of(wire), config):
+        await link.until(lambda: link.seen_count.get("smoke", 0) >= 4)
+    assert link.presence == [("smoke", "seen")]
 
 
 async def test_a_late_reply_answers_nothing(link: RecordingLink) -> None:
@@ -349,12 +379,22 @@ async def test_a_dropped_connection_is_told_and_the_next_run_goes_on(link: Recor
             await link.until(lambda: not link.offline)
 
 
-async def test_an_adapter_pulled_out(link: RecordingLink) -> None:
-    async with Wire(Slave(5, "rs-yg-n01")) as wire, driving(link, bus_of(wire), device("smoke", 5)) as task:
+async def test_a_tcp_peer_that_went_away_without_a_word_is_called_again(link: RecordingLink) -> None:
+    async with Wire(Slave(5, "rs-yg-n01"), **WIRES["tcp"]) as wire, driving(link, bus_of(wire), device("smoke", 5)):
         await link.until(lambda: link.seen_count)
-        await wire.__aexit__(None, None, None)
-        with pytest.raises(Unreachable, match="is gone"):
-            await task
+        wire.go_deaf()
+        await link.until(lambda: link.offline == {"smoke": "no-answer"})
+        await link.until(lambda: not link.offline)
+
+
+async def test_an_adapter_pulled_out(link: RecordingLink) -> None:
+    async with AsyncExitStack() as adapter:
+        wire = await adapter.enter_async_context(Wire(Slave(5, "rs-yg-n01")))
+        async with driving(link, bus_of(wire), device("smoke", 5)) as task:
+            await link.until(lambda: link.seen_count)
+            await adapter.aclose()
+            with pytest.raises(Unreachable, match="is gone"):
+                await task
     assert link.offline == {"smoke": "bus-down"}
 
 
