@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +68,6 @@ class Delivery:
         self._turned = asyncio.Event()
         self._grown = asyncio.Event()
         self._heard_at_s = parts.clock.monotonic()
-        self._refused_topics: set[str] = set()
 
     async def run(self, stopping: asyncio.Event) -> Text | None:
         """Returns why the link was lost, or None after a farewell."""
@@ -151,7 +151,6 @@ class Delivery:
             topic = self._topics[category] = f"{self._plan.base}/event/{category}".encode()
         payload = self._plan.policy.render(entry.lane, entry.sequence, row.body, row.private)
         self._fly(self._session.publish(topic, payload.encode(), CLOUD_EVENT), entry)
-        self._outbox.count(entry.lane)
 
     def _fly(self, mid: int, what: Entry | tuple[str, str]) -> None:
         if not self._flying:
@@ -172,18 +171,13 @@ class Delivery:
                     what.lane.value,
                     reason,
                 )
-        elif what is not None:
-            self._document_answered(*what, reason)
-
-    def _document_answered(self, topic: str, payload: str, reason: int) -> None:
-        if reason < REFUSED:
-            self._retained.confirmed(topic, payload)
-        elif topic not in self._refused_topics:
-            self._refused_topics.add(topic)
+        elif what is not None and reason < REFUSED:
+            self._retained.confirmed(*what)
+        elif what is not None and self._retained.refused(what[0]):
             self._log.error(
                 "the broker refuses %s/%s (reason 0x%02X); check this gateway's rights on the topic",
                 self._plan.base,
-                topic,
+                what[0],
                 reason,
             )
 
@@ -231,23 +225,26 @@ class Delivery:
 
     async def _farewell(self) -> None:
         """Let what is owed go out for a while, then say that we leave."""
-        await self._until(lambda: self._outbox.empty, FLUSH_S)
+        lost = self._session.lost
+        await _until(self._turned, lost, lambda: not any(self._outbox.backlog(lane) for lane in Lane), FLUSH_S)
         self._retained.clear()
         self._retained.urgent["status"] = encode(self._plan.status("offline", self._number))
         self._pump()
-        await self._until(lambda: not self._flying, FAREWELL_S)
+        await _until(self._turned, lost, lambda: not self._flying, FAREWELL_S)
 
-    async def _until(self, condition: Callable[[], bool], most_s: float) -> None:
-        ends_s = self._clock.monotonic() + most_s
-        while not condition() and not self._session.lost.done():
-            self._turned.clear()
-            left_s = ends_s - self._clock.monotonic()
-            waiting = asyncio.ensure_future(self._turned.wait())
-            ends: set[asyncio.Future[Any]] = {waiting, self._session.lost}
-            await asyncio.wait(ends, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            if self._clock.monotonic() >= ends_s:
-                return
+
+async def _until(
+    turned: asyncio.Event, lost: asyncio.Future[Text], condition: Callable[[], bool], most_s: float
+) -> None:
+    """Wait, by turns of the session, until `condition()` holds, the link is lost, or for `most_s`."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(most_s):
+            while not condition() and not lost.done():
+                turned.clear()
+                waiting = asyncio.ensure_future(turned.wait())
+                ends: set[asyncio.Future[Any]] = {waiting, lost}
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                waiting.cancel()
 
 
 def _word(document: Document) -> tuple[Any, ...]:

@@ -90,6 +90,16 @@ class _Gathering(Client):
         )
         self.incoming = bytearray()
         self.outgoing = bytearray()
+        self.connect_timeout = CONNECT_TIMEOUT_S
+        if target.username is not None:
+            self.username_pw_set(target.username, target.password)
+        if target.tls is not None:
+            self.tls_set_context(target.tls)
+        if target.websocket:
+            self.ws_set_options(path=target.path)
+        if target.will is not None:
+            delay = _properties(PacketTypes.WILLMESSAGE, WillDelayInterval=WILL_DELAY_S) if five else None
+            self.will_set(target.will.topic, target.will.payload, 1, True, delay)
 
     @property
     def between_packets(self) -> bool:
@@ -114,6 +124,20 @@ class _Gathering(Client):
             return False
         self.incoming += data
         return bool(data)
+
+    def confirmations(self, on_ack: "Acknowledged") -> None:
+        """PUBACKs at the head of what has arrived (MQTT 5.0, 3.4), the bulk of it; all else is paho's to read."""
+        incoming = self.incoming
+        start = 0
+        while self.between_packets and len(incoming) - start >= 4 and incoming[start] == _PUBACK:
+            size = incoming[start + 1]
+            if size > _SHORT or len(incoming) - start < 2 + size:
+                break
+            packet_id = incoming[start + 2] << 8 | incoming[start + 3]
+            reason = incoming[start + 4] if size > 2 else 0
+            start += 2 + size
+            on_ack(packet_id, reason)
+        del incoming[:start]
 
     def _sock_send(self, buf: bytes | bytearray) -> int:
         self.outgoing += buf
@@ -168,7 +192,9 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[Text] = self._loop.create_future()
         self._connack: asyncio.Future[Opened] = self._loop.create_future()
-        self._prepare()
+        self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_socket_close = self._detach
         connecting = self._loop.run_in_executor(None, self._connect)
         try:
             await asyncio.shield(connecting)
@@ -218,23 +244,6 @@ class Session:
 
     # connecting
 
-    def _prepare(self) -> None:
-        client, target = self._client, self.target
-        client.connect_timeout = CONNECT_TIMEOUT_S
-        client.on_connect = self._on_connect
-        client.on_disconnect = self._on_disconnect
-        client.on_socket_close = self._detach
-        if target.username is not None:
-            client.username_pw_set(target.username, target.password)
-        if target.tls is not None:
-            client.tls_set_context(target.tls)
-        if target.websocket:
-            client.ws_set_options(path=target.path)
-        if target.will is not None:
-            five = target.protocol == "5"
-            properties = _properties(PacketTypes.WILLMESSAGE, WillDelayInterval=WILL_DELAY_S) if five else None
-            client.will_set(target.will.topic, target.will.payload, 1, True, properties)
-
     def _connect(self) -> None:
         target = self.target
         if target.protocol == "5":
@@ -273,10 +282,10 @@ class Session:
         if self._socket is None:
             return
         if self._client.receive():
-            self._confirmations()
+            self._client.confirmations(self.on_ack)
             while self._client.incoming and self._socket is not None:
                 self._client.loop_read()
-                self._confirmations()
+                self._client.confirmations(self.on_ack)
         else:
             self._client.loop_read()
         self.on_turn()
@@ -284,20 +293,6 @@ class Session:
         pending = getattr(self._socket, "pending", None)  # TLS and WebSockets may hold more than the socket shows
         if pending is not None and pending():
             self._loop.call_soon(self._readable)
-
-    def _confirmations(self) -> None:
-        """PUBACKs at the head of what has arrived (MQTT 5.0, 3.4), the bulk of it; all else is paho's to read."""
-        incoming = self._client.incoming
-        start = 0
-        while self._client.between_packets and len(incoming) - start >= 4 and incoming[start] == _PUBACK:
-            size = incoming[start + 1]
-            if size > _SHORT or len(incoming) - start < 2 + size:
-                break
-            packet_id = incoming[start + 2] << 8 | incoming[start + 3]
-            reason = incoming[start + 4] if size > 2 else 0
-            start += 2 + size
-            self.on_ack(packet_id, reason)
-        del incoming[:start]
 
     def _each_second(self) -> None:
         self._tick = self._loop.call_later(1.0, self._each_second)

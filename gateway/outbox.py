@@ -72,14 +72,18 @@ class Outbox:
     def take(self, lane: Lane, now_s: float) -> Entry | None:
         """The lane's next event, now in flight; None when there is none or the lane is held."""
         queue = self.queues[lane]
-        if queue.refused_s:
-            return self._retry(queue, now_s)
+        entry = self._retry(queue, now_s) if queue.refused_s else self._next(queue, lane)
+        if entry is not None:
+            queue.sent += 1
+            self._since_telemetry = 0 if lane is Lane.TELEMETRY else self._since_telemetry + 1
+        return entry
+
+    def _next(self, queue: Queue, lane: Lane) -> Entry | None:
         if not queue.waiting:
             return None
         row = queue.waiting.popleft()
         entry = Entry(lane, row, row.numbers[self._uplink])
         queue.flying.append(entry)
-        queue.sent += 1
         return entry
 
     def _retry(self, queue: Queue, now_s: float) -> Entry | None:
@@ -90,7 +94,6 @@ class Outbox:
                 return None  # one at a time while the lane is held
             if entry.state == "refused":
                 entry.state = "flying"
-                queue.sent += 1
                 return entry
         return None
 
@@ -99,10 +102,6 @@ class Outbox:
         if self._since_telemetry >= TELEMETRY_SHARE - 1 and self.queues[Lane.TELEMETRY].waiting:
             return Lane.TELEMETRY, Lane.ALARM, Lane.EVENT
         return Lane.ALARM, Lane.EVENT, Lane.TELEMETRY
-
-    def count(self, lane: Lane) -> None:
-        """A message of this lane was handed out: keeps telemetry's share."""
-        self._since_telemetry = 0 if lane is Lane.TELEMETRY else self._since_telemetry + 1
 
     # what became of it
 
@@ -196,8 +195,3 @@ class Outbox:
         if queue.flying:
             return queue.flying[0].row.time_ms
         return queue.waiting[0].time_ms if queue.waiting else None
-
-    @property
-    def empty(self) -> bool:
-        """Everything is confirmed."""
-        return all(self.backlog(lane) == 0 for lane in Lane)

@@ -19,6 +19,7 @@ class Retained:
         self.urgent: dict[str, str] = {}
         self.rest: dict[str, str] = {}
         self._confirmed: dict[str, Any] = {}
+        self._refused: set[str] = set()
 
     def announce(self, topic: str, document: Mapping[str, Any]) -> None:
         """After connecting: what changed since the broker confirmed it goes first, the rest follows the alarms."""
@@ -40,6 +41,12 @@ class Retained:
     def confirmed(self, topic: str, payload: str) -> None:
         """The broker has it."""
         self._confirmed[topic] = _essence(json.loads(payload))
+
+    def refused(self, topic: str) -> bool:
+        """The broker takes it not; it is tried again when it changes. True when that is news."""
+        news = topic not in self._refused
+        self._refused.add(topic)
+        return news
 
     def clear(self) -> None:
         """The link is lost: connecting will announce everything anew."""
