@@ -84,8 +84,16 @@ class Database:
             connection.close()
 
     def append(self, drafts: Sequence[Draft]) -> dict[Lane, list[Row]]:
-        """One transaction, durable when it returns; sqlite3.Error: nothing of it stands, and `close()` must follow."""
+        """One transaction, durable when it returns; after any error nothing of it stands, and `close()` must follow."""
         connection = self.connection
+        before = dict(self.last), {lane: dict(numbers) for lane, numbers in self.numbers.items()}
+        try:
+            return self._append(connection, drafts)
+        except BaseException:
+            self.last, self.numbers = before
+            raise
+
+    def _append(self, connection: sqlite3.Connection, drafts: Sequence[Draft]) -> dict[Lane, list[Row]]:
         rows: dict[Lane, list[Row]] = {}
         for draft in drafts:
             rows.setdefault(draft.lane, []).append(self._numbered(draft))
@@ -131,6 +139,9 @@ class Database:
             connection.execute("PRAGMA synchronous = FULL")
             migrate(connection, self.path)
             self._count(connection)
+        except ValueError as error:  # rows that we did not write so
+            connection.close()
+            raise sqlite3.DatabaseError(f"damaged: {error}") from error
         except BaseException:
             connection.close()
             raise

@@ -5,7 +5,8 @@ Constraints
 - An alarm commits at once. Other events commit as soon as the writer is free: while it is busy they gather by
   themselves. Telemetry gathers at most TELEMETRY_GATHER_S, and goes along with whatever commits earlier.
 - After any error the connection is closed and the next transaction opens it anew and reads the counters again: an
-  fsync that failed once is never retried as if nothing had happened. What was pending has failed, its senders know.
+  fsync that failed once is never retried as if nothing had happened. What was pending has failed, its senders know:
+  all that was appended before the loop knew of the error, for it may build on what failed (`epoch` counts on).
 - Cursors move by `mark()`, in groups; one lost in a crash only means that a few events are sent twice.
 """
 
@@ -40,6 +41,7 @@ class _Batch:
     drafts: list[Draft] = field(default_factory=list)
     waiting: list[asyncio.Future[Any]] = field(default_factory=list)
     work: Callable[[sqlite3.Connection], Any] | None = None
+    epoch: int = 0
 
 
 class Store:
@@ -48,6 +50,7 @@ class Store:
     def __init__(self, path: Path, uplinks: Sequence[str]) -> None:
         self.path = path
         self.failing: Text | None = None  # why the disk takes nothing now, or None
+        self.epoch = 0  # counts up when events were refused: what was concluded from them is void
         self.tails: dict[Lane, deque[Row]] = {lane: deque(maxlen=TAIL_ROWS) for lane in Lane}
         self.listeners: list[Listener] = []  # told after each commit which lane grew
         self._database = Database(path, uplinks)
@@ -109,6 +112,8 @@ class Store:
 
     async def append(self, drafts: Sequence[Draft]) -> None:
         """Returns after the commit of all of them, in this order. StorageError: none of them was taken in."""
+        if not drafts:
+            return
         done: asyncio.Future[None] = self._loop.create_future()
         self._pending.drafts.extend(drafts)
         self._pending.waiting.append(done)
@@ -149,17 +154,23 @@ class Store:
             self._hand_over(batch)
 
     def _hand_over(self, batch: _Batch) -> None:
+        batch.epoch = self.epoch
         self._in_flight += 1
         self._queue.put(batch)
 
     # the writer thread
 
     def _write_all(self) -> None:
+        spoilt, why = -1, Exception()  # the epoch that an error has ended, and the error
         while (batch := self._queue.get()) is not None:
             try:
+                if batch.drafts and batch.epoch <= spoilt:
+                    raise why
                 result = self._write(batch)
-            except (sqlite3.Error, OSError) as error:
+            except Exception as error:  # noqa: BLE001  # whatever it is, who waits hears of it and the thread lives on
                 self._database.close()
+                if batch.drafts:
+                    spoilt, why = batch.epoch, storage_error(self.path, error)
                 self._tell(self._failed, batch, error)
             else:
                 self._tell(self._committed, batch, result)
@@ -195,13 +206,16 @@ class Store:
                 listener(lane)
 
     def _failed(self, batch: _Batch, error: Exception) -> None:
+        if batch.drafts and batch.epoch == self.epoch:
+            self.epoch += 1
+            void, self._pending = self._pending, _Batch()
+            _refuse(void.waiting, self.path, storage_error(self.path, error))
         self._done()
-        self.failing = _sentence(error)
+        if isinstance(error, (sqlite3.Error, OSError)):
+            self.failing = _sentence(error)
         for tail in self.tails.values():
             tail.clear()
-        for waiter in batch.waiting:
-            if not waiter.done():
-                waiter.set_exception(storage_error(self.path, error))
+        _refuse(batch.waiting, self.path, error)
 
     def _done(self) -> None:
         self._in_flight -= 1
@@ -225,7 +239,8 @@ class Store:
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
             if self._reader is None:
-                self._reader = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, check_same_thread=False)
+                where = f"{self.path.absolute().as_uri()}?mode=ro"
+                self._reader = sqlite3.connect(where, uri=True, check_same_thread=False)
             return work(self._reader)
         except (sqlite3.Error, OSError) as error:
             self._reader = None
@@ -235,6 +250,13 @@ class Store:
         self._thread.join()
         if self._reader is not None:
             self._reader.close()
+
+
+def _refuse(waiting: Sequence[asyncio.Future[Any]], path: Path, error: Exception) -> None:
+    disk = isinstance(error, (sqlite3.Error, OSError))
+    for waiter in waiting:
+        if not waiter.done():
+            waiter.set_exception(storage_error(path, error) if disk else error)
 
 
 def storage_error(path: Path, error: Exception) -> StorageError:

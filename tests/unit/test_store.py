@@ -1,0 +1,392 @@
+"""The disk: what append() returned for stands on it, what it refused left nothing, and it goes on by itself."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway import store as store_module
+from gateway.database import Cursor, Draft, Row, put_fact, read_cursors, read_fact, read_rows
+from gateway.errors import StateError, StorageError
+from gateway.event import Lane
+from gateway.identity import Identities, moment_ms
+from gateway.store import Store
+
+NOW_MS = 1795428379123
+IDENTITIES = Identities()
+NEVER_S = 3600.0  # a gathering time no test waits for
+
+
+def draft(lane: Lane = Lane.EVENT, uplinks: Sequence[str] = ("district",), private: str | None = None) -> Draft:
+    """An event with an id of its own."""
+    return Draft(lane, NOW_MS, f'{{"id":"{IDENTITIES.next(NOW_MS)}","type":"x.y"}}', frozenset(uplinks), private)
+
+
+def opened(folder: Path, *uplinks: str) -> Store:
+    """A store at `folder/events.db`."""
+    return Store(folder / "events.db", uplinks or ("district",))
+
+
+def plain(folder: Path, sql: str, *values: object) -> list[tuple[object, ...]]:
+    """What a second program sees in the file, or does to it."""
+    with closing(sqlite3.connect(folder / "events.db", isolation_level=None)) as connection:
+        return connection.execute(sql, values).fetchall()
+
+
+@contextmanager
+def refusing(folder: Path, table: str = "event_lane") -> Iterator[None]:
+    """While the block lasts the database itself refuses rows of a table."""
+    plain(folder, f"CREATE TRIGGER full BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'no room'); END")
+    try:
+        yield
+    finally:
+        plain(folder, "DROP TRIGGER full")
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Telemetry alone gathers for ever."""
+    monkeypatch.setattr(store_module, "TELEMETRY_GATHER_S", NEVER_S)
+
+
+# the commit
+
+
+@pytest.mark.parametrize("lane", Lane)
+async def test_append_returns_after_the_commit(tmp_path: Path, lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "TELEMETRY_GATHER_S", 0.01)
+    event = draft(lane, private='{"number":1}')
+    async with opened(tmp_path) as store:
+        await store.append([event])
+        found = plain(tmp_path, f"SELECT seq, time_ms, numbers, body, private FROM {lane.value}_lane")
+    assert found == [(1, NOW_MS, "district=1", event.body, '{"number":1}')]
+
+
+async def test_every_commit_is_forced_to_disk(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        (full,) = await store.transact(lambda c: c.execute("PRAGMA synchronous").fetchone())
+        (journal,) = await store.transact(lambda c: c.execute("PRAGMA journal_mode").fetchone())
+    assert (full, journal) == (2, "wal")
+    assert (tmp_path / "events.db").stat().st_mode & 0o777 == 0o600
+
+
+async def commits(store: Store) -> list[str]:
+    """A list that grows with every COMMIT of the writer from now on."""
+    seen: list[str] = []
+
+    def watch(connection: sqlite3.Connection) -> None:
+        connection.set_trace_callback(lambda sql: seen.append(sql) if sql == "COMMIT" else None)
+
+    await store.transact(watch)
+    seen.clear()
+    return seen
+
+
+async def test_telemetry_gathers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "TELEMETRY_GATHER_S", 0.02)
+    async with opened(tmp_path) as store:
+        seen = await commits(store)
+        await asyncio.gather(*(store.append([draft(Lane.TELEMETRY)]) for _ in range(50)))
+        assert len(seen) == 1
+        assert store.last[Lane.TELEMETRY] == 50
+
+
+async def test_events_gather_while_the_writer_is_busy(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        seen = await commits(store)
+        await asyncio.gather(*(store.append([draft()]) for _ in range(50)))
+        assert len(seen) == 2
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("lane", [Lane.EVENT, Lane.ALARM])
+async def test_nothing_waits_for_telemetry(tmp_path: Path, lane: Lane) -> None:
+    async with opened(tmp_path) as store:
+        waiting = asyncio.create_task(store.append([draft(Lane.TELEMETRY)]))
+        await store.read(lambda connection: None)
+        async with asyncio.timeout(5):
+            await store.append([draft(lane)])
+            await waiting  # it went along
+
+
+async def test_an_alarm_does_not_wait_for_events_that_gather(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        seen = await commits(store)
+        first, second = asyncio.create_task(store.append([draft()])), asyncio.create_task(store.append([draft()]))
+        alarm = asyncio.create_task(store.append([draft(Lane.ALARM)]))
+        await asyncio.gather(first, second, alarm)
+        assert len(seen) == 2  # the busy one, then all the rest at once
+        assert (store.last[Lane.EVENT], store.last[Lane.ALARM]) == (2, 1)
+
+
+async def test_nothing_to_append_is_done_at_once(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store, asyncio.timeout(5):
+        await store.append([])
+
+
+@pytest.mark.usefixtures("patient")
+async def test_closing_takes_along_what_gathers(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        waiting = asyncio.create_task(store.append([draft(Lane.TELEMETRY)]))
+        await store.read(lambda connection: None)
+        store.mark("district", Lane.ALARM, Cursor(7, 5))
+    await waiting
+    async with opened(tmp_path) as store:
+        assert store.last[Lane.TELEMETRY] == 1
+        assert await store.transact(read_cursors) == {("district", Lane.ALARM): Cursor(7, 5)}
+
+
+async def test_marks_become_durable_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "MARK_GATHER_S", 0.01)
+    async with opened(tmp_path) as store:
+        seen = await commits(store)
+        for number in range(1, 100):
+            store.mark("district", Lane.EVENT, Cursor(number, number))
+        async with asyncio.timeout(5):
+            while not seen:
+                await store.read(lambda connection: None)
+        assert len(seen) == 1
+        assert await store.transact(read_cursors) == {("district", Lane.EVENT): Cursor(99, 99)}
+
+
+async def test_work_comes_after_what_was_appended_before(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        appended = asyncio.create_task(store.append([draft()]))
+        waiting = asyncio.create_task(store.append([draft()]))
+        await store.read(lambda connection: None)
+        rows = await store.transact(lambda connection: read_rows(connection, Lane.EVENT, 0, 10))
+        assert [row.seq for row in rows] == [1, 2]
+        await asyncio.gather(appended, waiting)
+
+
+async def test_who_leaves_early_leaves_the_event(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        leaving = asyncio.create_task(store.append([draft()]))
+        leaving.cancel()
+        await store.append([draft()])
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert store.last[Lane.EVENT] in (1, 2)
+
+
+# reading
+
+
+async def test_memory_and_disk_tell_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "TAIL_ROWS", 10)
+    async with opened(tmp_path, "district", "fire-brigade") as store:
+        for number in range(30):
+            names = ("district", "fire-brigade") if number % 3 else ("fire-brigade",)
+            await store.append([draft(uplinks=names, private=str(number) if number % 2 else None)])
+        assert len(store.tails[Lane.EVENT]) == 10
+        rows: list[Row] = []
+        while more := await store.rows(Lane.EVENT, rows[-1].seq if rows else 0, 7):
+            rows += more
+        assert rows == await store.read(lambda connection: read_rows(connection, Lane.EVENT, 0, 100))
+        assert [row.seq for row in rows] == list(range(1, 31))
+        assert rows[0].numbers == {"fire-brigade": 1}
+        assert list(await store.rows(Lane.EVENT, 30, 7)) == []
+
+
+async def test_the_newest_are_read_without_the_disk(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.append([draft() for _ in range(5)])
+        plain(tmp_path, "DELETE FROM event_lane WHERE seq < 5")
+        assert [row.seq for row in await store.rows(Lane.EVENT, 2, 10)] == [3, 4, 5]
+
+
+@pytest.mark.parametrize("name", ["a#b", "a?b", "100%25", "门 1"])
+async def test_any_folder_name_will_do(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    async with opened(folder) as store:
+        await store.append([draft()])
+        assert len(await store.read(lambda connection: read_rows(connection, Lane.EVENT, 0, 10))) == 1
+
+
+# numbers
+
+
+async def test_numbers_go_on_after_a_restart(tmp_path: Path) -> None:
+    names = ("district", "fire-brigade")
+    async with opened(tmp_path, *names) as store:
+        await store.append([draft(uplinks=names), draft(uplinks=("district",)), draft(Lane.ALARM, names)])
+        before = {lane: dict(numbers) for lane, numbers in store.numbers.items()}
+    async with opened(tmp_path, *names) as store:
+        assert store.numbers == before
+        assert before[Lane.EVENT] == {"district": 2, "fire-brigade": 1}
+        assert moment_ms(draft().body[7:43]) >= store.newest_id_ms == NOW_MS
+
+
+async def test_an_uplink_that_comes_back_goes_on_where_it_was(tmp_path: Path) -> None:
+    async with opened(tmp_path, "district", "fire-brigade") as store:
+        await store.append([draft(uplinks=("fire-brigade",)) for _ in range(3)])
+    for before in range(2):
+        async with opened(tmp_path, "district") as store:
+            assert store.numbers[Lane.EVENT] == {"district": before}
+            await store.append([draft()])
+    async with opened(tmp_path, "fire-brigade", "district") as store:
+        assert store.numbers[Lane.EVENT] == {"district": 2, "fire-brigade": 3}
+
+
+async def test_listeners_hear_which_lane_grew(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        heard: list[Lane] = []
+        store.listeners.append(heard.append)
+        await store.append([draft(Lane.ALARM), draft(Lane.ALARM)])
+        assert heard == [Lane.ALARM]
+
+
+# when the disk does not take it
+
+
+async def test_a_refusal_reaches_those_who_waited_and_leaves_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.append([draft()])
+        with refusing(tmp_path):
+            with pytest.raises(StorageError) as caught:
+                await store.append([draft(Lane.ALARM), draft()])
+            assert "no room" in caught.value.say("en")
+            assert "no room" in caught.value.say("zh")
+            assert store.failing is not None
+            assert (store.last[Lane.EVENT], store.last[Lane.ALARM]) == (1, 0)
+            assert (store.numbers[Lane.EVENT], store.numbers[Lane.ALARM]) == ({"district": 1}, {"district": 0})
+            await store.append([draft(Lane.ALARM)])  # what can be taken is taken
+        assert plain(tmp_path, "SELECT numbers FROM alarm_lane") == [("district=1",)]
+        await store.append([draft()])
+        assert store.failing is None
+        assert plain(tmp_path, "SELECT numbers FROM event_lane") == [("district=1",), ("district=2",)]
+        assert [row.seq for row in await store.rows(Lane.EVENT, 0, 10)] == [1, 2]
+
+
+async def test_what_was_made_before_a_failure_was_known_fails_with_it(tmp_path: Path) -> None:
+    """Its flags may build on what has failed: nobody may find half of a story on disk."""
+    async with opened(tmp_path) as store:
+        with refusing(tmp_path):
+            before = [
+                asyncio.create_task(store.append([draft()])),
+                asyncio.create_task(store.append([draft(Lane.ALARM)])),
+                asyncio.create_task(store.append([draft(Lane.TELEMETRY)])),
+            ]
+            results = await asyncio.gather(*before, return_exceptions=True)
+        assert [type(result) for result in results] == [StorageError] * 3
+        assert store.epoch == 1
+        assert dict(store.last) == dict.fromkeys(Lane, 0)
+        await store.append([draft(), draft(Lane.ALARM)])
+
+
+async def test_a_bug_in_some_work_is_its_caller_s(tmp_path: Path) -> None:
+    def broken(connection: sqlite3.Connection) -> None:
+        put_fact(connection, "half", "done")
+        raise KeyError("a bug")
+
+    async with opened(tmp_path) as store, asyncio.timeout(5):
+        with pytest.raises(KeyError, match="a bug"):
+            await store.transact(broken)
+        with pytest.raises(KeyError, match="nobody"):
+            await store.append([draft(), draft(uplinks=("nobody",))])
+        assert await store.transact(lambda connection: read_fact(connection, "half")) is None
+        await store.append([draft()])
+        assert store.numbers[Lane.EVENT] == {"district": 1}
+
+
+async def test_reading_fails_and_goes_on(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        with pytest.raises(StorageError):
+            await store.read(lambda connection: connection.execute("SELECT * FROM nothing"))
+        assert await store.read(lambda connection: connection.execute("SELECT 1").fetchone()) == (1,)
+
+
+_FULL_DISK = """
+import asyncio, resource, sys
+from pathlib import Path
+from gateway.database import Draft
+from gateway.errors import StorageError
+from gateway.event import Lane
+from gateway.identity import Identities
+from gateway.store import Store
+
+ids = Identities()
+
+def draft():
+    return Draft(Lane.EVENT, 1, '{"id":"%s","type":"x.y","text":"%s"}' % (ids.next(1), "x" * 4000), frozenset(["a"]))
+
+def room(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+async def refused(store):
+    try:
+        await store.append([draft()])
+    except StorageError:
+        return store.failing is not None
+    return False
+
+async def main():
+    room(0)  # not a byte from the start
+    async with Store(Path(sys.argv[1]), ["a"]) as store:
+        assert store.failing is not None
+        assert await refused(store)
+        room(600_000)
+        taken = [await refused(store) for _ in range(300)].count(False)
+        assert 20 < taken < 280, taken
+        assert store.numbers[Lane.EVENT] == {"a": taken}, (store.numbers, taken)
+        room(resource.RLIM_INFINITY)
+        await store.append([draft()])
+        assert store.failing is None
+        rows = [row for row in await store.rows(Lane.EVENT, 0, 10 ** 6)]
+        assert [row.numbers["a"] for row in rows] == [row.seq for row in rows] == list(range(1, taken + 2))
+
+asyncio.run(main())
+"""
+
+
+def test_a_full_disk_is_survived(tmp_path: Path) -> None:
+    """A real one, as the kernel tells it: files may not grow (setrlimit(2), RLIMIT_FSIZE)."""
+    command = [sys.executable, "-c", _FULL_DISK, str(tmp_path / "events.db")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert plain(tmp_path, "PRAGMA integrity_check") == [("ok",)]
+
+
+# what is no database of ours
+
+
+async def test_a_newer_schema_is_left_alone(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.append([draft()])
+    plain(tmp_path, "PRAGMA user_version = 99")
+    with pytest.raises(StateError, match="schema version 99") as caught:
+        async with opened(tmp_path):
+            pass
+    assert "99" in caught.value.what.zh
+    assert caught.value.do is not None
+    assert plain(tmp_path, "SELECT count(*) FROM event_lane") == [(1,)]
+
+
+async def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "events.db").write_text("no database, but much longer than a header\n" * 100, "utf-8")
+    with pytest.raises(StateError, match="not a database"):
+        async with opened(tmp_path):
+            pass
+
+
+async def test_a_folder_in_its_place_or_none_at_all(tmp_path: Path) -> None:
+    (tmp_path / "events.db").mkdir()
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(StateError, match="unable to open"):
+            async with opened(folder):
+                pass
+
+
+async def test_events_that_cannot_be_read_back(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.append([draft()])
+    plain(tmp_path, "UPDATE event_lane SET body = 'not what we wrote'")
+    with pytest.raises(StateError, match="cannot be used"):
+        async with opened(tmp_path):
+            pass
