@@ -4,9 +4,9 @@ Checked over everything that is right by itself, so that one pass tells everythi
 stands: what is there, but wrong, is not told to be missing as well.
 """
 
+import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway import taxonomy
@@ -149,7 +149,7 @@ def _addresses(draft: Draft) -> Iterator[Problem]:
 
 def _ports(draft: Draft) -> Iterator[Problem]:
     claims = [
-        (Path(bus.serial).resolve(), (*path, "serial")) for path, bus in draft.of(BusConfig) if bus.serial is not None
+        (os.path.realpath(bus.serial), (*path, "serial")) for path, bus in draft.of(BusConfig) if bus.serial is not None
     ]
     yield from _twice(
         draft,

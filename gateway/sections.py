@@ -59,10 +59,10 @@ class BufferConfig(Model):
 
     @field_validator("max_size")
     @classmethod
-    def _some_room(cls, size: int) -> int:
-        if size < SMALLEST_BUFFER_BYTES:
+    def _some_room(cls, size_bytes: int) -> int:
+        if size_bytes < SMALLEST_BUFFER_BYTES:
             raise Wrong("at least 1MiB is needed", "至少需要 1MiB")
-        return size
+        return size_bytes
 
 
 class LogConfig(Model):

@@ -90,7 +90,7 @@ class _Reader:
 
     def part(self, file: Path, path: KeyPath, asked: Mark, files: tuple[Path, ...]) -> Any:
         """The content of a YAML file, which `asked` wants at `path` while `files` are being read."""
-        real = file.resolve()
+        real = Path(os.path.realpath(file))  # unlike Path.resolve(), at peace with links that go in a circle
         if real in files:
             loop = Text(f"{file} includes itself in the end", f"{file} 循环引用了自身")
             return self._document.refuse(path, asked, loop)
@@ -114,7 +114,7 @@ class _Reader:
         if isinstance(node, ScalarNode):
             if _is_text(node.value):
                 return _scalar(node)
-            return self._document.refuse(path, mark, Text("half of a character", "不完整的字符"))
+            return self._document.refuse(path, mark, Text("a character that no text holds", "含有文本中不应有的字符"))
         inside = source._replace(nodes=(*source.nodes, id(node)))
         if isinstance(node, MappingNode):
             return self._mapping(node, inside, path)
@@ -146,7 +146,7 @@ class _Reader:
     def _brought(self, node: Node, source: _Source, path: KeyPath, mark: Mark) -> Any:
         """What `!file`, `!env` or `!include` stands for."""
         tag, name = str(node.tag), node.value
-        if tag not in _TAGS or not isinstance(name, str) or not name:
+        if tag not in _TAGS or not isinstance(name, str) or not name or not _is_text(name):
             what = Text(f"{tag} cannot be used so", f"不能这样使用 {tag}")
             return self._document.refuse(path, mark, joined(what, allowed(tag, _TAGS)))
         if tag == "!include":
@@ -159,14 +159,17 @@ class _Reader:
                 text = _FINAL_NEWLINE.sub("", read_text(source.file.parent / name, mark))
             except Unreadable as exc:
                 return self._document.refuse(path, exc.mark, exc.what)
-        if not text:
-            self._document.refuse(path, mark, Text(f"{empty} is empty or not set", f"{empty} 为空或未设置"))
-        return text or None
+        if not text or not _is_text(text):
+            self._document.refuse(
+                path, mark, Text(f"{empty} is empty, not set or no text", f"{empty} 为空、未设置或不是文本")
+            )
+            return None
+        return text
 
 
 def _is_text(value: str) -> bool:
-    """No lone surrogates, which YAML's escapes can name and no file can hold."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in value)
+    """No lone surrogates and no NUL, which YAML's escapes can name and no file's name or UTF-8 can hold."""
+    return not any("\ud800" <= letter <= "\udfff" or letter == "\0" for letter in value)
 
 
 def _scalar(node: ScalarNode) -> Any:

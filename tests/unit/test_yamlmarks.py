@@ -103,11 +103,11 @@ def test_what_cannot_be_brought_in_is_told_all_at_once(tmp_path: Path, monkeypat
     )
     assert said(document) == [
         "a.yaml:1:4: a: nope is not there, or no file",
-        "a.yaml:2:4: b: $GATEWAY_TEST_NAME is empty or not set",
+        "a.yaml:2:4: b: $GATEWAY_TEST_NAME is empty, not set or no text",
         "a.yaml:3:4: c: nope.yaml is not there, or no file",
         "a.yaml:4:4: d: !secret cannot be used so (allowed: !file, !env, !include)",
         "a.yaml:5:4: e: !file cannot be used so (allowed: !file, !env, !include; did you mean !file?)",
-        "a.yaml:6:4: f: empty is empty or not set",
+        "a.yaml:6:4: f: empty is empty, not set or no text",
         f"a.yaml:7:4: g: {tmp_path} is not there, or no file",
         "a.yaml:8:4: h: tag:yaml.org,2002:python/name:os.system cannot be used so (allowed: !file, !env, !include)",
     ]
@@ -120,6 +120,19 @@ def test_an_include_loop_is_refused_where_it_closes(tmp_path: Path) -> None:
     document = read_of(tmp_path, "b: !include b.yaml\n")
     assert said(document) == ["b.yaml:2:4: b.d: a.yaml includes itself in the end"]
     assert document.value == {"b": {"c": 1, "d": None}}
+
+
+def test_links_in_a_circle_are_no_file(tmp_path: Path) -> None:
+    (tmp_path / "b.yaml").symlink_to("b.yaml")
+    (problem,) = read_of(tmp_path, "a: !include b.yaml\nb: 1\n").problems
+    assert problem.what.en.startswith(f"{tmp_path}/b.yaml ")
+
+
+def test_a_variable_that_is_no_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_TEST_NAME", "\udcff")
+    assert said(read_of(tmp_path, "a: !env GATEWAY_TEST_NAME")) == [
+        "a.yaml:1:4: a: $GATEWAY_TEST_NAME is empty, not set or no text"
+    ]
 
 
 def test_one_part_may_be_included_twice(tmp_path: Path) -> None:
@@ -172,7 +185,12 @@ def test_anchors_cannot_fill_the_memory(tmp_path: Path, monkeypatch: pytest.Monk
         ("? [1]\n: 2\n", "a.yaml:1:3: a key is a plain word"),
         ("a: !<x y\n", "a.yaml:1:7: not YAML: expected '>' but found ' '"),
         ('a: 1\nb: "\\UFFFFFFFF"\n', "a.yaml:2:1: an escape that names no character"),
-        ('a: "\\ud800"\n', "a.yaml:1:4: a: half of a character"),
+        ('a: "\\ud800"\n', "a.yaml:1:4: a: a character that no text holds"),
+        ('a: "\\0"\n', "a.yaml:1:4: a: a character that no text holds"),
+        (
+            'a: !include "b\\0"\n',
+            "a.yaml:1:4: a: !include cannot be used so (allowed: !file, !env, !include; did you mean !include?)",
+        ),
         ('"\\ud800": 1\n', "a.yaml:1:1: a key is a plain word"),
         ("[" * 500, "a.yaml:1:1: nested too deeply"),
         ("", "a.yaml:1:1: a.yaml is empty"),
