@@ -2,11 +2,12 @@
 
 import re
 import runpy
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from gateway.cli import app
 
@@ -21,7 +22,6 @@ _CODE = re.compile(r"```[^\n]*\n(.*?)```|``?([^`\n]+)``?", re.DOTALL)
 _PATH = re.compile(r"(?<![\w/.-])((?:gateway|drivers|config|deploy|docs|tests|\.ci)/[\w./*-]*\w)")
 _MAKE = re.compile(r"(?:^|[\s;&(])make ([a-z][\w-]*)", re.MULTILINE)
 _GATEWAY = re.compile(r"(?:^|[\s;&(/])gateway ([a-z][\w-]*)(?: ([a-z][\w-]*))?", re.MULTILINE)
-_WRITTEN_AT_RUN_TIME = ("gateway/gateway",)
 
 
 def ids(page: Path) -> str:
@@ -62,15 +62,10 @@ def test_the_pages_a_newcomer_looks_for_exist(name: str) -> None:
     assert (ROOT / name).stat().st_size > 0
 
 
-@pytest.mark.parametrize("page", PAGES, ids=ids)
-def test_every_link_leads_somewhere(page: Path) -> None:
-    assert [link for link in links(page) if not leads_somewhere(page, link)] == []
-
-
-def links(page: Path) -> Iterator[str]:
-    for link in _LINK.findall(page.read_text(encoding="utf-8")):
-        if not re.match(r"[a-z]+:", link):
-            yield unquote(link)
+def dead_links(page: Path) -> list[str]:
+    """Relative links to files and headings that are not there."""
+    links = (link for link in _LINK.findall(page.read_text(encoding="utf-8")) if not re.match(r"[a-z]+:", link))
+    return [link for link in map(unquote, links) if not leads_somewhere(page, link)]
 
 
 def leads_somewhere(page: Path, link: str) -> bool:
@@ -85,21 +80,47 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=ids)
-def test_every_file_named_exists(page: Path) -> None:
-    missing = [name for name in set(_PATH.findall(code(page))) if not any(ROOT.glob(name))]
-    assert missing == []
+def missing_files(page: Path) -> set[str]:
+    """Files of the project named in code that are not there."""
+    return {name for name in _PATH.findall(code(page)) if not any(ROOT.glob(name))}
+
+
+def unknown_targets(page: Path) -> set[str]:
+    """`make X` without such a target."""
+    targets = re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    return set(_MAKE.findall(code(page))) - set(targets)
+
+
+def unknown_commands(page: Path) -> list[str]:
+    """`gateway X`, and `gateway GROUP X`, that the command line does not know."""
+    root = get_command(app)
+    assert isinstance(root, TyperGroup)
+    unknown = []
+    for name, further in _GATEWAY.findall(code(page)):
+        command = root.commands.get(name)
+        if command is None or (further and isinstance(command, TyperGroup) and further not in command.commands):
+            unknown.append(f"{name} {further}".strip())
+    return unknown
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
-def test_every_make_target_named_exists(page: Path) -> None:
-    targets = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert set(_MAKE.findall(code(page))) <= targets
+def test_what_a_page_names_exists(page: Path) -> None:
+    assert dead_links(page) == []
+    assert missing_files(page) == set()
+    assert unknown_targets(page) == set()
+    assert unknown_commands(page) == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=ids)
-def test_every_gateway_command_named_exists(page: Path) -> None:
-    commands = {info.name or info.callback.__name__ for info in app.registered_commands if info.callback}
-    groups = {info.name for info in app.registered_groups}
-    named = {command for command, _ in _GATEWAY.findall(code(page))}
-    assert named <= commands | groups
+def test_the_checks_bite(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# A head\n[a](#a-head) [b](#b-head) [c](c.md) [d](https://example.org/d)\n"
+        "`make test` `docs/events.md` `docs/no.md`\n"
+        "```sh\nmake tea\nsudo -u x gateway status\ngateway brew --hot\n"
+        "gateway schema events\ngateway schema tea\n```\n",
+        encoding="utf-8",
+    )
+    assert dead_links(page) == ["#b-head", "c.md"]
+    assert missing_files(page) == {"docs/no.md"}
+    assert unknown_targets(page) == {"tea"}
+    assert unknown_commands(page) == ["brew", "schema tea"]
