@@ -34,8 +34,11 @@ def seconds(name: str) -> int:
 
 
 def sh(*command: str | Path, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run to the end, with what it said."""
-    return subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False)
+    """Run to the end without a terminal, with what it said."""
+    variables = os.environ | environment
+    return subprocess.run(
+        command, cwd=cwd, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture
@@ -105,6 +108,20 @@ def test_apt_that_fails_is_shown_with_the_command_to_try(bare: Path) -> None:
     assert told.returncode == 1
     assert "E: Unable to fetch some archives" in told.stderr
     assert "run it by hand: apt-get install mosquitto socat" in told.stderr
+
+
+def test_without_root_it_goes_through_sudo_and_says_why(bare: Path) -> None:
+    asked = bare / "asked"
+    stand_in(bare, "apt-get", "exit 1")
+    stand_in(bare, "id", "echo 1000")
+    stand_in(bare, "sudo", f'echo "$@" >>{asked}')
+    stand_in(bare, "python3", "exit 1")  # the next obstacle
+    told = set_up(bare, "test")
+    assert told.stdout == "Installing Debian packages: mosquitto socat (real peers for the tests)\n"
+    assert asked.read_text("utf-8").splitlines() == [
+        "-n apt-get -qq update",
+        "-n env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends mosquitto socat",
+    ]
 
 
 @pytest.mark.parametrize(
