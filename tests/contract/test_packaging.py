@@ -114,7 +114,7 @@ def test_without_root_it_goes_through_sudo_and_says_why(bare: Path) -> None:
     asked = bare / "asked"
     stand_in(bare, "apt-get", "exit 1")
     stand_in(bare, "id", "echo 1000")
-    stand_in(bare, "sudo", f'echo "$@" >>{asked}')
+    stand_in(bare, "sudo", f'printf "%s\\n" "$*" >>{asked}')
     stand_in(bare, "python3", "exit 1")  # the next obstacle
     told = set_up(bare, "test")
     assert told.stdout == "Installing Debian packages: mosquitto socat (real peers for the tests)\n"
