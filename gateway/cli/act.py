@@ -1,0 +1,75 @@
+"""What an installer does with it: acknowledge an alarm, make the keyed hash of a card."""
+
+import getpass
+import os
+from typing import Annotated, Literal, Optional
+
+import typer
+
+from gateway.cli import show
+from gateway.cli.ask import ask
+from gateway.cli.language import say
+from gateway.cli.where import CONFIG, ConfigOption, JsonOption, StateDirOption, loaded, state_dir
+from gateway.cli.words import ALARM_STATES
+from gateway.errors import ConfigError, Text
+
+Outcome = Literal["real", "false", "test", "drill", "other"]  # contract, section 10
+
+
+def ack(
+    alarm: Annotated[str, typer.Argument(metavar="ALARM", help="The alarm, as `gateway alarms` lists it.")],
+    outcome: Annotated[Optional[Outcome], typer.Option("--outcome", help="What it was.")] = None,  # noqa: UP045
+    note: Annotated[Optional[str], typer.Option("--note", metavar="TEXT", help="What is to be remembered.")] = None,  # noqa: UP045
+    config: ConfigOption = CONFIG,
+    state_folder: StateDirOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Acknowledge an alarm: somebody has seen it.
+
+    With --outcome also say what it was, which ends it once its cause is gone. Both are told to the uplinks, with your
+    user name.
+    """
+    who = os.environ.get("SUDO_USER") or getpass.getuser()
+    answer = ask(state_dir(config, state_folder), "ack", alarm=alarm, who=who, outcome=outcome, note=note)
+    if json:
+        show.document(answer)
+        return
+    kind, device, state = answer["type"], answer["device"], ALARM_STATES[answer["state"]]
+    told = Text(f"acknowledged: {kind} of {device}, now {state.en}", f"已确认:{device} 的 {kind},当前{state.zh}")
+    show.put(say(told))
+
+
+def card(
+    form: Annotated[str, typer.Argument(metavar="FORMAT", help="wiegand-26, wiegand-34, wiegand-37, raw-32, …")],
+    facility: Annotated[int, typer.Argument(metavar="FACILITY", min=0, help="Facility code; 0 where there is none.")],
+    number: Annotated[int, typer.Argument(metavar="NUMBER", min=0, help="Card number.")],
+    config: ConfigOption = CONFIG,
+    json: JsonOption = False,
+) -> None:
+    """Print a card's keyed hash for `credentials:`.
+
+    So no card number stands in a file. It is made with this site's own key, from the configuration.
+    """
+    from drivers.sim.console.cards import parse
+    from gateway.access import hash_card
+    from gateway.fields import Wrong
+
+    try:
+        credential = parse(form, facility, number)
+    except Wrong as wrong:
+        raise typer.BadParameter(say(wrong.text)) from wrong
+    credentials = loaded(config)[0].config.credentials
+    if credentials is None:
+        raise ConfigError(
+            str(config),
+            Text("there is no key for cards", "没有卡片密钥"),
+            Text(
+                "write `credentials: {key: !file secrets/cards}` and make the key: openssl rand -hex 32",
+                "请写入 credentials: {key: !file secrets/cards},并生成密钥:openssl rand -hex 32",
+            ),
+        )
+    hashed = hash_card(credentials.key.get_secret_value(), credential)
+    if json:
+        show.document({"card": hashed})
+    else:
+        show.put(hashed)

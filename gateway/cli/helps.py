@@ -1,0 +1,128 @@
+"""Helps in Chinese, by the English paragraph that stands in the code; a test keeps the list complete."""
+
+from collections.abc import Mapping
+
+HELP_OPTION = "Show this message and exit."
+HELPS: Mapping[str, str] = {
+    HELP_OPTION: "显示本帮助。",
+    # the whole
+    "The community gateway: reads a compound's devices, keeps every event on disk, tells the district.": (
+        "社区网关:接入小区设备,每条事件先存盘,再上报到区级平台。"
+    ),
+    "Chinese or English; before or after the command. Else the locale's.": (
+        "中文或英文,可写在命令之前或之后;不写则按系统语言。"
+    ),
+    "The configuration.": "配置文件。",
+    "The state folder of the running gateway, instead of its configuration's.": (
+        "正在运行的网关的状态目录;不写则取配置中的目录。"
+    ),
+    "JSON instead of text.": "输出 JSON。",
+    # run, check, demo, version
+    "Run the gateway until it is told to stop.": "运行网关,直到收到停止信号。",
+    "SIGTERM and Ctrl-C stop it. With a wrong configuration it does not start: all mistakes are told, exit status 2.": (
+        "SIGTERM 或 Ctrl-C 使其停止。配置有误则不启动:一次列出所有错误,退出码 2。"
+    ),
+    "Check the configuration without starting anything.": "检查配置,不启动任何服务。",
+    "Every mistake is one line: FILE:LINE:COLUMN: key: what is wrong (what is allowed). Exit status 2 if there is "
+    "one.": ("每处错误一行:文件:行:列: 键: 错误(允许的写法)。有错误时退出码 2。"),
+    "Show everything on this machine, with simulated devices.": "用模拟设备在本机演示全过程。",
+    "A broker, the gateway, devices on real wires, and a subscriber that prints every event. Nothing has to be "
+    "configured. With --once the exit status is 0 only if every event arrived exactly once.": (
+        "消息服务器、网关、真实线路上的设备,以及逐条打印事件的订阅端。无需配置。加 --once 时,仅当每条事件恰好到达一次,"
+        "退出码才为 0。"
+    ),
+    "End after the story, with a summary.": "演示完剧情后给出小结并结束。",
+    "Say which version this is.": "显示版本。",
+    # status, devices, alarms, outbox
+    "Say how the running gateway is.": "显示网关当前状况。",
+    "Its verdict in one word; the uplinks, and what still waits for them; the drivers; this machine.": (
+        "总体结论、上行链路及待上报数量、驱动、本机资源。"
+    ),
+    "List the devices.": "列出设备。",
+    "What each is, where, in what state, and its newest values.": "种类、位置、状态和最新测量值。",
+    "List the alarms that are not over.": "列出未结束的报警。",
+    "Active, not yet acknowledged, or waiting for their outcome. `gateway ack` takes the first column.": (
+        "持续中、未确认或待处置。第一列即 gateway ack 所需的报警编号。"
+    ),
+    "What each uplink still owes.": "各上行链路的待上报情况。",
+    "Show what each uplink still owes, by lane.": "按通道显示各上行链路的待上报情况。",
+    "Events that wait, and since when the oldest does; events sent, confirmed by the broker, refused by it.": (
+        "待上报数、最早一条的等待时间、已发送数、平台已确认数、被拒数。"
+    ),
+    # events
+    "Show events as they were taken in, the newest last.": "按接收顺序显示事件,最新的在最后。",
+    "With --follow only what comes, unless --since or --limit say from where on.": (
+        "加 --follow 时只显示新事件,除非用 --since 或 --limit 指定起点。"
+    ),
+    "Go on with what comes, until Ctrl-C; with --json one line each.": (
+        "持续显示新事件,直到 Ctrl-C;与 --json 合用时每条一行。"
+    ),
+    "Not before: 30s, 10m, 2h, 7d ago, or an RFC 3339 time.": (
+        "起始时间:30s、10m、2h、7d 之前,或 RFC 3339 格式的时间。"
+    ),
+    "Only this type, or category as in 'fire.*'. Can be given several times.": (
+        "只显示此类型,或用 'fire.*' 表示一类;可写多次。"
+    ),
+    "Only of this device. Can be given several times.": "只显示此设备;可写多次。",
+    "At most so many past events; the newest. Without it 50, with --since 10000.": (
+        "最多显示多少条历史事件(取最新的);默认 50,用 --since 时默认 10000。"
+    ),
+    # ack, card
+    "Acknowledge an alarm: somebody has seen it.": "确认一个报警:已有人知晓。",
+    "With --outcome also say what it was, which ends it once its cause is gone. Both are told to the uplinks, with "
+    "your user name.": "用 --outcome 同时给出处置结论,原因消除后报警即结束。两者都会连同您的用户名上报。",
+    "The alarm, as `gateway alarms` lists it.": "报警编号,见 gateway alarms。",
+    "What it was.": "处置结论:真实、误报、测试、演练、其他。",
+    "What is to be remembered.": "备注。",
+    "Print a card's keyed hash for `credentials:`.": "输出卡片的密钥散列,供 credentials: 使用。",
+    "So no card number stands in a file. It is made with this site's own key, from the configuration.": (
+        "使卡号不出现在任何文件中。所用密钥为本站点自己的密钥,取自配置。"
+    ),
+    "wiegand-26, wiegand-34, wiegand-37, raw-32, …": "wiegand-26、wiegand-34、wiegand-37、raw-32 等。",
+    "Facility code; 0 where there is none.": "区域码;没有则写 0。",
+    "Card number.": "卡号。",
+    # schema
+    "What the gateway speaks, for machines.": "供程序使用的接口描述。",
+    "Print the JSON Schema of gateway.yaml, with the keys of every driver there is.": (
+        "输出 gateway.yaml 的 JSON Schema,含所有驱动的键。"
+    ),
+    "Print the JSON Schema of the events that go up.": "输出上报事件的 JSON Schema。",
+    "Print the AsyncAPI 3.0 document: every topic, its messages, its QoS.": (
+        "输出 AsyncAPI 3.0 文档:所有主题、消息和 QoS。"
+    ),
+    "With this site's own topics and brokers.": "按此配置填入本站点的主题和服务器。",
+    # simulate
+    "Run a simulated device that speaks its real protocol.": "运行使用真实协议的模拟设备。",
+    "Without a name: list them. Lines on standard input make it do things: `help` lists them, Ctrl-C ends it.": (
+        "不写名称则列出所有模拟器。通过标准输入的文字行操作:help 列出可用动作,Ctrl-C 结束。"
+    ),
+    "Modbus devices on a line of their own: a pty, or TCP.": "一条线路上的 Modbus 设备:pty 或 TCP。",
+    "They begin normal; the line `smoke 5 on` makes the detector at address 5 smell smoke.": (
+        "初始均为正常;输入 smoke 5 on 使地址 5 的探测器报烟。"
+    ),
+    "Address on the line, else 1; several make several devices.": "线路上的地址,默认 1;写多次即多台设备。",
+    "Device profile; one for all, or one for each address. Else rs-yg-n01, a smoke detector.": (
+        "设备配置文件;一个通用,或每个地址各一个。默认 rs-yg-n01(感烟探测器)。"
+    ),
+    "Listen there instead of on a pty; port 0 is any.": "改为监听此地址,不用 pty;端口 0 表示任意。",
+    "On TCP: Modbus TCP, or RTU over it.": "TCP 上的帧格式:Modbus TCP,或 RTU over TCP。",
+    "Door readers (OSDP) on a line of their own: a pty, or TCP.": "一条线路上的 OSDP 门禁读卡器:pty 或 TCP。",
+    "The line `card 1 26 90 324` presents a 26-bit card at address 1.": "输入 card 1 26 90 324 在地址 1 刷 26 位卡。",
+    "The key it already has, 32 hexadecimal digits; else it waits for its first.": (
+        "已有的通道密钥,32 位十六进制数字;不写则等待首次设置密钥。"
+    ),
+    "A reader without a secure channel.": "不带安全通道的读卡器。",
+    "On a TCP port of this machine instead of a pty.": "改用本机 TCP 端口,不用 pty。",
+    "A camera on this machine (Hikvision ISAPI) with its alert stream.": "本机上带报警流的摄像机(海康 ISAPI)。",
+    "The lines `motion on` and `motion off` are its events.": "输入 motion on 和 motion off 产生事件。",
+    "Port; 0 is any.": "端口;0 表示任意。",
+    "User name for its login.": "登录用户名。",
+    "Password for its login.": "登录密码。",
+    "A device that posts its events to a gateway.": "向网关推送事件的设备。",
+    "The lines `raise fire.smoke` and `clear fire.smoke` are its events. It ends when no line is left and all it was "
+    "told to say is on the gateway's disk.": (
+        "输入 raise fire.smoke 和 clear fire.smoke 产生事件。没有更多输入且网关已全部存盘后结束。"
+    ),
+    "http://HOST:PORT/ingest/DEVICE of the gateway.": "网关地址 http://主机:端口/ingest/设备。",
+    "The device's token there.": "设备令牌。",
+}

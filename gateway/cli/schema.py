@@ -1,0 +1,37 @@
+"""What the gateway speaks, for machines: JSON Schema of gateway.yaml and of events, AsyncAPI of the topics."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from gateway.cli import show
+from gateway.cli.where import loaded
+
+SiteOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--config", "-c", metavar="FILE", help="With this site's own topics and brokers."),
+]
+
+
+def config() -> None:
+    """Print the JSON Schema of gateway.yaml, with the keys of every driver there is."""
+    from gateway.config import Config
+    from gateway.driver import registry
+    from gateway.schemas import json_schema_config
+
+    show.document(json_schema_config(Config, registry()))
+
+
+def events() -> None:
+    """Print the JSON Schema of the events that go up."""
+    from gateway.schemas import json_schema_events
+
+    show.document(json_schema_events())
+
+
+def asyncapi(site: SiteOption = None) -> None:
+    """Print the AsyncAPI 3.0 document: every topic, its messages, its QoS."""
+    from gateway.asyncapi import document, place_of
+
+    show.document(document(place_of(loaded(site)[0].config) if site is not None else None))

@@ -1,0 +1,158 @@
+"""`gateway simulate`: devices that speak the real wire protocols, moved by lines on standard input."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
+
+import typer
+
+from gateway.cli import show
+from gateway.cli.frame import Command, Group
+from gateway.cli.language import say
+from gateway.cli.words import HEADS
+from gateway.errors import GatewayError, Text
+
+if TYPE_CHECKING:
+    from drivers.sim.console import Tell
+
+simulators = typer.Typer(cls=Group, invoke_without_command=True, rich_markup_mode=None)
+WHAT = {
+    "modbus": Text("detectors and boards on a pty or on TCP", "pty 或 TCP 上的探测器、输入输出模块"),
+    "osdp": Text("door readers with a secure channel, on a pty or on TCP", "pty 或 TCP 上带安全通道的门禁读卡器"),
+    "isapi": Text("a camera with an alert stream", "带报警流的摄像机"),
+    "webhook": Text("a device that posts its events to a gateway", "向网关推送事件的设备"),
+}
+Addresses = Annotated[
+    Optional[list[int]],  # noqa: UP045
+    typer.Option(
+        "--address", min=0, max=247, metavar="N", help="Address on the line, else 1; several make several devices."
+    ),
+]
+DEFAULT_PROFILE = "rs-yg-n01"
+OTHER_PORT = Text("choose another port, or 0 for any", "请换一个端口,或用 0 表示任意端口")
+CAMERA_LOGIN = ("admin", "camera-1234")  # of the simulated camera
+
+
+@simulators.callback()
+def simulate(context: typer.Context) -> None:
+    """Run a simulated device that speaks its real protocol.
+
+    Without a name: list them. Lines on standard input make it do things: `help` lists them, Ctrl-C ends it.
+    """
+    if context.invoked_subcommand is None:
+        show.table([HEADS["simulator"], HEADS["what"]], [[name, say(what)] for name, what in WHAT.items()])
+        more = Text("gateway simulate SIMULATOR --help says more", "gateway simulate 模拟器 --help 查看用法")
+        show.put(say(more))
+
+
+@simulators.command(cls=Command)
+def modbus(
+    address: Addresses = None,
+    profile: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help="Device profile; one for all, or one for each address. Else rs-yg-n01, a smoke detector.",
+        ),
+    ] = None,
+    tcp: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--tcp", metavar="HOST:PORT", help="Listen there instead of on a pty; port 0 is any."),
+    ] = None,
+    framing: Annotated[
+        Literal["tcp", "rtu"], typer.Option("--framing", help="On TCP: Modbus TCP, or RTU over it.")
+    ] = "tcp",
+) -> None:
+    """Modbus devices on a line of their own: a pty, or TCP.
+
+    They begin normal; the line `smoke 5 on` makes the detector at address 5 smell smoke.
+    """
+    from drivers.sim.console.modbus import stage
+
+    listen = None if tcp is None else _host_port(tcp)
+    _play(lambda tell: stage(profile or [DEFAULT_PROFILE], address or [1], tell, listen, framing))
+
+
+@simulators.command(cls=Command)
+def osdp(
+    address: Addresses = None,
+    key: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--key", metavar="HEX", help="The key it already has, 32 hexadecimal digits; else it waits for its first."
+        ),
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="A reader without a secure channel.")] = False,
+    tcp: Annotated[bool, typer.Option("--tcp", help="On a TCP port of this machine instead of a pty.")] = False,
+) -> None:
+    """Door readers (OSDP) on a line of their own: a pty, or TCP.
+
+    The line `card 1 26 90 324` presents a 26-bit card at address 1.
+    """
+    from drivers.sim.console.osdp import stage
+
+    _play(lambda tell: stage(address or [1], tell, key, clear, tcp))
+
+
+@simulators.command(cls=Command)
+def isapi(
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, metavar="N", help="Port; 0 is any.")] = 0,
+    username: Annotated[
+        str, typer.Option("--username", metavar="NAME", help="User name for its login.")
+    ] = CAMERA_LOGIN[0],
+    password: Annotated[str, typer.Option("--password", metavar="TEXT", help="Password for its login.")] = CAMERA_LOGIN[
+        1
+    ],
+) -> None:
+    """A camera on this machine (Hikvision ISAPI) with its alert stream.
+
+    The lines `motion on` and `motion off` are its events.
+    """
+    from drivers.sim.console.isapi import stage
+
+    _play(lambda tell: stage(port, (username, password), tell))
+
+
+@simulators.command(cls=Command)
+def webhook(
+    url: Annotated[str, typer.Option("--url", metavar="URL", help="http://HOST:PORT/ingest/DEVICE of the gateway.")],
+    token: Annotated[str, typer.Option("--token", metavar="TEXT", help="The device's token there.")],
+) -> None:
+    """A device that posts its events to a gateway.
+
+    The lines `raise fire.smoke` and `clear fire.smoke` are its events. It ends when no line is left and all it was told
+    to say is on the gateway's disk.
+    """
+    from drivers.sim.console.webhook import stage
+
+    _play(lambda tell: stage(url, token, tell))
+
+
+def _host_port(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535:
+        wanted = Text(f"{text} is no address; write 127.0.0.1:1502", f"{text} 不是地址;请写 127.0.0.1:1502")
+        raise typer.BadParameter(say(wanted), param_hint="'--tcp'")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _play(simulator: "Callable[[Tell], Any]") -> None:
+    from drivers.sim.console.play import play
+    from gateway.fields import Wrong
+
+    with suppress(KeyboardInterrupt):
+        try:
+            asyncio.run(play(simulator(_tell), sys.stdin.fileno(), _tell))
+        except Wrong as wrong:
+            raise typer.BadParameter(say(wrong.text)) from wrong
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise GatewayError("simulate", Text(f"cannot listen: {why}", f"无法监听:{why}"), OTHER_PORT) from error
+
+
+def _tell(text: Text) -> None:
+    show.put(f"{datetime.now().astimezone():%H:%M:%S}  {say(text)}")

@@ -1,0 +1,69 @@
+"""Which configuration and which state folder a command is about, and the options that say so."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from gateway.cli import ask
+from gateway.cli.language import fall_back_on
+
+if TYPE_CHECKING:
+    from gateway.config import Loaded
+    from gateway.driver import Driver
+
+CONFIG = Path("/etc/community-gateway/gateway.yaml")  # contract, section 6
+STATE_DIR = Path("/var/lib/community-gateway")
+
+ConfigOption = Annotated[
+    Path,
+    typer.Option("--config", "-c", envvar="GATEWAY_CONFIG", metavar="FILE", help="The configuration."),
+]
+StateDirOption = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads it at run time
+    typer.Option("--state-dir", metavar="DIR", help="The state folder of the running gateway, instead of its "
+                 "configuration's."),
+]  # fmt: skip
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
+
+
+def loaded(config: Path) -> "tuple[Loaded, dict[str, Driver[Any]]]":
+    """The configuration with every driver there is. ConfigProblems: all that is wrong."""
+    from gateway.config import load
+    from gateway.driver import registry
+
+    drivers = registry()
+    return load(config, {name: driver.Config for name, driver in drivers.items()}), drivers
+
+
+def state_dir(config: Path, state_dir: Path | None) -> Path:
+    """`--state-dir`, else the configuration's `gateway.state_dir`, else the usual one. ConfigProblems."""
+    if state_dir is not None:
+        return state_dir
+    if config == CONFIG and "GATEWAY_CONFIG" not in os.environ and not config.exists():
+        return STATE_DIR
+    from gateway.problems import ConfigProblems
+    from gateway.yamlmarks import read
+
+    ask.refuse_unreadable(config)
+    document = read(config)
+    named = _in_gateway(document.value, "state_dir")
+    if named is None and document.value is None:
+        raise ConfigProblems(config, document.problems)
+    return STATE_DIR if named is None else document.folder(("gateway", "state_dir")) / named
+
+
+def use_language_of(config: Path) -> None:
+    """Speak as the configuration does, right or wrong, where it names a language and the command line none."""
+    from gateway.yamlmarks import read
+
+    language = _in_gateway(read(config).value, "language")
+    if language is not None:
+        fall_back_on(language)
+
+
+def _in_gateway(document: Any, key: str) -> str | None:
+    section = document.get("gateway") if isinstance(document, dict) else None
+    value = section.get(key) if isinstance(section, dict) else None
+    return value if isinstance(value, str) else None

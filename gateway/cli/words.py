@@ -1,0 +1,108 @@
+"""The words of tables, and what Typer says, in English and Chinese; helps in Chinese stand in `helps.py`."""
+
+from collections.abc import Mapping
+
+from gateway.errors import Text
+
+VERDICTS: Mapping[str, Text] = {
+    "fire": Text("FIRE ALARM", "火警"),
+    "alarm": Text("ALARM", "报警"),
+    "unknown": Text("STATE UNKNOWN", "状态未知"),
+    "fault": Text("FAULT", "故障"),
+    "disconnected": Text("PLATFORM NOT REACHABLE", "与平台断开"),
+    "shielded": Text("SOMETHING IS SHIELDED", "有屏蔽"),
+    "normal": Text("NORMAL", "正常"),
+}
+STATES: Mapping[str, Text] = {
+    "alarm": Text("alarm", "报警"),
+    "fault": Text("fault", "故障"),
+    "offline": Text("offline", "离线"),
+    "unknown": Text("unknown", "未知"),
+    "shielded": Text("shielded", "屏蔽"),
+    "test": Text("under test", "测试"),
+    "normal": Text("normal", "正常"),
+    "running": Text("running", "运行中"),
+    "retrying": Text("retrying", "重试中"),
+    "stopped": Text("stopped", "已停止"),
+}
+ALARM_STATES: Mapping[str, Text] = {
+    "active_unacked": Text("active, not acknowledged", "持续,未确认"),
+    "active_acked": Text("active, acknowledged", "持续,已确认"),
+    "cleared_unacked": Text("over, not acknowledged", "已消除,未确认"),
+    "latched": Text("over, waits for its outcome", "已消除,待处置"),
+    "normal": Text("over", "已结束"),
+}
+LINKS: Mapping[bool, Text] = {True: Text("connected", "已连接"), False: Text("not connected", "未连接")}
+LANES: Mapping[str, Text] = {
+    "alarm": Text("alarms", "报警"),
+    "event": Text("events", "事件"),
+    "telemetry": Text("measured values", "测量值"),
+}
+NOTHING: Mapping[str, Text] = {
+    "devices": Text("no device is configured", "尚未配置设备"),
+    "uplinks": Text("no uplink is configured: events stay on this machine", "尚未配置上行链路,事件仅保存在本机"),
+    "alarms": Text("no alarm is open", "没有未结束的报警"),
+    "events": Text("no such event", "没有符合条件的事件"),
+}
+HEADS: Mapping[str, Text] = {
+    "alarm": Text("ALARM", "报警编号"),
+    "alarms": Text("ALARMS", "报警"),
+    "confirmed": Text("CONFIRMED", "平台已确认"),
+    "count": Text("COUNT", "次数"),
+    "device": Text("DEVICE", "设备"),
+    "devices": Text("DEVICES", "设备数"),
+    "driver": Text("DRIVER", "驱动"),
+    "first": Text("FIRST", "首次"),
+    "kind": Text("KIND", "种类"),
+    "lane": Text("LANE", "通道"),
+    "last": Text("LAST", "最近"),
+    "last_seen": Text("LAST SEEN", "最近应答"),
+    "link": Text("LINK", "连接"),
+    "name": Text("NAME", "名称"),
+    "offline": Text("OFFLINE", "离线数"),
+    "oldest": Text("OLDEST", "最早等待"),
+    "place": Text("PLACE", "位置"),
+    "refused": Text("REFUSED", "被拒"),
+    "sent": Text("SENT", "已发送"),
+    "severity": Text("SEVERITY", "级别"),
+    "since": Text("SINCE", "自"),
+    "simulator": Text("SIMULATOR", "模拟器"),
+    "state": Text("STATE", "状态"),
+    "type": Text("TYPE", "类型"),
+    "uplink": Text("UPLINK", "上行链路"),
+    "values": Text("VALUES", "测量值"),
+    "waiting": Text("WAITING", "待上报"),
+    "what": Text("WHAT IT IS", "说明"),
+    "why": Text("WHY", "原因"),
+}
+STYLES: Mapping[str, str] = {  # rich's, by severity, state or verdict; unknown is never green
+    "fire": "bold red",
+    "critical": "bold red",
+    "high": "red",
+    "alarm": "red",
+    "medium": "yellow",
+    "fault": "yellow",
+    "offline": "yellow",
+    "unknown": "yellow",
+    "disconnected": "yellow",
+    "shielded": "magenta",
+    "test": "magenta",
+    "normal": "green",
+}
+FRAME: Mapping[str, str] = {  # a line of a help by its beginning
+    "Usage:": "用法:",
+    "Arguments:": "参数:",
+    "Options:": "选项:",
+    "Commands:": "命令:",
+}
+USAGE: Mapping[str, str] = {  # wrong use, as Typer says it → in Chinese; a regular expression
+    r"No such command '(.*?)'\.(?: Did you mean (.*)\?)?": "没有命令 {0}|,是否想写 {1}?",
+    r"No such option: (\S+?)(?: \(Possible options: (.*)\)| Did you mean (.*)\?)?": "没有选项 {0}|,是否想写 {1}?",
+    r"Missing command\.": "缺少命令",
+    r"Missing argument '(.*)'\.": "缺少参数 {0}",
+    r"Missing option '(.*)'\.": "缺少选项 {0}",
+    r"Option '(.*)' requires an argument\.": "选项 {0} 需要一个值",
+    r"Got unexpected extra arguments? \((.*)\)": "多余的参数:{0}",
+    r"Invalid value for '?(.*?)'?(?: \(env var: .*\))?: (.*)": "{0} 的值无效:{1}",
+    r"Invalid value: (.*)": "值无效:{0}",
+}
