@@ -72,6 +72,8 @@ async def standing(config: Config, drivers: Mapping[str, Driver[Any]]) -> AsyncI
         stack.enter_context(held(folder))
         store = await stack.enter_async_context(Store(folder / DATABASE, tuple(config.uplinks)))
         house = _build(config, drivers, store, Vault(folder / "keys"))
+        with suppress(StorageError):  # else drivers would not know what stands open, and never tell its end
+            await house.pipeline.load()
         await stack.enter_async_context(listening(house, folder))
         yield house
 
