@@ -27,12 +27,12 @@ LAYERS = (
     "event fields taxonomy",
     "problems yamltext yamlmarks explain credentials sections cards checks config canonical site documents samples",
     "driver access mqtt target schemas asyncapi",
-    "normalize rules alarms states privacy",
-    "folder vault identity database store outbox pipeline commands provision",
+    "normalize alarms states privacy",
+    "folder vault identity database store outbox pipeline retention",
     "retained delivery uplink supervisor health systemd house control",
     "web",
     "app",
-    "cli demo __main__",
+    "demo cli __main__",
 )
 RANK = {name: place for place, name in enumerate(" ".join(LAYERS).split())}
 FOR_DRIVERS = {"clock", "driver", "errors", "event", "fields", "taxonomy"}  # all of the gateway that a driver sees

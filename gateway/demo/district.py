@@ -40,18 +40,19 @@ class District:
     arrived: Counter[Caused] = field(default_factory=Counter)
     caused: Counter[Caused] = field(default_factory=Counter)
     redelivered: int = 0
-    latencies_s: list[float] = field(default_factory=list)
+    cut: bool = False  # the uplink is cut now: what is caused has to wait
+    latencies_s: list[float] = field(default_factory=list)  # of what was caused with the link up
+    waits_s: list[float] = field(default_factory=list)  # of what was caused while it was cut
     numbers: dict[str, set[int]] = field(default_factory=dict)  # by stream
-    order: list[str] = field(default_factory=list)  # lanes, as they arrived
     online: set[str] = field(default_factory=set)
-    _moments: dict[Caused, deque[float]] = field(default_factory=dict)
+    _moments: dict[Caused, deque[tuple[float, bool]]] = field(default_factory=dict)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def expect(self, *caused: Caused) -> None:
         """Called when a device does something: these events must come of it."""
         for one in caused:
             self.caused[one] += 1
-            self._moments.setdefault(one, deque()).append(time.monotonic())
+            self._moments.setdefault(one, deque()).append((time.monotonic(), self.cut))
 
     async def until(self, condition: Callable[[], bool], most_s: float) -> bool:
         """Wait until `condition()` holds; False when it did not within `most_s`."""
@@ -94,13 +95,14 @@ class District:
             return
         self.ids.add(event["id"])
         self.numbers.setdefault(event["stream"], set()).add(int(event["sequence"]))
-        self.order.append(event["stream"].rpartition(".")[2])
         caused = event["subject"], event["type"], event["phase"]
         self.arrived[caused] += 1
         moments = self._moments.get(caused)
-        taken_s = time.monotonic() - moments.popleft() if moments else None
-        if taken_s is not None:
-            self.latencies_s.append(taken_s)
+        taken_s = None
+        if moments:
+            caused_s, waited = moments.popleft()
+            taken_s = time.monotonic() - caused_s
+            (self.waits_s if waited else self.latencies_s).append(taken_s)
         self.print(*line(event, taken_s, self.language))
 
 
@@ -111,7 +113,7 @@ def line(event: dict[str, Any], taken_s: float | None, language: str) -> tuple[s
     what = f"{row.label.say(language)} {PHASES[event['phase']].say(language)}".strip()
     place = event["data"].get("place", {}).get("label", "")
     taken = "" if taken_s is None else f"{taken_s * 1000:6.0f} ms"
-    text = f"{when}  {_padded(what, 22)} {event['subject']:<16} {_padded(place, 14)} {taken:>10}  {_detail(event)}"
+    text = f"{when}  {_padded(what, 24)} {event['subject']:<16} {_padded(place, 14)} {taken:>10}  {_detail(event)}"
     return text.rstrip(), _style(event)
 
 

@@ -22,7 +22,7 @@ READY_S = 20.0
 STOP_S = 12.0
 RESIDENT = Credential("wiegand-26", 90, 324)
 RESIDENT_BITS = (26, bytes.fromhex("2D00A200"))  # the same card as a reader sends it
-STRANGER_BITS = (26, bytes.fromhex("2D00A300"))  # differs in the number; parity still right
+STRANGER_BITS = (26, bytes.fromhex("2D00A2C0"))  # number 325, which stands in no list
 SMOKE, CLIMATE = 5, 6  # Modbus addresses
 DOOR_B3, DOOR_GATE = 1, 2  # OSDP addresses
 CONTACT = 0  # the input at which a door's contact is wired
@@ -79,6 +79,8 @@ async def stage(folder: Path, language: str) -> AsyncIterator[Stage]:
         name, port = await stack.enter_async_context(broker(folder))
         wire = await stack.enter_async_context(Wire(port))
         slaves = modbus.Slave(SMOKE, "rs-yg-n01"), modbus.Slave(CLIMATE, "lt-001-m1920")
+        slaves[1].set_value("temperature", 21.5)
+        slaves[1].set_value("humidity", 48.0)
         detectors = await stack.enter_async_context(modbus.Line(*slaves))
         readers = await stack.enter_async_context(
             osdp.Line([osdp.Reader(number, key, inputs=1) for number, key in keys.items()])

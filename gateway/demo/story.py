@@ -84,6 +84,7 @@ async def unplugged(stage: Stage, district: District) -> None:
 async def cut(stage: Stage, district: District) -> None:
     """The uplink is cut for ten seconds; life goes on, and then the fire."""
     stage.wire.cut()
+    district.cut = True
     loop = asyncio.get_running_loop()
     ends_s = loop.time() + CUT_S
     resident, gate = stage.readers.readers[at.DOOR_B3], stage.readers.readers[at.DOOR_GATE]
@@ -99,8 +100,8 @@ async def cut(stage: Stage, district: District) -> None:
     await stage.panic.say({"type": "safety.panic", "phase": "raise"})
     await stage.panic.all_accepted()
     await asyncio.sleep(max(0.0, ends_s - loop.time()))
-    district.order.clear()
     stage.wire.mend()
+    district.cut = False
     await _arrived(district)
     district.expect((SMOKE, "fire.smoke", "clear"), (PANIC, "safety.panic", "clear"))
     stage.detectors.slaves[at.SMOKE].set_condition("fire.smoke", False)
