@@ -83,10 +83,12 @@ async def live(house: House, stopping: asyncio.Event) -> None:
     leaving = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         watch = [group.create_task(_watchdog()), group.create_task(_tell_losses(house))]
-        page = group.create_task(_page(house))
+        tried = asyncio.Event()
+        page = group.create_task(_page(house, tried))
         watch.append(group.create_task(_retention(house).run(house.vitals.clock)))
         uplinks = [group.create_task(_guard(uplink, leaving)) for uplink in house.uplinks]
         drivers = group.create_task(house.supervisor.run())
+        await tried.wait()  # ready is when devices that post are heard
         systemd.notify("READY=1", f"STATUS={len(house.devices())} devices, {len(house.uplinks)} uplinks")
         _LOG.info("running: %d devices, %d uplinks", len(house.devices()), len(house.uplinks))
         await stopping.wait()
@@ -119,9 +121,10 @@ def _retention(house: House) -> Retention:
     return Retention(house.config.gateway.id, limits, house.store, house.pipeline, outboxes)
 
 
-async def _page(house: House) -> None:
-    """The local page; without its port the rest goes on, and the port is tried again."""
+async def _page(house: House, tried: asyncio.Event) -> None:
+    """The local page; without its port the rest goes on, and the port is tried again. `tried`: it is up, or not yet."""
     if house.config.gateway.web is None:
+        tried.set()
         return
     from gateway.web.api import create  # nothing of it is imported when the page is off
     from gateway.web.server import bind, serve
@@ -134,11 +137,13 @@ async def _page(house: House) -> None:
             if told != str(error):
                 told = str(error)
                 _LOG.error("%s", error.say(house.language))
+            tried.set()
             await house.vitals.clock.sleep(PAGE_RETRY_S)
             continue
         async with serve(create(house), sockets):
             host, port = sockets[0].getsockname()[:2]
             _LOG.info("page: http://%s:%d/", host, port)
+            tried.set()
             await asyncio.Event().wait()
 
 
