@@ -90,7 +90,8 @@ class Database:
         try:
             return self._append(connection, drafts)
         except BaseException:
-            self.last, self.numbers = before
+            self.last.update(before[0])
+            self.numbers.update(before[1])
             raise
 
     def _append(self, connection: sqlite3.Connection, drafts: Sequence[Draft]) -> dict[Lane, list[Row]]:

@@ -44,6 +44,91 @@ class _Batch:
     epoch: int = 0
 
 
+class _Writer:
+    """The thread that writes: batches in the order of the queue, each told back to the loop as committed or failed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write_all, name="store-writer", daemon=True)
+
+    def start(self, committed: Callable[[_Batch, Any], None], failed: Callable[[_Batch, Exception], None]) -> None:
+        """`committed` and `failed` are called on the loop that runs now."""
+        self._loop = asyncio.get_running_loop()
+        self._committed, self._failed = committed, failed
+        self._thread.start()
+
+    def put(self, batch: _Batch | None) -> None:
+        """The next transaction; None ends the thread after all that came before."""
+        self._queue.put(batch)
+
+    def join(self) -> None:
+        """Wait until the thread has ended."""
+        self._thread.join()
+
+    def _write_all(self) -> None:
+        spoilt, why = -1, Exception()  # the epoch that an error has ended, and the error
+        while (batch := self._queue.get()) is not None:
+            try:
+                if batch.drafts and batch.epoch <= spoilt:
+                    raise why
+                result = self._write(batch)
+            except Exception as error:  # noqa: BLE001  # whatever it is, who waits hears of it and the thread lives on
+                self._database.close()
+                if batch.drafts:
+                    spoilt, why = batch.epoch, storage_error(self._database.path, error)
+                self._tell(self._failed, batch, error)
+            else:
+                self._tell(self._committed, batch, result)
+        self._database.close()
+
+    def _write(self, batch: _Batch) -> Any:
+        if batch.work is None:
+            return self._database.append(batch.drafts)
+        connection = self._database.connection
+        connection.execute("BEGIN IMMEDIATE")
+        result = batch.work(connection)
+        connection.execute("COMMIT")
+        return result
+
+    def _tell(self, what: Callable[..., None], *details: Any) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(what, *details)
+
+
+class _Reader:
+    """The thread that reads, on a connection of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
+        self._connection: sqlite3.Connection | None = None
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Something that may block."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """A read. StorageError when the disk does not answer it."""
+        return await self.run(lambda: self._read(work))
+
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            if self._connection is None:
+                where = f"{self._path.absolute().as_uri()}?mode=ro"
+                self._connection = sqlite3.connect(where, uri=True, check_same_thread=False)
+            return work(self._connection)
+        except (sqlite3.Error, OSError) as error:
+            self._connection = None
+            raise storage_error(self._path, error) from error
+
+    def close(self) -> None:
+        """Forget the connection and let the thread go."""
+        if self._connection is not None:
+            self._connection.close()
+        self._thread.shutdown(wait=False)
+
+
 class Store:
     """The database of a running daemon: `async with Store(path, uplinks) as store`."""
 
@@ -54,10 +139,10 @@ class Store:
         self.tails: dict[Lane, deque[Row]] = {lane: deque(maxlen=TAIL_ROWS) for lane in Lane}
         self.listeners: list[Listener] = []  # told after each commit which lane grew
         self._database = Database(path, uplinks)
-        self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._write_all, name="store-writer", daemon=True)
-        self._reading = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
-        self._reader: sqlite3.Connection | None = None
+        self.numbers: Mapping[Lane, Mapping[str, int]] = self._database.numbers  # newest sequence of each stream
+        self.last: Mapping[Lane, int] = self._database.last  # newest seq of each lane
+        self._writer = _Writer(self._database)
+        self._reader = _Reader(path)
         self._pending = _Batch()
         self._in_flight = 0
         self._telemetry_timer: asyncio.TimerHandle | None = None
@@ -66,8 +151,8 @@ class Store:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        await self._loop.run_in_executor(self._reading, self._begin)
-        self._thread.start()
+        self.failing = await self._reader.run(lambda: _begin(self._database))
+        self._writer.start(self._committed, self._failed)
         return self
 
     async def __aexit__(
@@ -75,38 +160,14 @@ class Store:
     ) -> None:
         self._flush()
         self._mark_now()
-        self._queue.put(None)
-        await self._loop.run_in_executor(self._reading, self._end)
-        self._reading.shutdown(wait=False)
-
-    def _begin(self) -> None:
-        """A full disk does not keep the gateway from starting; a database that is none does."""
-        try:
-            _ = self._database.connection
-        except sqlite3.Error as error:
-            self._database.close()
-            if not isinstance(error, sqlite3.OperationalError) or "open" in str(error):
-                raise StateError(
-                    str(self.path),
-                    Text(f"this database cannot be used ({error})", f"数据库无法使用({error})"),
-                    Text("check the folder's rights, or move the file away", "请检查目录权限,或将该文件移走"),
-                ) from error
-            self.failing = _sentence(error)
+        self._writer.put(None)
+        await self._reader.run(self._writer.join)
+        self._reader.close()
 
     @property
     def newest_id_ms(self) -> int:
         """The moment in the newest event's id, ms since 1970; 0 where there is none."""
         return self._database.newest_id_ms
-
-    @property
-    def numbers(self) -> Mapping[Lane, Mapping[str, int]]:
-        """The newest sequence of each stream, by lane and uplink."""
-        return self._database.numbers
-
-    @property
-    def last(self) -> Mapping[Lane, int]:
-        """The newest seq of each lane."""
-        return self._database.last
 
     # writing
 
@@ -156,38 +217,7 @@ class Store:
     def _hand_over(self, batch: _Batch) -> None:
         batch.epoch = self.epoch
         self._in_flight += 1
-        self._queue.put(batch)
-
-    # the writer thread
-
-    def _write_all(self) -> None:
-        spoilt, why = -1, Exception()  # the epoch that an error has ended, and the error
-        while (batch := self._queue.get()) is not None:
-            try:
-                if batch.drafts and batch.epoch <= spoilt:
-                    raise why
-                result = self._write(batch)
-            except Exception as error:  # noqa: BLE001  # whatever it is, who waits hears of it and the thread lives on
-                self._database.close()
-                if batch.drafts:
-                    spoilt, why = batch.epoch, storage_error(self.path, error)
-                self._tell(self._failed, batch, error)
-            else:
-                self._tell(self._committed, batch, result)
-        self._database.close()
-
-    def _write(self, batch: _Batch) -> Any:
-        if batch.work is None:
-            return self._database.append(batch.drafts)
-        connection = self._database.connection
-        connection.execute("BEGIN IMMEDIATE")
-        result = batch.work(connection)
-        connection.execute("COMMIT")
-        return result
-
-    def _tell(self, what: Callable[..., None], *details: Any) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(what, *details)
+        self._writer.put(batch)
 
     # back on the loop
 
@@ -234,22 +264,23 @@ class Store:
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a read on the reader thread. StorageError when the disk does not answer it."""
-        return await self._loop.run_in_executor(self._reading, self._read, work)
+        return await self._reader.read(work)
 
-    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            if self._reader is None:
-                where = f"{self.path.absolute().as_uri()}?mode=ro"
-                self._reader = sqlite3.connect(where, uri=True, check_same_thread=False)
-            return work(self._reader)
-        except (sqlite3.Error, OSError) as error:
-            self._reader = None
-            raise storage_error(self.path, error) from error
 
-    def _end(self) -> None:
-        self._thread.join()
-        if self._reader is not None:
-            self._reader.close()
+def _begin(database: Database) -> Text | None:
+    """A full disk does not keep the gateway from starting, and is returned; a database that is none does."""
+    try:
+        _ = database.connection
+    except sqlite3.Error as error:
+        database.close()
+        if isinstance(error, sqlite3.OperationalError) and "open" not in str(error):
+            return _sentence(error)
+        raise StateError(
+            str(database.path),
+            Text(f"this database cannot be used ({error})", f"数据库无法使用({error})"),
+            Text("check the folder's rights, or move the file away", "请检查目录权限,或将该文件移走"),
+        ) from error
+    return None
 
 
 def _refuse(waiting: Sequence[asyncio.Future[Any]], path: Path, error: Exception) -> None:
