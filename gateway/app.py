@@ -179,7 +179,7 @@ async def _tell_losses(house: House) -> None:
 
 def _build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vault: Vault) -> House:
     clock = SystemClock()
-    place = Site(config, {name: driver.kind for name, driver in drivers.items()})
+    place = Site(config, {name: drivers[name].kind for name in {device.driver for device in config.devices}})
     policies = {name: _policy(name, uplink, vault) for name, uplink in config.uplinks.items()}
     states = States(device.id for device in config.devices)
     subjects = {device.id: _subject(place, device) for device in config.devices}

@@ -9,7 +9,7 @@ coroutine `run(line, link)` and `DRIVER = Driver(...)`. Devices that share a bus
 import importlib
 import logging
 import pkgutil
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -138,15 +138,65 @@ class Driver(Generic[C]):
     actions: tuple[str, ...] = ()  # commands its devices may take
 
 
-def registry() -> dict[str, Driver[Any]]:
-    """Every driver by name: the files of `drivers/` without an underscore, and third parties' entry points."""
-    import drivers
+class Registry(Mapping[str, Driver[Any]]):
+    """Every driver by name: the files of `drivers/` without an underscore, and third parties' entry points.
 
-    names = [m.name for m in pkgutil.iter_modules(drivers.__path__) if not m.name.startswith("_") and not m.ispkg]
-    found: dict[str, Driver[Any]] = {name: importlib.import_module(f"drivers.{name}").DRIVER for name in names}
-    for point in entry_points(group=ENTRY_POINTS):
-        found[point.name] = point.load()
-    return found
+    A driver is imported when it is asked for: a box loads only those that its devices need.
+    """
+
+    def __init__(self) -> None:
+        import drivers
+
+        modules = pkgutil.iter_modules(drivers.__path__)
+        self._modules = {m.name for m in modules if not m.name.startswith("_") and not m.ispkg}
+        self._points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+        self._loaded: dict[str, Driver[Any]] = {}
+
+    def __getitem__(self, name: str) -> Driver[Any]:
+        if name not in self._loaded:
+            if name in self._points:
+                self._loaded[name] = self._points[name].load()
+            elif name in self._modules:
+                self._loaded[name] = importlib.import_module(f"drivers.{name}").DRIVER
+            else:
+                raise KeyError(name)
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._modules | set(self._points)))
+
+    def __len__(self) -> int:
+        return len(self._modules | set(self._points))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._modules or name in self._points
+
+    def models(self) -> Mapping[str, type[DeviceConfig]]:
+        """The model of each driver's devices, by the driver's name; imported when asked for, too."""
+        return _Models(self)
+
+
+class _Models(Mapping[str, type[DeviceConfig]]):
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def __getitem__(self, name: str) -> type[DeviceConfig]:
+        found: type[DeviceConfig] = self._registry[name].Config
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._registry)
+
+    def __len__(self) -> int:
+        return len(self._registry)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._registry
+
+
+def registry() -> Registry:
+    """The drivers there are."""
+    return Registry()
 
 
 def offset_time(text: str) -> datetime | None:

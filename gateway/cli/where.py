@@ -1,6 +1,7 @@
 """Which configuration and which state folder a command is about, and the options that say so."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -28,13 +29,13 @@ StateDirOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 
 
-def loaded(config: Path) -> "tuple[Loaded, dict[str, Driver[Any]]]":
+def loaded(config: Path) -> "tuple[Loaded, Mapping[str, Driver[Any]]]":
     """The configuration with every driver there is. ConfigProblems: all that is wrong."""
     from gateway.config import load
     from gateway.driver import registry
 
     drivers = registry()
-    return load(config, {name: driver.Config for name, driver in drivers.items()}), drivers
+    return load(config, drivers.models()), drivers
 
 
 def state_dir(config: Path, state_dir: Path | None) -> Path:
