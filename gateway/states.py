@@ -63,7 +63,7 @@ class States:
     def document(self, device: str, book: Book) -> dict[str, Any]:
         """The state document; fields without a value are left out."""
         presence = self._presence[device]
-        alarms = [alarm for alarm in book.of(device) if alarm.severity != "info" or alarm.type in _NOT_ALARMS]
+        alarms = _counted(book.of(device))
         document: dict[str, Any] = {
             "device": device,
             "online": presence.online is True,
@@ -78,6 +78,7 @@ class States:
 
 def word(online: bool | None, alarms: Iterable[Alarm]) -> str:
     """One word, in the contract's order: alarm, fault, shielded, test, offline, unknown, normal."""
+    alarms = _counted(alarms)
     active = {alarm.type for alarm in alarms if alarm.active}
     if any(alarm.type not in _NOT_ALARMS for alarm in alarms):
         return "alarm"
@@ -89,6 +90,11 @@ def word(online: bool | None, alarms: Iterable[Alarm]) -> str:
     if online is None:
         return "unknown"
     return "normal" if online else "offline"
+
+
+def _counted(alarms: Iterable[Alarm]) -> list[Alarm]:
+    """Without mere conditions, such as an open door: they change no word."""
+    return [alarm for alarm in alarms if alarm.severity != "info" or alarm.type in _NOT_ALARMS]
 
 
 def _value(value: Value) -> dict[str, Any]:
