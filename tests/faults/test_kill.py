@@ -3,7 +3,7 @@
 import asyncio
 import random
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +26,14 @@ STARTS_S = (0.1, 0.9)  # from the start to a kill before READY
 RETRY_S = 0.02
 EVERYDAY = (
     {"type": "access.granted", "values": {"reader": 1}},
-    {"type": "video.motion", "phase": "raise"},
-    {"type": "telemetry.sample", "values": {"temperature": {"value": 21.5, "unit": "°C"}}},
-    {"type": "video.motion", "phase": "clear"},
     {"type": "safety.panic", "phase": "raise"},
-    {"type": "telemetry.sample", "values": {"humidity": {"value": 45, "unit": "%RH"}}},
+    {"type": "video.motion", "phase": "raise"},
+    {"type": "video.motion", "phase": "clear"},
     {"type": "safety.panic", "phase": "clear"},
+)
+MEASURED = (
+    {"type": "telemetry.sample", "values": {"temperature": {"value": 21.5, "unit": "°C"}}},
+    {"type": "telemetry.sample", "values": {"humidity": {"value": 45, "unit": "%RH"}}},
 )
 SMOKE = "smoke-1"
 
@@ -75,14 +77,20 @@ async def ground(folder: Path) -> AsyncIterator[Ground]:
             yield Ground(wire, city, brigade, line, daemon, [first, second, third])
 
 
-async def chatter(poster: Poster) -> None:
+async def chatter(poster: Poster, kinds: Sequence[Mapping[str, Any]]) -> None:
     """Post for ever, a few at a time, each reading with its number."""
     number = 0
     while True:
-        batch = [EVERYDAY[n % len(EVERYDAY)] | {"raw": {"n": n}} for n in range(number, number + 20)]
+        batch = [{**kinds[n % len(kinds)], "raw": {"n": n}} for n in range(number, number + 20)]
         await poster.say(*batch)
         await poster.all_accepted()
         number += len(batch)
+
+
+def talk(made: Ground) -> list[asyncio.Task[None]]:
+    """Two that post alarms and everyday events, one that measures."""
+    kinds = (EVERYDAY, EVERYDAY, MEASURED)
+    return [asyncio.create_task(chatter(*pair)) for pair in zip(made.posters, kinds, strict=True)]
 
 
 async def flicker(made: Ground) -> None:
@@ -118,7 +126,7 @@ async def kill_in_a_loop(made: Ground, dice: random.Random) -> None:
 
 async def test_nothing_accepted_is_lost_by_kill_9(tmp_path: Path) -> None:
     async with ground(tmp_path) as made:
-        talking = [asyncio.create_task(chatter(poster)) for poster in made.posters]
+        talking = talk(made)
         talking.append(asyncio.create_task(flicker(made)))
         await kill_in_a_loop(made, random.Random(SEED))
         for task in talking:
@@ -133,7 +141,7 @@ async def test_nothing_accepted_is_lost_by_kill_9(tmp_path: Path) -> None:
         events = made.city.events()
         arrived = {event["id"] for event in events}
         assert [identity for identity in made.accepted if identity not in arrived] == []
-        assert len(made.accepted) > 20 * KILLS
+        assert len(made.accepted) > 10 * KILLS
         check_streams(events)
         check_devices(first_arrivals(made.city))
         assert told(made.brigade) == ["raise", "clear"] * (edges // 2) + ["raise"] * (edges % 2)
@@ -160,7 +168,7 @@ def check_devices(events: list[dict[str, Any]]) -> None:
     for event in events:
         if event["subject"].startswith("poster-") and "raw" in event["data"]:
             spoken.setdefault((event["subject"], event["stream"]), []).append(event["data"]["raw"]["n"])
-    assert len(spoken) == 9
+    assert len(spoken) == 5  # two of two lanes, one of the third
     for numbers in spoken.values():
         assert numbers == sorted(numbers)
     for subject in {subject for subject, _ in spoken}:
@@ -173,9 +181,10 @@ def report(made: Ground, events: list[dict[str, Any]]) -> None:
     once = first_arrivals(made.city)
     posted = [event for event in once if event["subject"].startswith("poster-")]
     said = {(event["subject"], event["data"]["raw"]["n"]) for event in posted}
+    again, doubled = len(events) - len(once), len(posted) - len(said)
     sys.stdout.write(
-        f"\n{KILLS} kills: {len(made.accepted)} accepted, {len(once)} arrived, {len(events) - len(once)} of them again, "
-        f"{len(posted) - len(said)} taken in twice, {len(made.line.ledger)} edges of smoke\n"
+        f"\n{KILLS} kills: {len(made.accepted)} accepted, {len(once)} arrived, {again} of them again, "
+        f"{doubled} taken in twice, {len(made.line.ledger)} edges of smoke\n"
     )
 
 
@@ -183,7 +192,7 @@ async def test_sigterm_ends_in_time_with_everything_on_disk(tmp_path: Path) -> N
     async with ground(tmp_path) as made:
         made.wire.cut()
         await made.daemon.start()
-        talking = [asyncio.create_task(chatter(poster)) for poster in made.posters]
+        talking = talk(made)
         await made.posters[0].say({"type": "access.granted"})
         await made.daemon.after(0.5)
         status, seconds = await made.daemon.stop()
