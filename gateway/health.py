@@ -47,7 +47,7 @@ def document(
         "uptime_s": round(vitals.clock.monotonic() - vitals.started_s),
         "boot": vitals.boot,
         "version": __version__,
-        "clock": {"quality": vitals.clock.quality().value, "offset_ms": 0},
+        "clock": {"quality": vitals.clock.quality().value, "offset_ms": round(vitals.clock.offset_ms(), 3)},
         "uplinks": {u.name: _uplink(u, now.timestamp() * 1000) for u in uplinks if only in (None, u.name)},
         "disk": _disk(vitals),
         "cpu_percent": _cpu_percent(vitals),

@@ -43,6 +43,10 @@ class ManualClock:
         """What the test set."""
         return self.time_quality
 
+    def offset_ms(self) -> float:
+        """None is known."""
+        return 0.0
+
     async def sleep(self, seconds: float) -> None:
         """Until the test has advanced that far."""
         if seconds <= 0:
