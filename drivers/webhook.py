@@ -19,11 +19,12 @@ from drivers._mapping import Mapped, readings_of
 from gateway.driver import Answer, Driver, Example, Line, Link, Posted, offset_time
 from gateway.errors import BadInput, Text
 from gateway.event import Json, Phase, Reading, Value
-from gateway.fields import DeviceConfig, Duration, Secret
+from gateway.fields import DeviceConfig, Duration, Secret, Wrong
 from gateway.taxonomy import TYPES, suggest
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_READINGS = 100
+WISE_TOKEN = 16  # characters; a shorter one is taken, and said to be weak
 MAX_RAW_BYTES = 32 * 1024  # half of the largest event (contract, section 3)
 MAX_DEPTH = 16  # levels of nesting in `raw`
 _MAX_VALUES = 64
@@ -37,17 +38,26 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
 class Config(DeviceConfig):
     """A device that posts its own events."""
 
-    token: Secret = Field(description="what the device proves itself with; at least 16 characters")
+    token: Secret = Field(description="what the device proves itself with; best 16 characters or more")
     token_in_url: bool = Field(False, description="take the token from ?token= too, for devices that can do no better")
     offline_after: Duration | None = Field(None, description="silence that means the device is offline")
     map: Mapped | None = Field(None, description="where to find what in bodies that are not of our own shape")
 
     @field_validator("token")
     @classmethod
-    def _long(cls, value: Secret) -> Secret:
-        if len(value.get_secret_value()) < 16:
-            raise ValueError("a token needs at least 16 characters, e.g. from: openssl rand -hex 16")
+    def _some(cls, value: Secret) -> Secret:
+        if not value.get_secret_value().strip():
+            raise Wrong(
+                "a token is needed, e.g. from: openssl rand -hex 16", "需要令牌,例如用 openssl rand -hex 16 生成"
+            )
         return value
+
+    def advice(self) -> tuple[tuple[str, Text], ...]:
+        """A short token can be guessed."""
+        if len(self.token.get_secret_value()) >= WISE_TOKEN:
+            return ()
+        english = f"fewer than {WISE_TOKEN} characters can be guessed; make one with: openssl rand -hex 16"
+        return (("token", Text(english, f"少于 {WISE_TOKEN} 个字符容易被猜到;可用 openssl rand -hex 16 生成")),)
 
 
 def decode(config: Config, wire: bytes) -> Sequence[Reading]:

@@ -79,9 +79,12 @@ def load(path: Path, drivers: Mapping[str, type[DeviceConfig]]) -> Loaded:
         problems.append(document.problem((), SENTENCES["dict_type"]))
     if problems:
         raise ConfigProblems(path, problems)
+    config = _whole(draft)
     present = [name for name in _CHECKED_ONLY if document.value.get(name)]
-    warnings = in_order(document.problem((name,), _CHECKED_ONLY[name], key=True) for name in present)
-    return Loaded(_whole(draft), warnings)
+    warnings = [document.problem((name,), _CHECKED_ONLY[name], key=True) for name in present]
+    for number, device in enumerate(config.devices):
+        warnings += [document.problem(("devices", number, key), text, key=True) for key, text in device.advice()]
+    return Loaded(config, in_order(warnings))
 
 
 class _Parts:

@@ -129,3 +129,7 @@ class DeviceConfig(Model):
     model: str | None = None
     installed: date | None = None
     tested: date | None = None
+
+    def advice(self) -> tuple[tuple[str, Text], ...]:
+        """What is allowed but not wise, by key: told by `gateway check` and at each start."""
+        return ()

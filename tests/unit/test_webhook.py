@@ -230,10 +230,15 @@ def test_a_map_that_cannot_work_is_refused(wrong: Any) -> None:
         config(map=wrong)
 
 
-def test_a_short_token_is_refused_and_never_shown() -> None:
-    with pytest.raises(ValueError, match="16 characters"):
-        config(token="short")
-    assert TOKEN not in repr(config())
+def test_a_short_token_is_taken_with_advice_and_never_shown() -> None:
+    ((key, text),) = config(token="short").advice()
+    assert key == "token"
+    assert "16" in text.en
+    assert "16" in text.zh
+    assert config().advice() == ()
+    assert "short" not in repr(config(token="short"))
+    with pytest.raises(ValueError, match="token"):
+        config(token=" ")
 
 
 # --- the intake -----------------------------------------------------------------------------------------------------
