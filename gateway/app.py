@@ -50,6 +50,7 @@ STOP_S = DRIVERS_STOP_S + FLUSH_S + FAREWELL_S + STORE_STOP_S
 UPLINK_LOST_AFTER_S = 10.0  # a shorter loss is not worth an alarm
 RESTART_S = 1.0
 PAGE_RETRY_S = 10.0
+STATUS_S = 5.0
 LOST = "gateway.uplink_lost"
 _LOG = logging.getLogger("gateway")
 
@@ -83,13 +84,14 @@ async def live(house: House, stopping: asyncio.Event) -> None:
     leaving = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         watch = [group.create_task(_watchdog()), group.create_task(_tell_losses(house))]
+        watch.append(group.create_task(_tell_systemd(house)))
         tried = asyncio.Event()
         page = group.create_task(_page(house, tried))
         watch.append(group.create_task(_retention(house).run(house.vitals.clock)))
         uplinks = [group.create_task(_guard(uplink, leaving)) for uplink in house.uplinks]
         drivers = group.create_task(house.supervisor.run())
         await tried.wait()  # ready is when devices that post are heard
-        systemd.notify("READY=1", f"STATUS={len(house.devices())} devices, {len(house.uplinks)} uplinks")
+        systemd.notify("READY=1")
         _LOG.info("running: %d devices, %d uplinks", len(house.devices()), len(house.uplinks))
         await stopping.wait()
         systemd.notify("STOPPING=1")
@@ -152,6 +154,21 @@ async def _watchdog() -> None:
     while every_s is not None:
         systemd.notify("WATCHDOG=1")
         await asyncio.sleep(every_s)
+
+
+async def _tell_systemd(house: House) -> None:
+    """`systemctl status` shows how it is: told when it changes."""
+    told = ""
+    while True:
+        devices, uplinks = house.devices(), house.uplinks
+        answering = sum(device["online"] for device in devices)
+        away = [uplink.name for uplink in uplinks if not uplink.connected]
+        status = f"{house.verdict()['word']}; {answering} of {len(devices)} devices answer"
+        status += f"; not connected: {', '.join(away)}" if away else f"; {len(uplinks)} uplinks connected"
+        if status != told:
+            told = status
+            systemd.notify(f"STATUS={status}")
+        await house.vitals.clock.sleep(STATUS_S)
 
 
 async def _tell_losses(house: House) -> None:
