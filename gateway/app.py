@@ -37,7 +37,7 @@ from gateway.retained import Retained
 from gateway.retention import Limits, Retention
 from gateway.site import Site
 from gateway.states import States
-from gateway.store import Store
+from gateway.store import Store, watch_disk
 from gateway.supervisor import Supervisor, Tools
 from gateway.target import target
 from gateway.uplink import Uplink
@@ -88,6 +88,7 @@ async def live(house: House, stopping: asyncio.Event) -> None:
         tried = asyncio.Event()
         page = group.create_task(_page(house, tried))
         watch.append(group.create_task(_retention(house).run(house.vitals.clock)))
+        watch.append(group.create_task(watch_disk(house.store, house.vitals.clock)))
         uplinks = [group.create_task(_guard(uplink, leaving)) for uplink in house.uplinks]
         drivers = group.create_task(house.supervisor.run())
         await tried.wait()  # ready is when devices that post are heard

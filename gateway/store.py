@@ -11,25 +11,31 @@ Constraints
 """
 
 import asyncio
+import logging
 import queue
 import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from gateway.database import Cursor, Database, Draft, Row, put_cursors, read_rows
+from gateway.clock import Clock, rfc3339
+from gateway.database import Cursor, Database, Draft, Row, put_cursors, put_fact, read_rows
 from gateway.errors import StateError, StorageError, Text
 from gateway.event import Lane
 
 TELEMETRY_GATHER_S = 0.5  # architecture, section 4
 MARK_GATHER_S = 0.2  # confirmed events wait at most this long for their cursor to be durable
 TAIL_ROWS = 2000  # newest events of a lane kept in memory: an uplink that keeps up never reads the disk
+TRY_S = 1.0  # how often a disk that took nothing is tried
+_DO = Text("free space or replace the card; it goes on by itself", "请清理空间或更换存储卡;恢复后自动继续")
+_LOG = logging.getLogger("gateway.store")
 T = TypeVar("T")
 Listener = Callable[[Lane], None]
 
@@ -52,7 +58,9 @@ class _Writer:
         self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="store-writer", daemon=True)
 
-    def start(self, committed: Callable[[_Batch, Any], None], failed: Callable[[_Batch, Exception], None]) -> None:
+    def start(
+        self, committed: Callable[[_Batch, Any, bool], None], failed: Callable[[_Batch, Exception], None]
+    ) -> None:
         """`committed` and `failed` are called on the loop that runs now."""
         self._loop = asyncio.get_running_loop()
         self._committed, self._failed = committed, failed
@@ -72,24 +80,26 @@ class _Writer:
             try:
                 if batch.drafts and batch.epoch <= spoilt:
                     raise why
-                result = self._write(batch)
+                result, wrote = self._write(batch)
             except Exception as error:  # noqa: BLE001  # whatever it is, who waits hears of it and the thread lives on
                 self._database.close()
                 if batch.drafts:
                     spoilt, why = batch.epoch, storage_error(self._database.path, error)
                 self._tell(self._failed, batch, error)
             else:
-                self._tell(self._committed, batch, result)
+                self._tell(self._committed, batch, result, wrote)
         self._database.close()
 
-    def _write(self, batch: _Batch) -> Any:
+    def _write(self, batch: _Batch) -> tuple[Any, bool]:
+        """What came of it, and whether anything was written: nothing else shows that the disk takes it."""
         if batch.work is None:
-            return self._database.append(batch.drafts)
+            return self._database.append(batch.drafts), True
         connection = self._database.connection
+        before = connection.total_changes
         connection.execute("BEGIN IMMEDIATE")
         result = batch.work(connection)
         connection.execute("COMMIT")
-        return result
+        return result, connection.total_changes > before
 
     def _tell(self, what: Callable[..., None], *details: Any) -> None:
         if not self._loop.is_closed():
@@ -135,6 +145,7 @@ class Store:
     def __init__(self, path: Path, uplinks: Sequence[str]) -> None:
         self.path = path
         self.failing: Text | None = None  # why the disk takes nothing now, or None
+        self.trouble = asyncio.Event()  # set when `failing` begins
         self.epoch = 0  # counts up when events were refused: what was concluded from them is void
         self.tails: dict[Lane, deque[Row]] = {lane: deque(maxlen=TAIL_ROWS) for lane in Lane}
         self.listeners: list[Listener] = []  # told after each commit which lane grew
@@ -152,6 +163,8 @@ class Store:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self.failing = await self._reader.run(lambda: _begin(self._database))
+        if self.failing is not None:
+            self.trouble.set()
         self._writer.start(self._committed, self._failed)
         return self
 
@@ -221,9 +234,10 @@ class Store:
 
     # back on the loop
 
-    def _committed(self, batch: _Batch, result: Any) -> None:
+    def _committed(self, batch: _Batch, result: Any, wrote: bool) -> None:
         self._done()
-        self.failing = None
+        if wrote:
+            self.failing = None
         if batch.work is None:
             for lane, rows in result.items():
                 self.tails[lane].extend(rows)
@@ -243,6 +257,7 @@ class Store:
         self._done()
         if isinstance(error, (sqlite3.Error, OSError)):
             self.failing = _sentence(error)
+            self.trouble.set()
         for tail in self.tails.values():
             tail.clear()
         _refuse(batch.waiting, self.path, error)
@@ -265,6 +280,20 @@ class Store:
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a read on the reader thread. StorageError when the disk does not answer it."""
         return await self._reader.read(work)
+
+
+async def watch_disk(store: Store, clock: Clock) -> None:
+    """Tells once that the disk takes nothing, tries it while nobody else writes, and tells once that it does again."""
+    while True:
+        await store.trouble.wait()
+        if store.failing is not None:
+            _LOG.error("%s", StorageError(str(store.path), store.failing, _DO))
+        while store.failing is not None:
+            await clock.sleep(TRY_S)
+            with suppress(StorageError):
+                await store.transact(lambda connection: put_fact(connection, "disk.tried", rfc3339(clock.utc())))
+        store.trouble.clear()
+        _LOG.info("the disk takes events again")
 
 
 def _begin(database: Database) -> Text | None:
@@ -292,11 +321,7 @@ def _refuse(waiting: Sequence[asyncio.Future[Any]], path: Path, error: Exception
 
 def storage_error(path: Path, error: Exception) -> StorageError:
     """What the disk refused, as our own error."""
-    return StorageError(
-        str(path),
-        _sentence(error),
-        Text("free space or replace the card; it goes on by itself", "请清理空间或更换存储卡;恢复后自动继续"),
-    )
+    return StorageError(str(path), _sentence(error), _DO)
 
 
 def _sentence(error: Exception) -> Text:

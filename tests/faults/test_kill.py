@@ -16,6 +16,7 @@ from drivers.sim.webhook import Poster
 from gateway.event import Lane
 from tests.brokers import Mosquitto, Subscriber, Wire, subscribed
 from tests.faults.daemon import BASE, STOP_S, Daemon, token, webhook
+from tests.faults.judge import check_streams, first_arrivals
 
 SEED = 20261123
 KILLS = 12
@@ -109,11 +110,6 @@ def told(brigade: Subscriber) -> list[str]:
     return [event["phase"] for event in events if event["phase"] != "still"]
 
 
-def first_arrivals(city: Subscriber) -> list[dict[str, Any]]:
-    """Each event once, where it stood first."""
-    return list({event["id"]: event for event in reversed(city.events())}.values())[::-1]
-
-
 async def kill_in_a_loop(made: Ground, dice: random.Random) -> None:
     for kill in range(KILLS):
         made.wire.cut() if kill in LINK_AWAY else made.wire.mend()
@@ -142,24 +138,10 @@ async def test_nothing_accepted_is_lost_by_kill_9(tmp_path: Path) -> None:
         arrived = {event["id"] for event in events}
         assert [identity for identity in made.accepted if identity not in arrived] == []
         assert len(made.accepted) > 10 * KILLS
-        check_streams(events)
+        check_streams(events, *Lane)
         check_devices(first_arrivals(made.city))
         assert told(made.brigade) == ["raise", "clear"] * (edges // 2) + ["raise"] * (edges % 2)
         report(made, events)
-
-
-def check_streams(events: list[dict[str, Any]]) -> None:
-    """No gap, in order by first arrival, and a redelivery says what the first one said."""
-    by_id: dict[str, dict[str, Any]] = {}
-    numbers: dict[str, list[int]] = {f"district.{lane}": [] for lane in Lane}
-    for event in events:
-        known = by_id.setdefault(event["id"], event)
-        assert event | {"time": "", "timequality": ""} == known | {"time": "", "timequality": ""}
-        if known is event:
-            numbers[event["stream"]].append(int(event["sequence"]))
-    for stream, sequence in numbers.items():
-        assert sequence == list(range(1, len(sequence) + 1)), stream
-        assert sequence, f"{stream} was not tried"
 
 
 def check_devices(events: list[dict[str, Any]]) -> None:

@@ -264,6 +264,16 @@ async def test_a_refusal_reaches_those_who_waited_and_leaves_nothing(tmp_path: P
         assert [row.seq for row in await store.rows(Lane.EVENT, 0, 10)] == [1, 2]
 
 
+async def test_only_what_is_written_shows_that_the_disk_takes_it(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        with refusing(tmp_path), pytest.raises(StorageError):
+            await store.append([draft()])
+        await store.transact(lambda connection: read_fact(connection, "anything"))
+        assert store.failing is not None
+        await store.transact(lambda connection: put_fact(connection, "anything", "written"))
+        assert store.failing is None
+
+
 async def test_what_was_made_before_a_failure_was_known_fails_with_it(tmp_path: Path) -> None:
     """Its flags may build on what has failed: nobody may find half of a story on disk."""
     async with opened(tmp_path) as store:

@@ -1,0 +1,28 @@
+"""What must hold of everything that reached the city, whatever died or filled up on the way."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.event import Lane
+from tests.brokers import Subscriber
+
+Event = dict[str, Any]
+
+
+def first_arrivals(city: Subscriber) -> list[Event]:
+    """Each event once, where it stood first."""
+    return list({event["id"]: event for event in reversed(city.events())}.values())[::-1]
+
+
+def check_streams(events: Sequence[Event], *tried: Lane) -> None:
+    """No gap, in order by first arrival, and a redelivery says what the first one said."""
+    by_id: dict[str, Event] = {}
+    numbers: dict[str, list[int]] = {f"district.{lane}": [] for lane in Lane}
+    for event in events:
+        known = by_id.setdefault(event["id"], event)
+        assert event | {"time": "", "timequality": ""} == known | {"time": "", "timequality": ""}
+        if known is event:
+            numbers[event["stream"]].append(int(event["sequence"]))
+    assert all(numbers[f"district.{lane}"] for lane in tried)
+    for stream, sequence in numbers.items():
+        assert sequence == list(range(1, len(sequence) + 1)), stream
