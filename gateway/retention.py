@@ -8,6 +8,7 @@ before it goes; alarms never. A quarter of the room, or as configured, is the al
 import logging
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -50,10 +51,8 @@ class Retention:
     async def run(self, clock: Clock) -> None:
         """Looks after the room every EVERY_S."""
         while True:
-            try:
+            with suppress(StorageError):  # the store tells of it, once
                 await self.sweep(int(clock.utc().timestamp() * 1000))
-            except StorageError as error:
-                _LOG.warning("%s", error)
             await clock.sleep(EVERY_S)
 
     async def sweep(self, now_ms: int) -> None:
