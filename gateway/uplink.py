@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from gateway.clock import rfc3339
 from gateway.delivery import Delivery, Parts
-from gateway.errors import LinkError, LinkRefused, ProtocolRefused, Text
+from gateway.errors import LinkError, LinkRefused, ProtocolRefused, StorageError, Text
 from gateway.event import Lane
 from gateway.mqtt import Session, Target, Will
 from gateway.retained import encode
@@ -20,6 +20,9 @@ BACKOFF_FIRST_S = 1.0  # architecture, section 5
 BACKOFF_MOST_S = 300.0
 BACKOFF_REFUSED_S = 10.0  # first wait after a refusal that a person must mend
 BACKOFF_ALARM_S = 10.0  # most while an alarm is unsent
+BACKOFF_URGENT_S = 2.0  # most while an alarm is unsent and the loss is young; alarms are rare, so it makes no storm
+URGENT_FOR_S = 300.0
+LOST = '"type":"gateway.uplink_lost"'
 STEADY_S = 300.0  # up this long, the back-off starts anew
 AUTO = "auto"
 
@@ -60,6 +63,7 @@ class Uplink:
         self._number: int | None = None
         self._backoff = Backoff()
         self._alarm = asyncio.Event()
+        self._lost_at_s = parts.clock.monotonic()
 
     @property
     def name(self) -> str:
@@ -124,23 +128,33 @@ class Uplink:
         return self._protocol == "3.1.1"
 
     async def _pause(self, stopping: asyncio.Event) -> None:
-        """Wait by the back-off; never beyond BACKOFF_ALARM_S while an alarm is unsent."""
+        """Wait by the back-off; an unsent alarm shortens it, also one that comes while it lasts."""
         refused = isinstance(self.why, LinkRefused)
         wait_s = self._backoff.next_s(BACKOFF_REFUSED_S if refused else BACKOFF_FIRST_S)
-        started_s = self.parts.clock.monotonic()
-        self._alarm.clear()
+        urgent_s = random.uniform(0.5, 1.0) * BACKOFF_URGENT_S  # noqa: S311  # jitter, no secret
+        clock = self.parts.clock
+        started_s = clock.monotonic()
         while not stopping.is_set():
-            urgent = self.parts.outbox.backlog(Lane.ALARM) > 0
-            bound_s = min(wait_s, BACKOFF_ALARM_S) if urgent else wait_s
-            left_s = started_s + bound_s - self.parts.clock.monotonic()
+            self._alarm.clear()
+            young = clock.monotonic() - self._lost_at_s < URGENT_FOR_S
+            if await self._owes_alarm() and young and not refused:
+                wait_s = min(wait_s, urgent_s)
+            bound_s = min(wait_s, BACKOFF_ALARM_S) if self.parts.outbox.backlog(Lane.ALARM) else wait_s
+            left_s = started_s + bound_s - clock.monotonic()
             if left_s <= 0:
                 return
-            waits = [asyncio.ensure_future(stopping.wait())]
-            if not urgent:
-                waits.append(asyncio.ensure_future(self._alarm.wait()))
+            waits = [asyncio.ensure_future(event.wait()) for event in (stopping, self._alarm)]
             await asyncio.wait(waits, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
             for wait in waits:
                 wait.cancel()
+
+    async def _owes_alarm(self) -> bool:
+        """An alarm is unsent that says more than that the link is lost."""
+        try:
+            await self.parts.outbox.fill()
+        except StorageError:
+            return False
+        return any(LOST not in row.body for row in self.parts.outbox.queues[Lane.ALARM].waiting)
 
     def _up(self) -> None:
         self.connected, self.why, self.since = True, None, rfc3339(self.parts.clock.utc())
@@ -150,6 +164,7 @@ class Uplink:
     def _down(self, error: LinkError) -> None:
         news = self.connected or self.why is None or str(self.why) != str(error)
         if self.connected or self.why is None:
+            self._lost_at_s = self.parts.clock.monotonic()
             self.since = rfc3339(self.parts.clock.utc())
         self.connected, self.why = False, error
         if news:
