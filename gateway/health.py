@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from gateway import __version__
-from gateway.alarms import Book
+from gateway.alarms import Alarm, Book
 from gateway.clock import Clock, rfc3339
 from gateway.event import Lane
 from gateway.states import States, word
 from gateway.store import Store
 from gateway.supervisor import Supervised
+from gateway.taxonomy import TYPES
 from gateway.uplink import Uplink
 
 _THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")  # millidegrees Celsius
 _PAGE_BYTES = resource.getpagesize()
+FIRES = frozenset(name for name, row in TYPES.items() if row.category == "fire" and row.latches)  # not: supervisory
 VERDICTS = ("fire", "alarm", "unknown", "fault", "disconnected", "shielded", "normal")  # ui.md's fixed order
 
 
@@ -121,16 +123,32 @@ def _drivers(vitals: Vitals, lines: Sequence[Supervised]) -> dict[str, Any]:
 
 
 def verdict(vitals: Vitals, book: Book, uplinks: Iterable[Uplink]) -> str:
-    """One word for everything, in the fixed order: unknown is never normal."""
+    """One word for everything, in the fixed order: unknown is never normal, nor is a house without devices."""
     words = {device: word(vitals.states[device].online, book.of(device)) for device in vitals.devices}
-    if any(a.type.startswith("fire.") and not a.test for a in book):
+    if any(_is_fire(alarm) for alarm in book):
         return "fire"
     if "alarm" in words.values():
         return "alarm"
-    if "unknown" in words.values() or "offline" in words.values():
+    if not words or {"unknown", "offline"} & set(words.values()):
         return "unknown"
     if "fault" in words.values() or vitals.store.failing is not None:
         return "fault"
     if any(not uplink.connected for uplink in uplinks):
         return "disconnected"
     return "shielded" if {"shielded", "test"} & set(words.values()) else "normal"
+
+
+def since_ms(vitals: Vitals, book: Book, said: str) -> int | None:
+    """When the oldest condition behind the word began, ms since 1970; None where no condition stands behind it."""
+    began_ms = [a.first_ms for a in book if a.device in vitals.devices and said != "normal" and _says(a) == said]
+    return min(began_ms, default=None)
+
+
+def _is_fire(alarm: Alarm) -> bool:
+    return alarm.type in FIRES and not alarm.test
+
+
+def _says(alarm: Alarm) -> str:
+    """The verdict if there were nothing but this."""
+    own = "fire" if _is_fire(alarm) else word(True, [alarm])
+    return {"offline": "unknown", "test": "shielded"}.get(own, own)

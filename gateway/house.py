@@ -74,8 +74,10 @@ class House:
         return health.document(self.vitals, self.uplinks, self.supervisor.lines)
 
     def verdict(self) -> dict[str, Any]:
-        """One word for everything."""
-        return {"word": health.verdict(self.vitals, self.pipeline.shown, self.uplinks), "since": None}
+        """One word for everything, and since when there is a condition behind it."""
+        word = health.verdict(self.vitals, self.pipeline.shown, self.uplinks)
+        began_ms = health.since_ms(self.vitals, self.pipeline.shown, word)
+        return {"word": word} | ({} if began_ms is None else {"since": _moment(began_ms)})
 
     def devices(self) -> list[dict[str, Any]]:
         """Every device's state document, with its label, place, building, kind and driver."""
@@ -194,7 +196,11 @@ def _alarm(alarm: Alarm) -> dict[str, Any]:
         "severity": alarm.severity.value,
         "state": alarm.state,
         "count": alarm.count,
-        "first": rfc3339(datetime.fromtimestamp(alarm.first_ms / 1000, UTC)),
-        "last": rfc3339(datetime.fromtimestamp(alarm.last_ms / 1000, UTC)),
+        "first": _moment(alarm.first_ms),
+        "last": _moment(alarm.last_ms),
         "test": alarm.test,
     }
+
+
+def _moment(time_ms: int) -> str:
+    return rfc3339(datetime.fromtimestamp(time_ms / 1000, UTC))

@@ -3,15 +3,17 @@
 import json
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway import documents
 from gateway.alarms import Alarm, Book
+from gateway.clock import rfc3339
 from gateway.errors import Text
-from gateway.event import Severity
-from gateway.health import VERDICTS, rss_bytes, verdict
+from gateway.event import Phase, Reading, Severity
+from gateway.health import VERDICTS, rss_bytes, since_ms, verdict
 from gateway.house import House
 from tests.brokers import Mosquitto, free_port
 from tests.houses import Puppets, config, living, to, until
@@ -179,3 +181,37 @@ async def test_a_disk_that_takes_nothing_is_a_fault(house: House) -> None:
     assert word(house) == "fault"
     assert house.health()["disk"]["failing"] == {"en": "full", "zh": "满"}
     assert not house.ready()
+
+
+async def test_supervisory_and_prealarm_are_no_fire(house: House) -> None:
+    for kind in ("fire.supervisory", "fire.prealarm"):
+        assert word(house, alarm("smoke-1", kind)) == "alarm"
+
+
+async def test_a_house_without_devices_is_unknown(tmp_path: Path) -> None:
+    async with living(config(tmp_path, {}), Puppets()) as house:
+        assert house.verdict() == {"word": "unknown"}
+
+
+async def test_since_when_the_word_stands(house: House) -> None:
+    book = Book(
+        [
+            replace(alarm("smoke-1", "fire.smoke", Severity.CRITICAL), first_ms=50),
+            replace(alarm("door-1", "door.forced"), first_ms=30),
+            replace(alarm("door-1", "door.held", Severity.MEDIUM), first_ms=20),
+            replace(alarm("cam-1", "device.offline"), first_ms=10),
+            replace(alarm("smoke-1", "device.battery_low", Severity.LOW), first_ms=5),
+            replace(alarm(house.vitals.gateway, "gateway.uplink_lost"), first_ms=1),
+        ]
+    )
+    expected = {"fire": 50, "alarm": 20, "unknown": 10, "fault": None, "disconnected": None, "normal": None}
+    assert {said: since_ms(house.vitals, book, said) for said in expected} == expected
+
+
+async def test_the_verdict_says_since_when_by_the_clock(house: House) -> None:
+    assert house.verdict() == {"word": "normal"}
+    began = house.vitals.clock.utc()
+    await house.pipeline.accept([Reading("smoke-1", "fire.smoke", Phase.RAISE)])
+    said = house.verdict()
+    assert said["word"] == "fire"
+    assert rfc3339(began) <= said["since"] <= rfc3339(house.vitals.clock.utc())
