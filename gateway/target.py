@@ -30,7 +30,7 @@ def _tls(name: str, config: UplinkConfig) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=None if tls is None or tls.ca is None else str(tls.ca))
         if tls is not None and tls.cert is not None:
-            context.load_cert_chain(tls.cert, tls.key)
+            context.load_cert_chain(tls.cert, tls.key, password=_nobody_to_ask)
     except (OSError, ssl.SSLError) as error:
         raise LinkRefused(
             f"uplinks.{name}.tls",
@@ -39,3 +39,8 @@ def _tls(name: str, config: UplinkConfig) -> ssl.SSLContext:
         ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+def _nobody_to_ask() -> str:
+    """Called for a key with a password; OpenSSL would ask on the terminal, and the daemon would stand still."""
+    raise ssl.SSLError("the key has a password: store it without one (openssl pkey -in gw.key -out gw.key)")
