@@ -8,17 +8,49 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway import __version__
 from gateway.errors import GatewayError, Text
 from gateway.house import Filter, House
 
 LINE_BYTES = 65536  # longest request
+MOST_EVENTS = 100_000  # in one answer
 NAME = "control.sock"
-Question = Mapping[str, Any]
+
+
+class Question(BaseModel):
+    """What every question has; a question that needs nothing else is only this."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+    ask: str
+
+
+class Search(Question):
+    """Which events; `limit` counts from the newest."""
+
+    types: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    since_ms: Annotated[int, Field(ge=0)] = 0
+    limit: Annotated[int, Field(ge=1, le=MOST_EVENTS)] = 50
+
+    @property
+    def filter(self) -> Filter:
+        """As the house takes it."""
+        return Filter(self.types, self.devices, self.since_ms)
+
+
+class Ack(Question):
+    """Which alarm, who has seen it, and what it was (contract, section 10)."""
+
+    alarm: str
+    who: str
+    outcome: Literal["real", "false", "test", "drill", "other"] | None = None
+    note: str | None = None
 
 
 class Control:
@@ -26,13 +58,13 @@ class Control:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._answers: dict[str, Callable[[Question], Awaitable[Any]]] = {
-            "status": self._status,
-            "devices": self._devices,
-            "alarms": self._alarms,
-            "outbox": self._outbox,
-            "events": self._events,
-            "ack": self._ack,
+        self._answers: dict[str, tuple[type[Question], Callable[[Any], Awaitable[Any]]]] = {
+            "status": (Question, self._status),
+            "devices": (Question, self._devices),
+            "alarms": (Question, self._alarms),
+            "outbox": (Question, self._outbox),
+            "events": (Search, self._events),
+            "ack": (Ack, self._ack),
         }
 
     async def _status(self, _: Question) -> Any:
@@ -47,59 +79,98 @@ class Control:
     async def _outbox(self, _: Question) -> Any:
         return self._house.outbox()
 
-    async def _events(self, question: Question) -> Any:
-        return await self._house.events(_filter(question), int(question.get("limit", 50)))
+    async def _events(self, search: Search) -> Any:
+        return await self._house.events(search.filter, search.limit)
 
-    async def _ack(self, question: Question) -> Any:
-        return await self._house.acknowledge(
-            str(question["alarm"]), str(question["who"]), question.get("outcome"), question.get("note")
-        )
+    async def _ack(self, ack: Ack) -> Any:
+        return await self._house.acknowledge(ack.alarm, ack.who, ack.outcome, ack.note)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client, until it leaves."""
         try:
             while line := await reader.readline():
-                question = json.loads(line)
-                if question.get("ask") == "follow":
-                    await self._follow(question, writer)
-                    return
-                await _write(writer, await self._answer(question))
-        except (ValueError, ConnectionError) as error:
-            writer.write(json.dumps({"error": {"en": str(error), "zh": str(error)}}).encode() + b"\n")
+                await self._turn(line, reader, writer)
+        except ValueError:  # where its end is cannot be told
+            what = Text(f"a line has {LINE_BYTES} bytes at most", f"一行最多 {LINE_BYTES} 字节")
+            await _write(writer, _error(what))
+            writer.write_eof()
+            await _left(reader)
+        except ConnectionError:
+            return  # it has left
         finally:
             writer.close()
 
-    async def _answer(self, question: Question) -> Mapping[str, Any]:
-        answer = self._answers.get(str(question.get("ask")))
-        if answer is None:
-            return _error(Text(f"no such question: {question.get('ask')}", f"没有这个请求:{question.get('ask')}"))
+    async def _turn(self, line: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            return {"ok": await answer(question)}
+            ask = Question.model_validate_json(line).ask
+            if ask == "follow":
+                await self._follow(Search.model_validate_json(line), reader, writer)
+                return
+            answer = await self._answer(ask, line)
+        except ValidationError as error:
+            answer = _error(_wrong(error))
         except GatewayError as error:
-            return _error(Text(error.say("en"), error.say("zh")))
+            answer = _error(Text(error.say("en"), error.say("zh")))
+        await _write(writer, answer)
 
-    async def _follow(self, question: Question, writer: asyncio.StreamWriter) -> None:
-        events: AsyncIterator[dict[str, Any]] = self._house.follow(_filter(question))
+    async def _answer(self, ask: str, line: bytes) -> Mapping[str, Any]:
+        if ask not in self._answers:
+            return _error(Text(f"no such question: {ask}", f"没有这个请求:{ask}"))
+        model, answer = self._answers[ask]
+        return {"ok": await answer(model.model_validate_json(line))}
+
+    async def _follow(self, search: Search, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _write(writer, {"ok": "following"})
-        async for event in events:
-            await _write(writer, event)
+        telling = asyncio.create_task(self._tell(search, writer))
+        leaving = asyncio.create_task(_left(reader))
+        try:
+            await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            telling.cancel()
+            with suppress(asyncio.CancelledError, ConnectionError):
+                await telling
+
+    async def _tell(self, search: Search, writer: asyncio.StreamWriter) -> None:
+        async with aclosing(self._house.follow(search.filter)) as events:
+            async for event in events:
+                await _write(writer, event)
 
 
 @asynccontextmanager
 async def listening(house: House, folder: Path) -> AsyncIterator[None]:
     """The socket stands while the block lasts."""
-    path = folder / NAME
-    path.unlink(missing_ok=True)
+    clients: set[asyncio.Task[None]] = set()
+    control = Control(house)
+
+    def arrived(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        client = asyncio.create_task(control.serve(reader, writer), name="control client")
+        clients.add(client)
+        client.add_done_callback(clients.discard)
+
+    handle = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    path = f"/proc/self/fd/{handle}/{NAME}"  # because an address holds 107 bytes only (unix(7))
     umask = os.umask(0o117)  # owner and group only
     try:
-        server = await asyncio.start_unix_server(Control(house).serve, path, limit=LINE_BYTES)
+        server = await asyncio.start_unix_server(arrived, path, limit=LINE_BYTES)
     finally:
         os.umask(umask)
     try:
         yield
     finally:
         server.close()
-        path.unlink(missing_ok=True)
+        (folder / NAME).unlink(missing_ok=True)
+        os.close(handle)
+        for client in clients:
+            client.cancel()
+        if clients:
+            await asyncio.wait(clients)
+
+
+async def _left(reader: asyncio.StreamReader) -> None:
+    with suppress(ConnectionError):
+        while await reader.read(LINE_BYTES):
+            pass
 
 
 async def _write(writer: asyncio.StreamWriter, answer: Mapping[str, Any]) -> None:
@@ -107,10 +178,10 @@ async def _write(writer: asyncio.StreamWriter, answer: Mapping[str, Any]) -> Non
     await writer.drain()
 
 
-def _filter(question: Question) -> Filter:
-    return Filter(
-        tuple(question.get("types", ())), tuple(question.get("devices", ())), int(question.get("since_ms", 0))
-    )
+def _wrong(error: ValidationError) -> Text:
+    first = error.errors()[0]
+    field = ".".join(map(str, first["loc"])) or "JSON object"
+    return Text(f"{field}: {first['msg']}", f"请求不正确:{field}({first['msg']})")
 
 
 def _error(text: Text) -> dict[str, Any]:

@@ -3,20 +3,20 @@
 import asyncio
 import hmac
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from gateway import health, taxonomy
-from gateway.alarms import Alarm, acknowledged, disposed
+from gateway.alarms import Alarm, acknowledged, cleared, disposed
 from gateway.clock import rfc3339
 from gateway.config import Config
 from gateway.database import Row, read_newest
 from gateway.driver import Answer, Posted
 from gateway.errors import GatewayError, Text
-from gateway.event import Lane, Phase, Reading
+from gateway.event import Lane, Phase, Reading, Severity
 from gateway.fields import DeviceConfig
 from gateway.health import Vitals
 from gateway.pipeline import Pipeline
@@ -25,7 +25,7 @@ from gateway.store import Store
 from gateway.supervisor import Supervisor
 from gateway.uplink import Uplink
 
-OUTCOMES = ("real", "false", "test", "drill", "other")  # contract, section 10
+UPLINK_LOST = "gateway.uplink_lost"  # its part is the uplink's name
 SCAN_ROWS = 500  # rows looked at per read while filtering
 
 
@@ -135,7 +135,7 @@ class House:
             before = rows[-1].seq
         return found[:limit]
 
-    async def follow(self, wanted: Filter) -> AsyncIterator[dict[str, Any]]:
+    async def follow(self, wanted: Filter) -> AsyncGenerator[dict[str, Any], None]:
         """Events as they are taken in, from now on."""
         grown = asyncio.Event()
         seen = dict(self.store.last)
@@ -164,7 +164,7 @@ class House:
     async def acknowledge(self, alarm_id: str, who: str, outcome: str | None, note: str | None) -> dict[str, Any]:
         """A person has seen an alarm, and says what it was where `outcome` is given. NotFound, StorageError."""
         alarm = (await self.pipeline.load()).find(alarm_id)
-        if alarm is None:
+        if alarm is None or alarm.severity is Severity.INFO:
             raise NotFound(
                 alarm_id,
                 Text("there is no such open alarm", "没有这个未结束的报警"),
@@ -172,13 +172,20 @@ class House:
             )
         said: dict[str, Any] = {"who": who, "role": "installer", "from": "cli", "alarm": alarm.id}
         said |= {name: value for name, value in (("outcome", outcome), ("note", note)) if value is not None}
-        alarm = acknowledged(alarm)
-        await self.pipeline.operate(alarm, Reading(alarm.device, "operator.ack", Phase.PULSE, data=said))
-        if outcome is not None:
-            alarm = disposed(alarm)
-            await self.pipeline.operate(alarm, Reading(alarm.device, "operator.dispose", Phase.PULSE, data=said))
+        subject = alarm.device
+        if self._gone(alarm):  # nothing will ever tell its end, and there is no place to tell it at
+            subject, alarm = self.config.gateway.id, cleared(alarm)
+        steps = ["operator.ack"] if outcome is None else ["operator.ack", "operator.dispose"]
+        alarm = acknowledged(alarm) if outcome is None else disposed(alarm)
+        await self.pipeline.operate(alarm, *(Reading(subject, step, Phase.PULSE, data=said) for step in steps))
         self.vitals.states.changed(alarm.device)
         return _alarm(alarm)
+
+    def _gone(self, alarm: Alarm) -> bool:
+        """What it is about has been taken out of the configuration."""
+        if alarm.device == self.config.gateway.id:
+            return alarm.type == UPLINK_LOST and alarm.part not in self.config.uplinks
+        return alarm.device not in self.vitals.devices
 
 
 def _event(lane: Lane, row: Row) -> dict[str, Any]:

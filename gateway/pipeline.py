@@ -45,12 +45,11 @@ class Pipeline:
         book = self.book or await self.load()
         return await self._commit(readings, [self._draft(book, reading) for reading in readings])
 
-    async def operate(self, alarm: Alarm, reading: Reading) -> str:
-        """Take in what a person did to an alarm, together with its new flags. StorageError: it was not done."""
+    async def operate(self, alarm: Alarm, *readings: Reading) -> list[str]:
+        """Take in what a person did to an alarm, together with its new flags. StorageError: nothing of it was done."""
         book = self.book or await self.load()
         book.put(alarm)
-        (identity,) = await self._commit([reading], [self._draft(book, reading, alarm)])
-        return identity
+        return await self._commit(readings, [self._draft(book, reading, alarm) for reading in readings])
 
     async def _commit(self, readings: Sequence[Reading], drafts: Sequence[tuple[str, Draft]]) -> list[str]:
         try:

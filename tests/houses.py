@@ -1,4 +1,4 @@
-"""A whole gateway in the test's own process, by the daemon's own composer: real disk, real uplinks, puppets for devices."""
+"""A whole gateway in the test's own process, by the daemon's own composer; its devices are puppets."""
 
 import asyncio
 import json
