@@ -126,7 +126,8 @@ def _retention(house: House) -> Retention:
 
 async def _page(house: House, tried: asyncio.Event) -> None:
     """The local page; without its port the rest goes on, and the port is tried again. `tried`: it is up, or not yet."""
-    if house.config.gateway.web is None:
+    web = house.config.gateway.web
+    if web is None:
         tried.set()
         return
     from gateway.web.api import create  # nothing of it is imported when the page is off
@@ -135,7 +136,7 @@ async def _page(house: House, tried: asyncio.Event) -> None:
     told = ""
     while True:
         try:
-            sockets = bind(*house.config.gateway.web.listen)
+            sockets = bind(*web.listen)
         except ConfigError as error:
             if told != str(error):
                 told = str(error)
@@ -143,7 +144,7 @@ async def _page(house: House, tried: asyncio.Event) -> None:
             tried.set()
             await house.vitals.clock.sleep(PAGE_RETRY_S)
             continue
-        async with serve(create(house), sockets):
+        async with serve(create(house, web.names), sockets):
             host, port = sockets[0].getsockname()[:2]
             _LOG.info("page: http://%s:%d/", host, port)
             tried.set()

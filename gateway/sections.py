@@ -1,5 +1,6 @@
 """The models of gateway.yaml's sections (contract, section 6): the gateway, its uplinks, responsibility and rules."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -16,6 +17,7 @@ PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}  # IANA's, by scheme
 SMALLEST_BUFFER_BYTES = 2**20
 KEEPALIVE_S = (1.0, 60.0)  # least and most; MQTT 5.0, 3.1.2.10
 SAME_BUILDING = "same-building"
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")  # RFC 1123, 2.1
 ALWAYS_ALLOWED = ("ping", "sync", "resend")  # contract, section 4
 
 Action = Literal[
@@ -40,7 +42,17 @@ def _event_types(pattern: str) -> str:
     return pattern
 
 
+def _host_name(name: str) -> str:
+    if not _HOST_NAME.match(name):
+        raise Wrong(
+            "a host name is needed, without http:// and port, e.g. gateway.local",
+            "需要主机名,不带 http:// 和端口,例如 gateway.local",
+        )
+    return name
+
+
 Folder = Annotated[Path, AfterValidator(_in_folder)]
+HostName = Annotated[str, AfterValidator(_host_name)]
 TypePattern = Annotated[str, AfterValidator(_event_types)]
 
 
@@ -48,6 +60,9 @@ class WebConfig(Model):
     """The local page and HTTP interface."""
 
     listen: HostPort = Field(default=("127.0.0.1", 8080), description="address and port")
+    names: tuple[HostName, ...] = Field(
+        default=(), description="host names it may be called by, besides IP addresses and localhost"
+    )
 
 
 class BufferConfig(Model):

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -20,6 +21,8 @@ from gateway.driver import Answer, Posted
 from gateway.errors import ConfigError, StorageError, Text
 from gateway.web import bind, create, serve, server, words
 from gateway.web.pages import render
+from tests.brokers import free_port
+from tests.houses import Puppets, config, living, until
 
 NOW = "2026-11-23T01:41:03.000Z"
 LANES = {
@@ -230,6 +233,21 @@ async def test_only_known_names(house: Model, host: str, status: int) -> None:
         session.get(f"http://127.0.0.1:{port}/api/v1/status", headers={"Host": host}) as answer,
     ):
         assert answer.status == status
+
+
+async def test_the_daemon_knows_the_names_it_was_given(tmp_path: Path) -> None:
+    port = free_port()
+    web = {"listen": f"127.0.0.1:{port}", "names": ["gateway.local"]}
+    async with living(config(tmp_path, {}, web=web), Puppets()) as running, aiohttp.ClientSession() as session:
+        await until(running, lambda: _listens(port))
+        for name, status in {"gateway.local": 200, "other.local": 421}.items():
+            async with session.get(f"http://127.0.0.1:{port}/", headers={"Host": f"{name}:{port}"}) as answer:
+                assert answer.status == status
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via"])
