@@ -10,9 +10,9 @@ import typer
 
 from gateway import __version__
 from gateway.cli import show
-from gateway.cli.language import say, spoken
+from gateway.cli.language import fall_back_on, say, spoken
 from gateway.cli.where import CONFIG, ConfigOption, JsonOption, loaded, use_language_of
-from gateway.errors import Text
+from gateway.errors import GatewayError, Text
 
 if TYPE_CHECKING:
     from gateway.problems import Problem
@@ -25,8 +25,12 @@ def run(config: ConfigOption = CONFIG) -> None:
     """
     from gateway import app, logs
 
-    use_language_of(config)
-    found, drivers = loaded(config)
+    try:
+        found, drivers = loaded(config)
+    except GatewayError:
+        use_language_of(config)
+        raise
+    fall_back_on(found.config.gateway.language)
     log = found.config.gateway.log
     logs.configure(log.format, log.level)
     for warning in found.warnings:

@@ -8,7 +8,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from gateway.cli.helps import HELP_OPTION, HELPS
 from gateway.cli.language import say, spoken
-from gateway.cli.words import FRAME, USAGE
+from gateway.cli.words import FRAME, REASONS, USAGE
 from gateway.errors import Text
 
 
@@ -69,6 +69,8 @@ def _framed(text: str) -> str:
 def explain(wrong: typer.TyperException) -> str:
     """Wrong use: what is wrong, and where to read how it is right."""
     message = wrong.format_message()
+    for pattern, reason in REASONS.items():
+        message = re.sub(pattern, say(reason), message)
     context = getattr(wrong, "ctx", None)
     if context is None or type(wrong).__name__ == "NoArgsIsHelpError":
         return message

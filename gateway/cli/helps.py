@@ -83,13 +83,11 @@ HELPS: Mapping[str, str] = {
     "Card number.": "卡号。",
     # schema
     "What the gateway speaks, for machines.": "供程序使用的接口描述。",
-    "Print the JSON Schema of gateway.yaml, with the keys of every driver there is.": (
-        "输出 gateway.yaml 的 JSON Schema,含所有驱动的键。"
-    ),
+    "Print the JSON Schema of gateway.yaml.": "输出 gateway.yaml 的 JSON Schema。",
+    "With the keys of every driver there is.": "含所有驱动的键。",
     "Print the JSON Schema of the events that go up.": "输出上报事件的 JSON Schema。",
-    "Print the AsyncAPI 3.0 document: every topic, its messages, its QoS.": (
-        "输出 AsyncAPI 3.0 文档:所有主题、消息和 QoS。"
-    ),
+    "Print the AsyncAPI 3.0 document of the topics.": "输出主题的 AsyncAPI 3.0 文档。",
+    "Every topic, its messages, its quality of service.": "含所有主题、消息及其服务质量(QoS)。",
     "With this site's own topics and brokers.": "按此配置填入本站点的主题和服务器。",
     # simulate
     "Run a simulated device that speaks its real protocol.": "运行使用真实协议的模拟设备。",

@@ -37,7 +37,9 @@ def _headline(answer: Mapping[str, Any]) -> str:
     clocks = {"synced": Text("clock synchronized", "时钟已同步")}
     unsure = Text(f"clock not synchronized ({clock})", f"时钟未同步({clock})")
     running = Text(f"version {answer['version']}, up {up}", f"版本 {answer['version']},已运行 {up}")
-    return " · ".join((health["gateway"], say(verdict), say(running), say(clocks.get(clock, unsure))))
+    since = show.moment(answer["since"]) if answer.get("since") else ""
+    word = say(Text(f"{verdict.en} since {since}", f"{verdict.zh}(自 {since})")) if since else say(verdict)
+    return " · ".join((health["gateway"], word, say(running), say(clocks.get(clock, unsure))))
 
 
 def _machine(health: Mapping[str, Any]) -> Text:

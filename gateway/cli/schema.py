@@ -15,7 +15,10 @@ SiteOption = Annotated[
 
 
 def config() -> None:
-    """Print the JSON Schema of gateway.yaml, with the keys of every driver there is."""
+    """Print the JSON Schema of gateway.yaml.
+
+    With the keys of every driver there is.
+    """
     from gateway.config import Config
     from gateway.driver import registry
     from gateway.schemas import json_schema_config
@@ -31,7 +34,10 @@ def events() -> None:
 
 
 def asyncapi(site: SiteOption = None) -> None:
-    """Print the AsyncAPI 3.0 document: every topic, its messages, its QoS."""
+    """Print the AsyncAPI 3.0 document of the topics.
+
+    Every topic, its messages, its quality of service.
+    """
     from gateway.asyncapi import document, place_of
 
     show.document(document(place_of(loaded(site)[0].config) if site is not None else None))

@@ -56,8 +56,13 @@ def document(value: Any, *, one_line: bool = False) -> None:
 
 @_read()
 def table(heads: Sequence[Text], rows: Iterable[Row], styles: Sequence[str] = ()) -> None:
-    """Rows under their heads; `styles` has one style a row. Rich's on a terminal, aligned text elsewhere."""
+    """Rows under their heads, without columns that are empty; `styles` has one style a row.
+
+    Rich's on a terminal, aligned text elsewhere.
+    """
     cells = [list(row) for row in rows]
+    kept = [place for place in range(len(heads)) if any(row[place] for row in cells)]
+    heads, cells = [heads[place] for place in kept], [[row[place] for place in kept] for row in cells]
     if not sys.stdout.isatty():
         print("\n".join(aligned([[say(head) for head in heads], *cells])), flush=True)
         return

@@ -9,12 +9,18 @@ import typer
 
 from gateway.cli import ask
 from gateway.cli.language import fall_back_on
+from gateway.errors import Text
 
 if TYPE_CHECKING:
     from gateway.config import Loaded
     from gateway.driver import Driver
 
 CONFIG = Path("/etc/community-gateway/gateway.yaml")  # contract, section 6
+ABSENT = Text(
+    "there is no such file: write it (config/minimal.yaml is the least that works), or name yours by --config or "
+    "GATEWAY_CONFIG",
+    "没有此文件:请编写(config/minimal.yaml 是最小示例),或用 --config 或 GATEWAY_CONFIG 指定",
+)
 STATE_DIR = Path("/var/lib/community-gateway")
 
 ConfigOption = Annotated[
@@ -33,7 +39,10 @@ def loaded(config: Path) -> "tuple[Loaded, Mapping[str, Driver[Any]]]":
     """The configuration with every driver there is. ConfigProblems: all that is wrong."""
     from gateway.config import load
     from gateway.driver import registry
+    from gateway.problems import ConfigProblems, Problem
 
+    if not os.path.lexists(config):
+        raise ConfigProblems(config, [Problem(config, 1, 1, "", ABSENT)])
     drivers = registry()
     return load(config, drivers.models()), drivers
 

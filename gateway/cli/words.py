@@ -95,6 +95,12 @@ FRAME: Mapping[str, str] = {  # a line of a help by its beginning
     "Options:": "选项:",
     "Commands:": "命令:",
 }
+REASONS: Mapping[str, Text] = {  # why a value is wrong, as Pydantic says it, wherever it stands
+    r"(?:Value error, )?'([^']*)' is not one of (.*?)\.?$": Text(r"\1 is not one of \2", r"\1 不在可用值中:\2"),
+    r"Input should be a valid integer.*": Text("a whole number is needed", "应为整数"),
+    r"Input should be greater than or equal to (\S+)": Text(r"at least \1 is needed", r"不能小于 \1"),
+    r"Input should be less than or equal to (\S+)": Text(r"at most \1 is allowed", r"不能大于 \1"),
+}
 USAGE: Mapping[str, str] = {  # wrong use, as Typer says it → in Chinese; a regular expression
     r"No such command '(.*?)'\.(?: Did you mean (.*)\?)?": "没有命令 {0}|,是否想写 {1}?",
     r"No such option: (\S+?)(?: \(Possible options: (.*)\)| Did you mean (.*)\?)?": "没有选项 {0}|,是否想写 {1}?",
@@ -102,7 +108,7 @@ USAGE: Mapping[str, str] = {  # wrong use, as Typer says it → in Chinese; a re
     r"Missing argument '(.*)'\.": "缺少参数 {0}",
     r"Missing option '(.*)'\.": "缺少选项 {0}",
     r"Option '(.*)' requires an argument\.": "选项 {0} 需要一个值",
-    r"Got unexpected extra arguments? \((.*)\)": "多余的参数:{0}",
+    r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)": "多余的参数:{0}",
     r"Invalid value for '?(.*?)'?(?: \(env var: .*\))?: (.*)": "{0} 的值无效:{1}",
     r"Invalid value: (.*)": "值无效:{0}",
 }

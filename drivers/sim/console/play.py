@@ -56,8 +56,8 @@ def usage(stage: Stage) -> Text:
     wide = max(len(act.usage) for act in stage.acts.values())
     listed = [(act.usage.ljust(wide), act.what) for act in stage.acts.values()]
     return Text(
-        "\n".join(f"  {use}  {what.en}" for use, what in listed),
-        "\n".join(f"  {use}  {what.zh}" for use, what in listed),
+        "\n".join(["it can:", *(f"  {use}  {what.en}" for use, what in listed)]),
+        "\n".join(["可用动作:", *(f"  {use}  {what.zh}" for use, what in listed)]),
     )
 
 
