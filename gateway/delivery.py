@@ -194,17 +194,18 @@ class Delivery:
         told = False
         while True:
             self._grown.clear()
+            more = True
             try:
-                await self._outbox.fill()
+                more = await self._outbox.fill()
                 told = False
             except StorageError as error:
                 if not told:
                     self._log.error("cannot read what is to be sent: %s", error)
                 told = True
                 await self._clock.sleep(1.0)
-                self._grown.set()
             self._pump()
-            await self._grown.wait()
+            if not more:
+                await self._grown.wait()
 
     async def _tick(self) -> None:
         values_s = health_s = self._clock.monotonic()

@@ -125,8 +125,9 @@ class Outbox:
         news = queue.refused_s == 0.0
         entry.state = "refused"
         queue.refused += 1
-        queue.refused_s = min(max(2 * queue.refused_s, REFUSED_FIRST_S), REFUSED_MOST_S)
-        queue.try_at_s = now_s + queue.refused_s
+        if news or now_s >= queue.try_at_s:  # not once more for each of the same window
+            queue.refused_s = min(max(2 * queue.refused_s, REFUSED_FIRST_S), REFUSED_MOST_S)
+            queue.try_at_s = now_s + queue.refused_s
         return news
 
     def give_up(self, lane: Lane, seq: int, sequence: int, count: int) -> None:
@@ -144,27 +145,24 @@ class Outbox:
         self._store.mark(self._uplink, lane, queue.cursor)
 
     def rewind(self) -> None:
-        """The link is lost: everything in flight is owed again, in order."""
+        """The link is lost: sending begins again at the cursor, also with what was confirmed beyond it."""
         for queue in self.queues.values():
-            owed = [entry.row for entry in queue.flying if entry.state != "confirmed"]
-            queue.waiting.extendleft(reversed(owed))
+            queue.waiting.extendleft(entry.row for entry in reversed(queue.flying))
             queue.flying.clear()
             queue.refused_s = 0.0
 
     # reading ahead
 
     async def fill(self) -> bool:
-        """Read ahead where a lane runs short; True when there was something. StorageError when the disk fails."""
+        """Read ahead a piece where a lane runs short; True: call again. StorageError when the disk fails."""
         await self.load()
         found = False
         for lane, queue in self.queues.items():
-            while len(queue.waiting) < PREFETCH_ROWS and self._store.last[lane] > queue.read_to:
+            if len(queue.waiting) < PREFETCH_ROWS and self._store.last[lane] > queue.read_to:
                 rows = await self._store.rows(lane, queue.read_to, PREFETCH_ROWS)
-                if not rows:
-                    break
-                queue.read_to = rows[-1].seq
-                queue.waiting.extend([row for row in rows if self._uplink in row.numbers])
-                found = True
+                queue.waiting.extend(r for r in rows if r.seq > queue.read_to and self._uplink in r.numbers)
+                queue.read_to = max(queue.read_to, rows[-1].seq if rows else 0)
+                found = found or bool(rows)
             self._skip(lane, queue)
         return found
 
