@@ -191,6 +191,11 @@ class Daemon:
         text = "".join(Path(f"/proc/{self.running.pid}/{file}").read_text("ascii") for file in ("io", "status"))
         return next(int(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name}:"))
 
+    def cpu_s(self) -> float:
+        """CPU time used so far, user and system (proc(5), stat, fields 14 and 15)."""
+        fields = Path(f"/proc/{self.running.pid}/stat").read_text("ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def on_disk(self) -> dict[Lane, list[dict[str, Any]]]:
         """Every event in its database, by lane, oldest first."""
         with closing(sqlite3.connect(f"file:{self.state / 'events.db'}?mode=ro", uri=True)) as connection:

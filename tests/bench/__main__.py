@@ -1,0 +1,42 @@
+"""`python -m tests.bench [NAME …]`: measure, print the table, write build/bench.json. Names of measures limit it."""
+
+import asyncio
+import json
+import shutil
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.bench.figures import FIGURES, table
+from tests.bench.measures import MEASURES
+
+BUILD = Path(__file__).resolve().parents[2] / "build"  # on a real disk, where /tmp may be memory
+RESULT = BUILD / "bench.json"
+
+
+def main(names: list[str]) -> None:
+    """A folder for each measure, removed afterwards."""
+    folder = BUILD / "bench"
+    found: dict[str, float] = {}
+    for measure in MEASURES:
+        name = measure.__name__
+        if names and name not in names:
+            continue
+        sys.stderr.write(f"{name} … ")
+        sys.stderr.flush()
+        began_s = time.monotonic()
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        figures = asyncio.run(measure(folder))
+        shutil.rmtree(folder)
+        found |= figures
+        sys.stderr.write(f"{time.monotonic() - began_s:.0f} s\n")
+    rounded = {name: round(value, 4) for name, value in found.items()}
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    RESULT.write_text(json.dumps({"time": when, **rounded}, indent=2) + "\n", "utf-8")
+    sys.stdout.write(table(found, [figure for figure in FIGURES if figure.name in found]) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
