@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from math import isfinite
 from types import MappingProxyType
 from typing import Any
 
@@ -49,6 +50,11 @@ class Value:
 
     value: float | int | bool | str
     unit: str = ""
+
+
+def told(values: Mapping[str, Value]) -> dict[str, Value]:
+    """Those that say something: not a number and infinity, as a register may hold them, are no JSON (RFC 8259, 6)."""
+    return {name: v for name, v in values.items() if not isinstance(v.value, float) or isfinite(v.value)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,20 @@
 """From a driver's reading to the gateway's event (contract, section 3): pure functions."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from gateway import taxonomy
 from gateway.clock import TimeQuality, rfc3339
-from gateway.event import Credential, Phase, Reading, Severity, Value
+from gateway.event import Credential, Phase, Reading, Severity, Value, told
+
+EVENT_BYTES = 64 * 1024  # contract, section 3
+BODY_BYTES = EVENT_BYTES - 1024  # what an uplink adds fits into the rest: stream, sequence, credential reference
+_ALWAYS = ("place", "alarm", "test", "codes")  # never left out of `data`
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,28 @@ def body(subject: Subject, reading: Reading, stamp: Stamp) -> str:
         "timequality": stamp.quality.value,
         "data": _data(subject, reading, stamp),
     }
-    return to_json(event).decode()
+    written = _json(event)
+    return (written if len(written) <= BODY_BYTES else _shortened(event)).decode()
+
+
+def _json(event: dict[str, Any]) -> bytes:
+    try:
+        return to_json(event, inf_nan_mode="null")
+    except PydanticSerializationError:  # a device's text with half a surrogate pair, which UTF-8 cannot hold
+        clean = json.dumps(event, ensure_ascii=False).encode("utf-8", "replace")
+        return to_json(json.loads(clean), inf_nan_mode="null")
+
+
+def _shortened(event: dict[str, Any]) -> bytes:
+    """The vendor's numbers go first, counted; then the largest of what a driver added."""
+    data = event["data"]
+    if "raw" in data:
+        data["raw"] = {"left_out_bytes": len(_json(data["raw"]))}
+    for name in sorted(data.keys() - {*_ALWAYS, "raw"}, key=lambda name: -len(_json(data[name]))):
+        if len(_json(event)) <= BODY_BYTES:
+            break
+        del data[name]
+    return _json(event)
 
 
 def _data(subject: Subject, reading: Reading, stamp: Stamp) -> dict[str, Any]:
@@ -66,8 +92,8 @@ def _data(subject: Subject, reading: Reading, stamp: Stamp) -> dict[str, Any]:
         data["alarm"] = stamp.alarm
     if reading.part is not None:
         data["part"] = dict(reading.part)
-    if reading.values:
-        data["values"] = {name: _value(value) for name, value in reading.values.items()}
+    if values := told(reading.values):
+        data["values"] = {name: _value(value) for name, value in values.items()}
     codes = taxonomy.codes(reading.type, subject.kind, reading.reason, reading.part)
     if codes:
         data["codes"] = codes

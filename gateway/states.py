@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.alarms import Alarm, Book
 from gateway.clock import rfc3339
-from gateway.event import Phase, Reading, Value
+from gateway.event import Phase, Reading, Value, told
 
 _FAULTS = ("device.fault", "device.power_fault")
 _NOT_ALARMS = (
@@ -51,7 +51,7 @@ class States:
         """A reading was accepted: remember its values, and that the document may have changed."""
         presence = self._presence.get(reading.device)
         if presence is not None:
-            presence.values.update(reading.values)
+            presence.values.update(told(reading.values))
             if reading.phase is not Phase.PULSE or reading.values or not reading.type.startswith("telemetry."):
                 self.changed(reading.device)
 
