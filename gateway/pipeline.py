@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from gateway import normalize, taxonomy
@@ -35,27 +36,33 @@ class Pipeline:
         self._rim = rim
         self._identities = identities
         self._wanted: dict[str, frozenset[str]] = {}
-        self.book: Book | None = None  # None: to be read from disk again
         self.shown = Book()  # the newest book, for whoever only looks
+        self._book: Book | None = None  # None: to be read from disk again
+        self._epoch = 0  # the store's, when the book was read
         self._loading = asyncio.Lock()
         self.listeners: list[Changed] = []  # told of each reading after its commit
 
     async def accept(self, readings: Sequence[Reading]) -> list[str]:
         """Returns after the commit, one id per reading, in order. StorageError: none of them was taken in."""
-        book = self.book or await self.load()
-        return await self._commit(readings, [self._draft(book, reading) for reading in readings])
+        book = await self.load()
+        self._book = None  # whatever breaks in between, it is read again
+        drafts = [self._draft(book, reading) for reading in readings]
+        self._book = book
+        return await self._commit(readings, drafts)
 
     async def operate(self, alarm: Alarm, *readings: Reading) -> list[str]:
         """Take in what a person did to an alarm, together with its new flags. StorageError: nothing of it was done."""
-        book = self.book or await self.load()
+        book = await self.load()
+        drafts = [self._draft(book, reading, alarm) for reading in readings]
         book.put(alarm)
-        return await self._commit(readings, [self._draft(book, reading, alarm) for reading in readings])
+        return await self._commit(readings, drafts)
 
     async def _commit(self, readings: Sequence[Reading], drafts: Sequence[tuple[str, Draft]]) -> list[str]:
         try:
             await self._rim.store.append([draft for _, draft in drafts])
         except StorageError:
-            self.book = None
+            with suppress(StorageError):
+                await self.load()  # so that `shown` tells no lie for long
             raise
         for reading in readings:
             for listener in self.listeners:
@@ -63,11 +70,14 @@ class Pipeline:
         return [identity for identity, _ in drafts]
 
     async def load(self) -> Book:
-        """The alarms as they stand on disk, read again after any error."""
+        """The alarms as they stand on disk, read again after any error; at once where nothing happened."""
+        if self._book is not None and self._epoch == self._rim.store.epoch:
+            return self._book
         async with self._loading:
-            if self.book is None:
-                self.book = self.shown = Book(await self._rim.store.transact(read_alarms))
-            return self.book
+            if self._book is None or self._epoch != self._rim.store.epoch:
+                self._book, self._epoch = None, self._rim.store.epoch
+                self._book = self.shown = Book(await self._rim.store.transact(read_alarms))
+            return self._book
 
     def _draft(self, book: Book, reading: Reading, operated: Alarm | None = None) -> tuple[str, Draft]:
         subject = self._rim.subjects[reading.device]
@@ -102,7 +112,8 @@ class Pipeline:
 
     def _uplinks(self, reading: Reading) -> frozenset[str]:
         if reading.type == DATA_LOST:
-            return frozenset((str(reading.data["stream"]).partition(".")[0],))
+            whose = str(reading.data["stream"]).partition(".")[0]
+            return frozenset(p.uplink for p in self._rim.policies if p.uplink == whose)
         if reading.type not in self._wanted:
             self._wanted[reading.type] = frozenset(p.uplink for p in self._rim.policies if p.wants(reading.type))
         return self._wanted[reading.type]
