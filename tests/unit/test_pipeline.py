@@ -1,4 +1,4 @@
-"""One reading, one event, one id: what the pipeline made stands on disk, and the book of alarms is what stands there."""
+"""One reading, one event, one id: what the pipeline made stands on disk, and so does the book of alarms."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from gateway.alarms import acknowledged, disposed
 from gateway.clock import TimeQuality
 from gateway.database import read_alarms, read_rows
 from gateway.errors import StorageError
-from gateway.event import Credential, Lane, Phase, Reading, Severity, Value
+from gateway.event import Credential, Json, Lane, Phase, Reading, Severity, Value
 from gateway.normalize import BODY_BYTES, Stamp, Subject
 from tests.fakes import EPOCH, ManualClock
 from tests.rig import Rig, rig
@@ -222,7 +222,7 @@ async def test_filters(tmp_path: Path) -> None:
 
 def lost(stream: str) -> Reading:
     """Told when numbers of a stream will never come."""
-    data = {"stream": stream, "first": "0000000000000001", "last": "0000000000000009", "count": 9}
+    data: dict[str, Json] = {"stream": stream, "first": "0000000000000001", "last": "0000000000000009", "count": 9}
     return Reading("gw-0001", "gateway.data_lost", Phase.PULSE, reason="buffer-full", data=data)
 
 
