@@ -72,9 +72,9 @@ def explain(wrong: typer.TyperException) -> str:
     for pattern, reason in REASONS.items():
         message = re.sub(pattern, say(reason), message)
     context = getattr(wrong, "ctx", None)
-    if context is None or type(wrong).__name__ == "NoArgsIsHelpError":
+    if type(wrong).__name__ == "NoArgsIsHelpError":
         return message
-    path = context.command_path
+    path = context.command_path if context is not None else "gateway"
     told = _in_chinese(message)
     return say(Text(f"{message.rstrip('.')}; see: {path} --help", f"{told};用法见:{path} --help"))
 

@@ -18,8 +18,9 @@ def choose(arguments: Sequence[str], environment: Mapping[str, str]) -> list[str
     wanted = option[-1].partition("=")[2] or option[-1] if option else ""
     names = (environment.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
     locale = next((name for name in names if name), "")
-    _chosen[:] = ["zh" if (wanted or locale).startswith("zh") else "en", wanted]
-    return option + rest
+    said = wanted if wanted in LANGUAGES else ""
+    _chosen[:] = ["zh" if (said or locale).startswith("zh") else "en", said]
+    return option + rest if rest or not said else []
 
 
 def _taken(arguments: list[str]) -> tuple[list[str], list[str]]:

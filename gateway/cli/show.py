@@ -66,12 +66,11 @@ def table(heads: Sequence[Text], rows: Iterable[Row], styles: Sequence[str] = ()
     if not sys.stdout.isatty():
         print("\n".join(aligned([[say(head) for head in heads], *cells])), flush=True)
         return
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text as Styled
 
-    made = Table(*(say(head) for head in heads), box=SIMPLE_HEAD, pad_edge=False)
+    made = Table(*(say(head) for head in heads), box=None, pad_edge=False)
     for row, style in zip(cells, styles or [""] * len(cells), strict=True):
         made.add_row(*(Styled(cell, overflow="fold") for cell in row), style=style)
     Console().print(made)

@@ -1,7 +1,6 @@
 """`gateway simulate`: devices that speak the real wire protocols, moved by lines on standard input."""
 
 import asyncio
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -32,6 +31,7 @@ Addresses = Annotated[
     ),
 ]
 DEFAULT_PROFILE = "rs-yg-n01"
+STDIN = 0  # its handle (unistd.h)
 OTHER_PORT = Text("choose another port, or 0 for any", "请换一个端口,或用 0 表示任意端口")
 CAMERA_LOGIN = ("admin", "camera-1234")  # of the simulated camera
 
@@ -146,7 +146,7 @@ def _play(simulator: "Callable[[Tell], Any]") -> None:
 
     with suppress(KeyboardInterrupt):
         try:
-            asyncio.run(play(simulator(_tell), sys.stdin.fileno(), _tell))
+            asyncio.run(play(simulator(_tell), STDIN, _tell))
         except Wrong as wrong:
             raise typer.BadParameter(say(wrong.text)) from wrong
         except OSError as error:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from drivers.sim.console import Act, Stage, Tell, Words, on_off
 from drivers.sim.isapi import Camera
@@ -33,21 +34,42 @@ async def _tell_streams(camera: Camera, tell: Tell) -> None:
 
 
 def _acts(camera: Camera) -> dict[str, Act]:
-    return {
-        "motion": Act("motion on|off", Text("something moves, or no more", "移动侦测开始或结束"),
-                      lambda words: camera.motion(on_off(*words))),
-        "event": Act("event TYPE on|off [CHANNEL]", Text("any event of the stream, e.g. linedetection, shelteralarm",
-                                                         "报警流中的任意事件,如 linedetection、shelteralarm"),
-                     lambda words: _event(camera, words)),
-        "access": Act("access MAJOR MINOR [CARD]", Text("a door controller's event, by its numbers",
-                                                        "门禁主机事件,按主、次类型号"),
-                      lambda words: _access(camera, words)),
-        "heartbeat": Act("heartbeat", Text("what it says when there is nothing to say", "心跳"),
-                         lambda _: camera.heartbeat()),
-        "hangup": Act("hangup", Text("end the streams", "断开报警流"), lambda _: camera.hang_up()),
-        "power": Act("power on|off", Text("cut its power, or give it back", "断电或上电"),
-                     lambda words: camera.start() if on_off(*words) else camera.stop()),
-    }  # fmt: skip
+    known = {
+        "motion": ("motion on|off", Text("something moves, or no more", "移动侦测开始或结束"), _motion),
+        "event": (
+            "event TYPE on|off [CHANNEL]",
+            Text("any event, e.g. linedetection", "任意事件,如 linedetection"),
+            _event,
+        ),
+        "access": (
+            "access MAJOR MINOR [CARD]",
+            Text("a door controller's event", "门禁主机事件,按主、次类型号"),
+            _access,
+        ),
+        "heartbeat": ("heartbeat", Text("what it says when there is nothing to say", "心跳"), _heartbeat),
+        "hangup": ("hangup", Text("end the streams", "断开报警流"), _hang_up),
+    }
+    acts = {word: Act(usage, what, partial(do, camera)) for word, (usage, what, do) in known.items()}
+    power = Text("cut its power, or give it back", "断电或上电")
+    return acts | {"power": Act("power on|off", power, partial(_power, camera))}
+
+
+def _motion(camera: Camera, words: Words) -> None:
+    (state,) = words
+    camera.motion(on_off(state))
+
+
+def _heartbeat(camera: Camera, _: Words) -> None:
+    camera.heartbeat()
+
+
+def _hang_up(camera: Camera, _: Words) -> None:
+    camera.hang_up()
+
+
+async def _power(camera: Camera, words: Words) -> None:
+    (state,) = words
+    await (camera.start() if on_off(state) else camera.stop())
 
 
 def _event(camera: Camera, words: Words) -> None:

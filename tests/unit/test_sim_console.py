@@ -1,0 +1,178 @@
+"""Simulators moved by words: what is typed reaches the wire, what cannot be understood says how it is written."""
+
+import asyncio
+import os
+import re
+import tempfile
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from drivers.sim.console import Stage, cards, isapi, modbus, osdp, webhook
+from drivers.sim.console.play import lines, play
+from gateway.driver import registry
+from gateway.errors import Text
+from gateway.event import Credential
+from gateway.fields import Wrong
+
+WAIT_S = 10.0
+KEY = "000102030405060708090a0b0c0d0e10"
+
+
+class Told:
+    """What a simulator tells."""
+
+    def __init__(self) -> None:
+        self.texts: list[Text] = []
+
+    def __call__(self, text: Text) -> None:
+        self.texts.append(text)
+
+    def english(self) -> str:
+        """All of it."""
+        return "\n".join(text.en for text in self.texts)
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+def stages(told: Told) -> dict[str, AbstractAsyncContextManager[Stage]]:
+    """Each simulator once."""
+    return {
+        "modbus": modbus.stage(["rs-yg-n01"], [5, 6], told),
+        "modbus-tcp": modbus.stage(["waveshare-io-8ch"], [1], told, ("127.0.0.1", 0)),
+        "osdp": osdp.stage([1], told, KEY),
+        "osdp-install": osdp.stage([1, 2], told, tcp=True),
+        "osdp-clear": osdp.stage([1], told, clear=True),
+        "isapi": isapi.stage(0, ("admin", "camera-1234"), told),
+        "webhook": webhook.stage("http://127.0.0.1:9/ingest/panic", "0123456789abcdef", told),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(stages(Told())))
+async def test_what_it_prints_for_gateway_yaml_is_right(name: str, told: Told) -> None:
+    async with stages(told)[name] as stage:
+        printed = YAML(typ="safe", pure=True).load(stage.config)
+    models = registry().models()
+    for device in printed["devices"]:
+        assert models[device["driver"]].model_validate(device).place == "PLACE"
+        assert device.get("bus") in {None, *printed.get("buses", {})}
+    for act in stage.acts.values():
+        assert act.usage.split()[0] in stage.acts
+        assert re.search(r"[\u4e00-\u9fff]", act.what.zh)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "what"),
+    [
+        ("modbus", "smok 5 on", "did you mean smoke?"),
+        ("modbus", "smoke on", "write it so: smoke ADDRESS on|off"),
+        ("modbus", "smoke 7 on", "write it so: smoke ADDRESS on|off"),
+        ("modbus", "smoke 5 maybe", "write it so: smoke ADDRESS on|off"),
+        ("modbus", "value 5 pressure 3", "write it so: value ADDRESS NAME NUMBER"),
+        ("modbus", "noise xyz", "write it so: noise HEX"),
+        ("osdp", "card 1 26 90", "write it so: card ADDRESS BITS FACILITY NUMBER"),
+        ("osdp", "card 1 26 256 1", "do not fit wiegand-26"),
+        ("osdp", "tamper", "write it so: tamper ADDRESS on|off"),
+        ("osdp", "input 1 9 on", "write it so: input ADDRESS NUMBER on|off"),
+        ("isapi", "motion", "write it so: motion on|off"),
+        ("isapi", "event VMD", "write it so: event TYPE on|off"),
+        ("webhook", "raise fire.smok", "did you mean fire.smoke?"),
+        ("webhook", "json {", "write it so: json"),
+    ],
+)
+async def test_what_cannot_be_understood(name: str, line: str, what: str, told: Told) -> None:
+    async with stages(told)[name] as stage:
+        with pytest.raises(Wrong, match=re.escape(what)) as wrong:
+            await stage.perform(line)
+    assert wrong.value.text.zh != wrong.value.text.en
+
+
+async def test_modbus_devices_do_what_is_said(told: Told) -> None:
+    async with modbus.stage(["hnag1000", "waveshare-io-8ch"], [5, 6], told) as stage:
+        for line in ("gas 5 on", "gas 5 0", "input 6 3 on", "unplug 5", "plug 5", "delay 5 0.1", "exception 5 4"):
+            await stage.perform(line)
+    expected = ["fire.gas = 1", "fire.gas = 0", "input_3 = 1", "plug = 0", "plug = 1"]
+    assert [text.en.partition(": ")[2] for text in told.texts] == expected
+
+
+async def test_one_slave_needs_no_address(told: Told) -> None:
+    async with modbus.stage(["rs-yg-n01"], [9], told) as stage:
+        await stage.perform("smoke on")
+    assert told.english() == "address 9: fire.smoke = 1"
+
+
+async def test_readers_do_what_is_said(told: Told) -> None:
+    async with osdp.stage([1], told, KEY) as stage:
+        for line in ("card 1 26 90 324", "keys 1 1234#", "tamper 1 on", "input 1 0 on", "power 1 off", "reset 1"):
+            await stage.perform(line)
+    assert told.english().splitlines() == ["reader 1: card 26 bit 2d00a200", "reader 1: keys 1234#"]
+
+
+@pytest.mark.parametrize(
+    ("form", "credential"),
+    [
+        ("26", Credential("wiegand-26", 90, 324)),
+        ("wiegand-34-h10306", Credential("wiegand-34-h10306", 90, 324)),
+        ("56", None),
+        ("wiegand-37", None),
+    ],
+)
+def test_cards(form: str, credential: Credential | None) -> None:
+    if credential is not None:
+        assert cards.parse(form, 90, 324) == credential
+    else:  # these have no facility code
+        parsed = cards.parse(form, 0, 324)
+        assert (parsed.facility, parsed.number) == (0, 324)
+
+
+@pytest.mark.parametrize(
+    ("form", "facility", "number"), [("weigand-26", 0, 1), ("raw-4", 0, 16), ("wiegand-26", 0, -1)]
+)
+def test_no_cards(form: str, facility: int, number: int) -> None:
+    with pytest.raises(Wrong):
+        cards.parse(form, facility, number)
+
+
+async def test_lines_come_whole_whatever_the_pieces() -> None:
+    ours, theirs = os.pipe()
+    came = lines(ours)
+    try:
+        os.write(theirs, b"smo")
+        first = asyncio.ensure_future(anext(came))
+        os.write(theirs, "ke 5 on\n  重启 \nlast".encode())
+        async with asyncio.timeout(WAIT_S):
+            assert await first == "smoke 5 on"
+            assert await anext(came) == "重启"
+            os.close(theirs)
+            assert [line async for line in came] == ["last"]
+    finally:
+        os.close(ours)
+
+
+async def test_a_script_is_played_to_its_end(told: Told, tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("# a fire\nsmoke 5 on\n\nwait 0\nwait x\nbrew\nhelp\nquit\nsmoke 5 off\n", "utf-8")
+    with script.open() as opened:
+        async with asyncio.timeout(WAIT_S):
+            await play(modbus.stage(["rs-yg-n01"], [5], told), opened.fileno(), told)
+    said = told.english()
+    assert said.startswith("Modbus devices on /dev/pts/")
+    assert "fire.smoke = 1" in said
+    assert "write it so: wait SECONDS" in said
+    assert "brew is nothing it can do: value, input" in said
+    assert "  smoke ADDRESS on|off         begin or end fire.smoke\n" in said
+    assert "fire.smoke = 0" not in said
+
+
+async def test_what_waits_for_a_gateway_goes_on_after_the_last_line(told: Told) -> None:
+    with tempfile.TemporaryFile() as nothing:
+        playing = asyncio.create_task(play(osdp.stage([1], told, KEY), nothing.fileno(), told))
+        done, _ = await asyncio.wait({playing}, timeout=0.1)
+        assert done == set()
+        playing.cancel()
+        await asyncio.wait({playing})
