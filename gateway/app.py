@@ -251,7 +251,7 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
         status=partial(_status, vitals),
         health=lambda: health.document(vitals, house.uplinks, house.supervisor.lines, only=name),
         dossier=partial(_dossier, house, name),
-        state=lambda device: states.document(device, house.pipeline.shown),
+        state=lambda device: states.document(device, house.pipeline.shown, policy.wants),
         devices=vitals.devices if settings.retain_states else (),
     )
     log = logging.getLogger(f"gateway.uplink.{name}")

@@ -22,7 +22,7 @@ class Presence:
 
     online: bool | None = None  # None: not a word from it yet
     last_seen: datetime | None = None
-    values: dict[str, Value] = field(default_factory=dict)
+    values: dict[str, tuple[str, Value]] = field(default_factory=dict)  # with the type of event that brought it
 
 
 class States:
@@ -51,7 +51,7 @@ class States:
         """A reading was accepted: remember its values, and that the document may have changed."""
         presence = self._presence.get(reading.device)
         if presence is not None:
-            presence.values.update(told(reading.values))
+            presence.values.update({name: (reading.type, value) for name, value in told(reading.values).items()})
             if reading.phase is not Phase.PULSE or reading.values or not reading.type.startswith("telemetry."):
                 self.changed(reading.device)
 
@@ -60,16 +60,16 @@ class States:
         for listener in self.listeners:
             listener(device)
 
-    def document(self, device: str, book: Book) -> dict[str, Any]:
-        """The state document; fields without a value are left out."""
+    def document(self, device: str, book: Book, wants: Callable[[str], bool] = lambda _: True) -> dict[str, Any]:
+        """The state document for whoever `wants` only some types of events; fields without a value are left out."""
         presence = self._presence[device]
-        alarms = _counted(book.of(device))
+        alarms = [alarm for alarm in _counted(book.of(device)) if wants(alarm.type)]
         document: dict[str, Any] = {
             "device": device,
             "online": presence.online is True,
             "state": word(presence.online, alarms),
             "alarms": sorted({alarm.type for alarm in alarms if alarm.active or alarm.latched}),
-            "values": {name: _value(value) for name, value in presence.values.items()},
+            "values": {name: _value(value) for name, (kind, value) in presence.values.items() if wants(kind)},
         }
         if presence.last_seen is not None:
             document["last_seen"] = rfc3339(presence.last_seen)
@@ -98,4 +98,4 @@ def _counted(alarms: Iterable[Alarm]) -> list[Alarm]:
 
 
 def _value(value: Value) -> dict[str, Any]:
-    return {"value": value.value, "unit": value.unit}
+    return {"value": value.value, "unit": value.unit} if value.unit else {"value": value.value}
