@@ -96,7 +96,7 @@ class House:
 
     def alarms(self) -> list[dict[str, Any]]:
         """Alarms that are not normal, the oldest first."""
-        listed = sorted((a for a in self.pipeline.shown if a.severity != "info"), key=lambda alarm: alarm.first_ms)
+        listed = sorted((a for a in self.pipeline.shown if a.severity != "info"), key=lambda alarm: alarm.id)
         return [_alarm(alarm) for alarm in listed]
 
     def outbox(self) -> dict[str, Any]:
