@@ -43,7 +43,7 @@ class House(Protocol):
         """The health document (contract, section 2), with every uplink."""
 
     def verdict(self) -> Mapping[str, Any]:
-        """`{"word": fire|alarm|unknown|fault|disconnected|shielded|normal, "since": RFC 3339 time or None}`."""
+        """`{"word": fire|alarm|unknown|fault|disconnected|shielded|normal, "since"?: RFC 3339 time}`."""
 
     def devices(self) -> Sequence[Mapping[str, Any]]:
         """Each device's state document (contract, section 2) with `label`, `place` (path), `place_label`, `kind`,

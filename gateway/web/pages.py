@@ -1,4 +1,4 @@
-"""The status page: one word for the site, the devices by building, the uplinks with what waits in each lane."""
+"""The status page: one word for the site, what is not normal, devices by building, uplinks with what waits in each."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,10 +11,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from gateway.event import Lane
+from gateway.health import FIRES
 from gateway.taxonomy import TYPES
 from gateway.web import words
 
-_FIRE = tuple(name for name in TYPES if name.startswith("fire.") and TYPES[name].latches)
 _WORST_FIRST = tuple(words.STATES)
 
 
@@ -28,22 +28,37 @@ class Sign:
 
 
 @dataclass(frozen=True)
+class Tag:
+    """An open condition as its label and colour class."""
+
+    name: str
+    label: str
+
+
+@dataclass(frozen=True)
 class Row:
     """One device."""
 
     label: str
     place: str
+    spot: str  # the place inside its building
     sign: Sign
-    alarms: list[str]
+    tags: list[Tag]
     last_seen: str | None
+
+    @property
+    def calm(self) -> bool:
+        """Nothing is to be done about it."""
+        return self.sign.name == "normal" and not self.tags
 
 
 @dataclass(frozen=True)
 class Building:
-    """The devices of one building, worst first."""
+    """The devices of one building, worst first; its sign is that of the worst."""
 
     label: str
     rows: list[Row]
+    sign: Sign
     abnormal: int
 
 
@@ -62,9 +77,19 @@ class Uplink:
     """One platform."""
 
     name: str
-    connected: bool
+    sign: Sign
     since: str | None
+    backlog: int
+    why: str
     lanes: list[LaneRow]
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A part of the gateway that does not run as it should."""
+
+    name: str
+    why: str
 
 
 def render(
@@ -75,23 +100,23 @@ def render(
 ) -> str:
     """The whole page, HTML, in `zh` or `en`; the arguments as `api.House` gives them."""
 
-    def say(key: str) -> str:
-        return words.LABELS[key].say(language)
-
+    buildings = _buildings(devices, language)
     return (
         _environment()
         .get_template("status.html")
         .render(
-            say=say,
-            time=_time,
+            say=lambda key: words.LABELS[key].say(language),
+            time=lambda text: _time(text, health["time"]),
             duration=lambda seconds: _duration(seconds, language),
             size=_size,
             language="zh-CN" if language == "zh" else "en",
             sign=_sign(words.VERDICTS, str(verdict.get("word")), language),
             since=verdict.get("since"),
             health=health,
-            buildings=_buildings(devices, language),
+            attention=sorted((row for b in buildings for row in b.rows if not row.calm), key=_worst_first),
+            buildings=buildings,
             uplinks=[_uplink(name, uplink, language) for name, uplink in health.get("uplinks", {}).items()],
+            troubles=_troubles(health, language),
         )
     )
 
@@ -115,37 +140,50 @@ def _sign(table: Mapping[str, Any], name: str, language: str) -> Sign:
 
 
 def _buildings(devices: Iterable[Mapping[str, Any]], language: str) -> list[Building]:
+    """In natural order, numbered ones before named spots such as the gate."""
     rows: dict[tuple[str, str], list[Row]] = {}
     for device in devices:
         path = str(device.get("place", "")).partition("/")[0]
-        rows.setdefault((str(device.get("building") or path), path), []).append(_row(device, language))
-    return [
-        Building(label, sorted(found, key=_worst_first), sum(row.sign.name != "normal" for row in found))
-        for (label, _), found in sorted(rows.items(), key=lambda item: (_natural(item[0][0]), item[0][1]))
-    ]
+        label = str(device.get("building") or path)
+        rows.setdefault((label, path), []).append(_row(device, label, language))
+    buildings = []
+    for (label, _), found in sorted(rows.items(), key=lambda item: (_natural(item[0][0]), item[0][1])):
+        ordered = sorted(found, key=_worst_first)
+        buildings.append(Building(label, ordered, ordered[0].sign, sum(not row.calm for row in found)))
+    return buildings
 
 
-def _row(device: Mapping[str, Any], language: str) -> Row:
+def _row(device: Mapping[str, Any], building: str, language: str) -> Row:
     alarms = [str(alarm) for alarm in device.get("alarms", ())]
     state = str(device.get("state"))
-    if state == "alarm" and any(alarm in _FIRE for alarm in alarms):
+    if state == "alarm" and any(alarm in FIRES for alarm in alarms):
         state = "fire"
+    place = str(device.get("place_label") or device.get("place", ""))
     return Row(
         str(device.get("label") or device["device"]),
-        str(device.get("place_label") or device.get("place", "")),
+        place,
+        place.removeprefix(building).strip(" /"),
         _sign(words.STATES, state, language),
-        [TYPES[alarm].label.say(language) if alarm in TYPES else alarm for alarm in alarms],
+        [_tag(alarm, language) for alarm in alarms if alarm != f"device.{state}"],
         device.get("last_seen"),
     )
 
 
-def _worst_first(row: Row) -> tuple[int, list[tuple[int, str]]]:
-    return _WORST_FIRST.index(row.sign.name), _natural(row.place + row.label)
+def _tag(alarm: str, language: str) -> Tag:
+    label = TYPES[alarm].label.say(language) if alarm in TYPES else alarm
+    if alarm in FIRES:
+        return Tag("fire", label)
+    return Tag("fault" if alarm.startswith("device.") and alarm != "device.tamper" else "alarm", label)
 
 
-def _natural(text: str) -> list[tuple[int, str]]:
-    """Orders 2号楼 before 10号楼."""
-    return [(int(digits or 0), other) for digits, other in re.findall(r"([0-9]{1,9})|([^0-9]+)", text)]
+def _worst_first(row: Row) -> tuple[Any, ...]:
+    return _WORST_FIRST.index(row.sign.name), not row.tags, _natural(row.place), _natural(row.label)
+
+
+def _natural(text: str) -> list[tuple[bool, int, str]]:
+    """Orders 2号楼 before 10号楼, and both before 大门."""
+    found = re.findall(r"([0-9]{1,9})|([^0-9]+)", text)
+    return [(not digits, int(digits or 0), other) for digits, other in found]
 
 
 def _uplink(name: str, uplink: Mapping[str, Any], language: str) -> Uplink:
@@ -159,15 +197,36 @@ def _uplink(name: str, uplink: Mapping[str, Any], language: str) -> Uplink:
         for lane in Lane
         if (row := uplink.get("lanes", {}).get(lane.value)) is not None
     ]
-    return Uplink(name, uplink.get("connected") is True, uplink.get("since"), lanes)
+    connected = uplink.get("connected") is True
+    return Uplink(
+        name,
+        _sign(words.LINKS, "connected" if connected else "disconnected", language),
+        uplink.get("since"),
+        sum(lane.backlog for lane in lanes),
+        "" if connected else _why(uplink, language),
+        lanes,
+    )
 
 
-def _time(text: str | None) -> Markup:
-    """An RFC 3339 time as local time of this machine; empty where there is none."""
+def _troubles(health: Mapping[str, Any], language: str) -> list[Trouble]:
+    """Drivers that do not run, and a disk that takes nothing."""
+    drivers = health.get("drivers", {}).items()
+    found = [Trouble(name, _why(driver, language)) for name, driver in drivers if driver.get("state") != "running"]
+    failing = health.get("disk", {}).get("failing")
+    return [Trouble(words.LABELS["disk"].say(language), failing[language]), *found] if failing else found
+
+
+def _why(part: Mapping[str, Any], language: str) -> str:
+    return str(part.get("why", {}).get(language, ""))
+
+
+def _time(text: str | None, now: str) -> Markup:
+    """An RFC 3339 time as local time of this machine, with its date where that is not today's; empty for none."""
     if not text:
         return Markup()
-    local = datetime.fromisoformat(text).astimezone()
-    return Markup('<time datetime="{}">{}</time>').format(text, local.strftime("%Y-%m-%d %H:%M:%S"))
+    local, today = (datetime.fromisoformat(moment).astimezone() for moment in (text, now))
+    form = "%H:%M:%S" if local.date() == today.date() else "%Y-%m-%d %H:%M:%S"
+    return Markup('<time datetime="{}">{}</time>').format(text, local.strftime(form))
 
 
 def _duration(seconds: float | None, language: str) -> str:

@@ -11,6 +11,7 @@ function showAge() {
   age.textContent = `${Math.floor(ageMs / 1000)} ${age.dataset.unit}`;
   if (ageMs > LOST_MS) {
     const verdict = document.querySelector(".verdict");
+    document.querySelector("main").className = "lost";
     verdict.className = "verdict lost";
     verdict.querySelector(".shape").textContent = "?";
     verdict.querySelector(".word").textContent = document.body.dataset.lost;
