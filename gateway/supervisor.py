@@ -61,24 +61,26 @@ class DeviceLink:
         return await self._tools.pipeline.accept(readings)
 
     async def seen(self, device: str) -> None:
-        """Clears `device.offline` when it was told."""
-        news = self._tools.states.heard(device, self.clock.utc())
-        if news:
+        """Clears `device.offline` when it was told. StorageError: the next call tells it."""
+        states = self._tools.states
+        if states[device].online is not True:
+            await self._tools.pipeline.load()
             if (OFFLINE, None) in self.active(device):
                 await self.emit(Reading(device, OFFLINE, Phase.CLEAR))
                 self.log.info("%s answers again", device)
-            self._tools.states.changed(device)
+        if states.heard(device, self.clock.utc()):
+            states.changed(device)
 
     async def lost(self, device: str, reason: str, raw: Mapping[str, Json] = NOTHING) -> None:
-        """Raises `device.offline` once."""
-        presence = self._tools.states[device]
-        if presence.online is False and (OFFLINE, None) in self.active(device):
-            return
+        """Raises `device.offline` once. StorageError: the next call tells it."""
+        news = self._tools.states[device].online is not False
         self._tools.states.silent(device)
+        await self._tools.pipeline.load()
         if (OFFLINE, None) not in self.active(device):
             await self.emit(Reading(device, OFFLINE, Phase.RAISE, reason=reason, raw=raw))
             self.log.warning("%s does not answer (%s)", device, reason)
-        self._tools.states.changed(device)
+        if news:
+            self._tools.states.changed(device)
 
     def active(self, device: str) -> frozenset[tuple[str, str | None]]:
         """Conditions open on the device."""
@@ -145,7 +147,7 @@ class Supervised:
             except Exception as error:  # noqa: BLE001  # a driver's bug must not end the other lines
                 failure = error
             if self._link.clock.monotonic() - started_s > RETRY_MOST_S * 6:
-                self._failures = 0
+                self._failures, self._told = 0, ""
             await self._failed(failure)
             if self.state == "stopped":
                 return
@@ -159,6 +161,8 @@ class Supervised:
             self._told = repr(failure)
             known = isinstance(failure, GatewayError)
             self._link.log.error("%s", failure, exc_info=None if known else failure)
+        if isinstance(failure, StorageError):
+            return  # the devices are as they were; it is our disk
         for device in self.line.devices:
             try:
                 await self._link.lost(device.id, _reason(failure))
