@@ -177,6 +177,8 @@ class _Stream:
         for path in PATHS:
             async with get(self._http, self._site, path) as answer:
                 if answer.status == 200:
+                    if not self._failures:  # after failures only a part proves that it is back
+                        await self._link.seen(self._config.id)
                     await self._read(answer)
                     return
         raise NeedsPerson(

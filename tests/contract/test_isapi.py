@@ -270,3 +270,10 @@ async def test_nothing_is_taken_as_told_that_the_disk_did_not_take(link: Recordi
             await camera.watched(2)
             camera.motion(True)
             await link.until(lambda: link.of("video.motion", Phase.RAISE))
+
+
+async def test_an_open_stream_is_an_answer_before_the_first_heartbeat(link: RecordingLink) -> None:
+    async with Camera() as camera, running(link, camera.url):
+        await camera.watched()
+        await link.until(lambda: link.seen_count.get("cam-gate"))
+        assert link.readings == []
