@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.errors import StorageError, Text
 
-_NAME = re.compile(r"^[a-z0-9][a-z0-9.-]{0,127}$")
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,127}")
 KEY_BYTES = 32
 
 
@@ -18,18 +18,25 @@ class Vault:
         self._folder = folder
 
     def kept(self, name: str) -> bytes | None:
-        """The secret stored under `name`, or None."""
+        """The secret stored under `name`, or None. StorageError: it may be there, but cannot be read."""
+        path = self._path(name)
         try:
-            return self._path(name).read_bytes()
+            return path.read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise StorageError(
+                str(path),
+                Text(f"the key cannot be read: {error.strerror}", f"密钥无法读取:{error.strerror}"),
+                Text("check the folder's rights", "请检查目录权限"),
+            ) from error
 
     def keep(self, name: str, secret: bytes) -> None:
         """Store: written aside, synced, renamed, folder synced. StorageError when that fails."""
         path = self._path(name)
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            aside = path.with_suffix(".new")
+            aside = path.with_name(f"{name}~")  # no secret is called so
             with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 file.write(secret)
                 file.flush()
@@ -52,7 +59,7 @@ class Vault:
         return found
 
     def _path(self, name: str) -> Path:
-        if not _NAME.match(name):
+        if not _NAME.fullmatch(name):
             raise ValueError(f"not a name for a key: {name!r}")
         return self._folder / name
 
