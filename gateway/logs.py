@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 from typing import Literal
@@ -9,6 +10,8 @@ from typing import Literal
 from gateway.clock import rfc3339
 
 NOISY = ("pymodbus", "asyncio", "uvicorn", "paho", "aiohttp", "libosdp")  # theirs: only what is wrong
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # in a device's words they would write lines of their own
 
 
 class _Text(logging.Formatter):
@@ -18,7 +21,8 @@ class _Text(logging.Formatter):
         line = getattr(record, "line", None)
         where = record.name if line is None else f"{record.name}[{line}]"
         trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return f"{when} {record.levelname} {where}: {record.getMessage()}{trace}"
+        said = _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), record.getMessage())
+        return f"{when} {record.levelname} {where}: {said}{trace}"
 
 
 class _Json(logging.Formatter):
