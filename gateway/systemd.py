@@ -22,4 +22,4 @@ def watchdog_s() -> float | None:
     """How often systemd wants to hear `WATCHDOG=1`: half of what it allows, in seconds; None: not at all."""
     allowed_us = os.environ.get("WATCHDOG_USEC", "")
     mine = os.environ.get("WATCHDOG_PID") in (None, str(os.getpid()))
-    return int(allowed_us) / 2e6 if allowed_us.isdigit() and mine else None
+    return int(allowed_us) / 2e6 or None if allowed_us.isdecimal() and mine else None
