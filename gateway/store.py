@@ -132,10 +132,14 @@ class _Reader:
             self._connection = None
             raise storage_error(self._path, error) from error
 
-    def close(self) -> None:
-        """Forget the connection and let the thread go."""
+    def forget(self) -> None:
+        """Close the connection; the next read opens another."""
         if self._connection is not None:
             self._connection.close()
+            self._connection = None
+
+    def close(self) -> None:
+        """Let the thread go."""
         self._thread.shutdown(wait=False)
 
 
@@ -173,6 +177,9 @@ class Store:
     ) -> None:
         self._flush()
         self._mark_now()
+        await self._reader.run(
+            self._reader.forget
+        )  # first: the last to close empties the WAL, and must be able to write
         self._writer.put(None)
         await self._reader.run(self._writer.join)
         self._reader.close()

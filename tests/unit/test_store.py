@@ -400,3 +400,12 @@ async def test_events_that_cannot_be_read_back(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="cannot be used"):
         async with opened(tmp_path):
             pass
+
+
+async def test_a_clean_end_leaves_one_file(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.append([draft()])
+        assert await store.read(
+            lambda connection: connection.execute("SELECT count(*) FROM event_lane").fetchone()
+        ) == (1,)
+    assert [path.name for path in tmp_path.iterdir()] == ["events.db"]
