@@ -4,22 +4,23 @@ A device's certificate is checked against an authority or pinned by its fingerpr
 A refused login is told at once and not tried again here, as cameras lock the account after a few wrong passwords.
 """
 
+import re
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 from typing import Annotated, NamedTuple, cast
 
 import aiohttp
 from aiohttp.client_middleware_digest_auth import DigestAuthMiddleware
 from multidict import CIMultiDict
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from yarl import URL
 
 from gateway.errors import DeviceError, Misconfigured, NeedsPerson, Text, Unreachable
-from gateway.fields import Model, Secret
+from gateway.fields import File, Model, Secret, Wrong
 
 CONNECT_TIMEOUT_S = 10.0
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def _parse_url(value: object) -> str:
@@ -30,30 +31,40 @@ def _parse_url(value: object) -> str:
     except ValueError:
         good = False
     if not good or url.user is not None or url.query_string or url.fragment:
-        raise ValueError(
-            '"http://host" or "https://host" is needed, without path, user or password, e.g. "http://192.0.2.64"'
+        raise Wrong(
+            '"http://host" or "https://host" is needed, without path, user or password, e.g. "http://192.0.2.64"',
+            '需要 "http://主机" 或 "https://主机",不带路径、用户名和密码,例如 "http://192.0.2.64"',
         )
     return str(url.origin())
 
 
+def _parse_fingerprint(text: str) -> str:
+    digits = text.replace(":", "").lower()
+    if not _SHA256.fullmatch(digits):
+        raise Wrong(
+            "64 hexadecimal digits are needed (SHA-256), with or without colons",
+            "需要 64 位十六进制数字(SHA-256),可带冒号",
+        )
+    return digits
+
+
 DeviceUrl = Annotated[str, BeforeValidator(_parse_url, json_schema_input_type=str)]
-Fingerprint = Annotated[
-    str,
-    BeforeValidator(lambda v: v.replace(":", "").lower() if isinstance(v, str) else v),
-    StringConstraints(pattern=r"^[0-9a-f]{64}$"),
-]
+Fingerprint = Annotated[str, AfterValidator(_parse_fingerprint)]
 
 
 class Tls(Model):
     """How the device's certificate is checked; without this, against the system's authorities."""
 
-    ca: Path | None = Field(None, description="PEM file of the authority that signed the device's certificate")
+    ca: File | None = Field(None, description="PEM file of the authority that signed the device's certificate")
     fingerprint: Fingerprint | None = Field(None, description="SHA-256 of the device's own certificate, 64 hex digits")
 
     @model_validator(mode="after")
     def _one_way(self) -> "Tls":
         if (self.ca is None) == (self.fingerprint is None):
-            raise ValueError("either ca: FILE or fingerprint: SHA-256 of the certificate")
+            raise Wrong(
+                "either ca: FILE or fingerprint: SHA-256 of the certificate",
+                "ca: 文件 与 fingerprint: 证书的 SHA-256,二者写一个",
+            )
         return self
 
 
@@ -163,9 +174,9 @@ def told(site: Site) -> Iterator[None]:
     except aiohttp.ClientConnectorCertificateError as exc:
         raise _certificate(site, str(exc.certificate_error), str(exc.certificate_error)) from exc
     except aiohttp.ClientConnectorError as exc:
-        raise _unreachable(site, str(exc.os_error)) from exc
+        raise _unreachable(site, Text(str(exc.os_error), str(exc.os_error))) from exc
     except (TimeoutError, aiohttp.ClientError) as exc:
-        raise _unreachable(site, str(exc) or "no answer in time") from exc
+        raise _unreachable(site, Text(str(exc) or "no answer in time", str(exc) or "超时")) from exc
 
 
 def _certificate(site: Site, en: str, zh: str) -> DeviceError:
@@ -179,9 +190,9 @@ def _certificate(site: Site, en: str, zh: str) -> DeviceError:
     )
 
 
-def _unreachable(site: Site, why: str) -> DeviceError:
+def _unreachable(site: Site, why: Text) -> DeviceError:
     return Unreachable(
         site.where,
-        Text(f"{site.url} does not answer: {why}", f"{site.url} 无应答:{why}"),
+        Text(f"{site.url} does not answer: {why.en}", f"{site.url} 无应答:{why.zh}"),
         Text("check power, cable and address", "请检查电源、网线和地址"),
     )

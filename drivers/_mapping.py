@@ -11,10 +11,11 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
+from drivers._types import DEVICE_TYPES, device_type
 from gateway.driver import offset_time
 from gateway.event import Json, Phase, Reading, Value
-from gateway.fields import Model
-from gateway.taxonomy import TYPES, suggest
+from gateway.fields import Model, Wrong
+from gateway.taxonomy import TYPES
 
 _MAX_TEXT = 256  # characters
 _MISSING = object()
@@ -48,7 +49,10 @@ class Lookup(Model):
     @model_validator(mode="after")
     def _one_way(self) -> "Lookup":
         if (self.value is None) == (self.path is None) or (self.table is not None and self.path is None):
-            raise ValueError("either a fixed word, or path: (with table: where the words differ)")
+            raise Wrong(
+                "either a fixed word, or path: (with table: where the words differ)",
+                "要么写一个固定的词,要么写 path:(取值不同时再加 table:)",
+            )
         return self
 
     def results(self) -> list[str]:
@@ -88,13 +92,15 @@ class Mapped(Model):
     @model_validator(mode="after")
     def _words(self) -> "Mapped":
         for type in self.type.results():
-            if type not in TYPES or type.startswith(("operator.", "gateway.")):
-                raise ValueError(f"{type} is no event type (did you mean {suggest(type)}?)")
-            if self.phase is None and TYPES[type].returns != "pulse":
-                raise ValueError(f"{type} begins and ends: phase: is needed")
+            row = TYPES[device_type(type)]
+            if self.phase is None and row.returns != "pulse":
+                raise Wrong(f"{type} begins and ends: phase: is needed", f"{type} 有触发和恢复:需要 phase:")
         for phase in self.phase.results() if self.phase else []:
             if phase not in tuple(Phase):
-                raise ValueError(f"{phase} is no phase (raise, clear, still, pulse)")
+                raise Wrong(
+                    f"{phase} is no phase (raise, clear, still, pulse)",
+                    f"没有 {phase} 这样的阶段(可用:raise、clear、still、pulse)",
+                )
         return self
 
 
@@ -121,9 +127,9 @@ def readings_of(mapped: Mapped, device: str, body: Mapping[str, Any]) -> list[Re
 
 def _phase(mapped: Mapped, type: str | None, body: Any) -> tuple[Phase | None, bool]:
     """(the phase, whether it is known), as `Lookup.find`; None where it does not go with the type."""
-    row = TYPES.get(type or "")
-    if row is None or type is None or type.startswith(("operator.", "gateway.")):
+    if type is None or type not in DEVICE_TYPES:
         return None, False
+    row = TYPES[type]
     if row.phases == (Phase.PULSE,):
         return Phase.PULSE, True
     word, known = mapped.phase.find(body) if mapped.phase else (None, False)

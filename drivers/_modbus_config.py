@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from drivers._modbus_profile import Condition, Input, Inputs, Profile, Read, load
+from drivers._modbus_profile import Condition, Input, Inputs, Profile, Read, load, locate
 from drivers._modbus_values import Block, plan
 from drivers._modbus_wire import Peer
 from gateway.event import Json, part_key
-from gateway.fields import DeviceConfig, Duration, Id, parse_duration
+from gateway.fields import DeviceConfig, Duration, Id, Wrong, parse_duration
 
 MAX_MISSES = 100
 Key = tuple[str, str | None]  # event type, part
@@ -32,15 +33,21 @@ class Watch:
 
 
 def patience(value: Any) -> int | float:
-    """A count of missed polls (int), or a duration (float, seconds). ValueError says what is allowed."""
+    """A count of missed polls (int), or a duration (float, seconds). Wrong says what is allowed."""
     if isinstance(value, int) and not isinstance(value, bool):
         if not 1 <= value <= MAX_MISSES:
-            raise ValueError(f"1 to {MAX_MISSES} missed polls are allowed")
+            raise Wrong(f"1 to {MAX_MISSES} missed polls are allowed", f"允许 1 到 {MAX_MISSES} 次轮询无应答")
         return value
     try:
         return parse_duration(value)
-    except ValueError as error:
-        raise ValueError(f"a count of missed polls, or {error}") from error
+    except Wrong as error:
+        said = error.text
+        raise Wrong(f"a count of missed polls, or {said.en}", f"需要轮询无应答次数;或者{said.zh}") from error
+
+
+def _located(profile: str, info: ValidationInfo) -> str:
+    """Relative to the folder of the YAML file (`base` in the context), as all paths are."""
+    return locate(profile, (info.context or {}).get("base", Path()))
 
 
 Patience = Annotated[int | float, BeforeValidator(patience, json_schema_input_type=int | str)]
@@ -51,7 +58,7 @@ class Config(DeviceConfig):
 
     bus: Id
     address: int = Field(ge=1, le=255, description="1 to 247; some boards leave the factory with 255")
-    profile: str = Field(description="name of a profile, or path of a profile file of your own")
+    profile: str = Field(description="name of a profile, or path of a profile file of your own (has a / or .yaml)")
     poll: Duration | None = Field(None, description="how often it is asked")
     timeout: Duration | None = Field(None, description="how long an answer may take")
     retries: int | None = Field(None, ge=0, le=5, description="further tries within one poll")
@@ -61,19 +68,20 @@ class Config(DeviceConfig):
 
     @model_validator(mode="before")
     @classmethod
-    def _kind_of_profile(cls, data: Any) -> Any:
+    def _kind_of_profile(cls, data: Any, info: ValidationInfo) -> Any:
         if isinstance(data, dict) and data.get("kind") is None and isinstance(data.get("profile"), str):
             try:
-                return {**data, "kind": load(data["profile"]).kind}
-            except ValueError:
+                return {**data, "kind": load(_located(data["profile"], info)).kind}
+            except Wrong:
                 return data  # told by the field itself
         return data
 
     @field_validator("profile")
     @classmethod
-    def _known(cls, value: str) -> str:
-        load(value)
-        return value
+    def _known(cls, value: str, info: ValidationInfo) -> str:
+        located = _located(value, info)
+        load(located)
+        return located
 
     @model_validator(mode="after")
     def _inputs_exist(self) -> "Config":
@@ -81,7 +89,10 @@ class Config(DeviceConfig):
         strange = next((number for number in self.inputs if not 1 <= number <= count), None)
         if strange is not None:
             has = f"inputs 1 to {count}" if count else "no inputs"
-            raise ValueError(f"input {strange}: a {self.profile} has {has}")
+            raise Wrong(
+                f"input {strange}: a {self.profile} has {has}",
+                f"输入 {strange}:{self.profile} " + (f"的输入为 1 到 {count}" if count else "没有输入"),
+            )
         return self
 
     @cached_property

@@ -8,14 +8,14 @@ where its map comes from and how sure it is.
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import AfterValidator, Field, model_validator
 
-from gateway.fields import Duration, Model
-from gateway.taxonomy import KINDS, TYPES
+from drivers._types import condition_type
+from gateway.driver import read_data
+from gateway.fields import Duration, Model, Wrong
+from gateway.taxonomy import KINDS
 
 FOLDER = Path(__file__).with_name("profiles")
 Address = Annotated[int, Field(ge=0, le=0xFFFF)]
@@ -26,18 +26,9 @@ COIL_ON = 0xFF00  # Modbus application protocol 1.1b3, 6.5
 MAX_READ_REGISTERS = 125  # the same, 6.3
 
 
-def event_type(value: str) -> str:
-    """A type of the taxonomy that can be raised and cleared; ValueError says what is allowed."""
-    row = TYPES.get(value)
-    if row is None:
-        near = get_close_matches(value, TYPES, 1)
-        raise ValueError(f'there is no event type "{value}"' + (f"; did you mean {near[0]}?" if near else ""))
-    if row.returns != "clear" or row.category in ("gateway", "operator") or value == "device.offline":
-        raise ValueError(f'"{value}" is no condition that a Modbus device can raise')
-    return value
-
-
-EventName = Annotated[str, Field(description="event type, e.g. fire.smoke, door.forced")]
+EventName = Annotated[
+    str, AfterValidator(condition_type), Field(description="event type, e.g. fire.smoke, door.forced")
+]
 
 
 class Telemetry(Model):
@@ -68,9 +59,15 @@ class Read(Model):
     @model_validator(mode="after")
     def _fits(self) -> "Read":
         if self.function in (1, 2) and (self.type != "bit" or self.bit is not None):
-            raise ValueError(f"{self.name}: functions 1 and 2 read single bits, so type: bit and no bit:")
+            raise Wrong(
+                f"{self.name}: functions 1 and 2 read single bits, so type: bit and no bit:",
+                f"{self.name}:功能码 1 和 2 读单个位,应写 type: bit,不写 bit:",
+            )
         if self.function in (3, 4) and (self.type == "bit") != (self.bit is not None):
-            raise ValueError(f"{self.name}: of a register, type: bit needs bit: 0 to 15, and bit: needs type: bit")
+            raise Wrong(
+                f"{self.name}: of a register, type: bit needs bit: 0 to 15, and bit: needs type: bit",
+                f"{self.name}:读寄存器时,type: bit 需要 bit: 0 到 15,写 bit: 则需要 type: bit",
+            )
         return self
 
 
@@ -89,12 +86,13 @@ class Condition(Model):
     latching: bool = Field(default=False, description="the device holds it until it is reset or its power is cut")
     reason: str | None = None
 
-    _known = field_validator("type")(event_type)
-
     @model_validator(mode="after")
     def _one_test(self) -> "Condition":
         if sum(test is not None for test in (self.equals, self.bit, self.above, self.below)) != 1:
-            raise ValueError(f"{self.type} of {self.read}: exactly one of equals, bit, above, below is needed")
+            raise Wrong(
+                f"{self.type} of {self.read}: exactly one of equals, bit, above, below is needed",
+                f"{self.read} 的 {self.type}:equals、bit、above、below 必须且只能写一个",
+            )
         return self
 
 
@@ -161,14 +159,21 @@ class Profile(Model):
     def _whole(self) -> "Profile":
         names = [read.name for read in self.reads]
         if len(set(names)) < len(names):
-            raise ValueError("two reads have one name")
+            raise Wrong("two reads have one name", "有两个 reads 同名")
         strange = next((c.read for c in self.conditions if c.read not in names), None)
         if strange is not None:
-            raise ValueError(f'a condition names the read "{strange}", which is not among reads')
+            raise Wrong(
+                f'a condition names the read "{strange}", which is not among reads',
+                f'conditions 引用了 "{strange}",但 reads 中没有',
+            )
         if not self.reads and self.inputs is None:
-            raise ValueError("there is nothing to read: a device that is never asked cannot be told from a dead one")
+            raise Wrong(
+                "there is nothing to read: a device that is never asked cannot be told from a dead one",
+                "没有可读取的内容:从不轮询的设备无法判断是否在线",
+            )
         if self.kind not in KINDS:
-            raise ValueError(f'there is no kind "{self.kind}" (known: {", ".join(KINDS)})')
+            known = ", ".join(KINDS)
+            raise Wrong(f'there is no kind "{self.kind}" (known: {known})', f'没有 "{self.kind}" 类设备(可用:{known})')
         return self
 
 
@@ -182,46 +187,39 @@ class Input(Model):
     )
     debounce: int | None = Field(default=None, ge=1, le=20)
 
-    _known = field_validator("type")(event_type)
-
 
 def known() -> list[str]:
     """The names of the profiles that come with the gateway."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def load(name: str) -> Profile:
-    """A profile by name, or by the path of a file (anything with a slash or .yaml). ValueError in one sentence."""
-    own = "/" in name or name.endswith((".yaml", ".yml"))
-    if not own and name not in known():
+def locate(name: str, base: Path) -> str:
+    """The name of a profile that comes with the gateway; else the path of a file, relative to the folder `base`.
+
+    A path is anything with a slash or .yaml. Wrong: there is no such profile.
+    """
+    if "/" in name or name.endswith((".yaml", ".yml")):
+        return str(base / name)
+    if name not in known():
         near = get_close_matches(name, known(), 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f'there is no profile "{name}" (known: {", ".join(known())}){hint}')
-    path = Path(name) if own else FOLDER / f"{name}.yaml"
+        listed = ", ".join(known())
+        raise Wrong(
+            f'there is no profile "{name}" (known: {listed})' + (f"; did you mean {near[0]}?" if near else ""),
+            f'没有名为 "{name}" 的设备模板(可用:{listed})' + (f";是否想写 {near[0]}?" if near else ""),
+        )
+    return name
+
+
+def load(name: str) -> Profile:
+    """A profile by name, or by the path of a file. Wrong: all that is wrong with it, by file, line and column."""
+    where = locate(name, Path())
+    path = FOLDER / f"{name}.yaml" if where in known() else Path(where)
     try:
-        return _load(name, path, path.stat().st_mtime_ns)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"the profile {name} cannot be read ({error})") from error
+        return _load(path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise Wrong(f"{path} cannot be read: {error.strerror}", f"无法读取 {path}:{error.strerror}") from error
 
 
 @lru_cache(maxsize=64)
-def _load(name: str, path: Path, _mtime_ns: int) -> Profile:  # read again when the file has changed
-    return parse(name, path.read_text("utf-8"))
-
-
-def parse(name: str, text: str) -> Profile:
-    """The text of a profile → Profile; ValueError names the profile, the key and what is wrong."""
-    try:
-        content: Any = YAML(typ="safe", pure=True).load(text)
-        return Profile.model_validate(content)
-    except YAMLError as error:
-        raise ValueError(f"the profile {name} is no YAML ({' '.join(str(error).split())})") from error
-    except ValidationError as error:
-        faults = "; ".join(_fault(item) for item in error.errors())
-        raise ValueError(f"the profile {name} is wrong: {faults}") from error
-
-
-def _fault(item: Any) -> str:
-    where = ".".join(str(step) for step in item["loc"])
-    text = item["msg"].removeprefix("Value error, ")
-    return f"{where}: {text}" if where else text
+def _load(path: Path, _mtime_ns: int) -> Profile:  # read again when the file has changed
+    return read_data(path, Profile)

@@ -13,9 +13,10 @@ import asyncio
 import math
 import re
 from collections.abc import Sequence
+from typing import Annotated
 
 import aiohttp
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from drivers import _alert
 from drivers._alert import Alert
@@ -23,11 +24,12 @@ from drivers._conditions import Conditions, Sighting
 from drivers._http import DeviceUrl, Site, Tls, get, session
 from drivers._isapi_examples import EXAMPLES
 from drivers._multipart import Document, Parts
+from drivers._types import device_type
 from gateway.driver import Driver, Line, Link, offset_time
 from gateway.errors import BadInput, NeedsPerson, Text, Unreachable
 from gateway.event import Json, Phase, Reading
 from gateway.fields import DeviceConfig, Duration, Model, Secret
-from gateway.taxonomy import TYPES, suggest
+from gateway.taxonomy import TYPES
 
 PATHS = ("/ISAPI/Event/notification/alertStream", "/Event/notification/alertStream")
 FAILED_RECONNECTS = 3  # then the device is told to be offline
@@ -60,15 +62,8 @@ _UNMAPPED: tuple[str, str | None] = ("device.unmapped", None)
 class Input(Model):
     """What a wire on one of the device's alarm inputs means."""
 
-    type: str = Field(description="event type, e.g. door.open")
+    type: Annotated[str, AfterValidator(device_type)] = Field(description="event type, e.g. door.open")
     clear_after: Duration | None = Field(None, description="silence that means the end; else the device's")
-
-    @field_validator("type")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in TYPES or value.startswith(("operator.", "gateway.")):
-            raise ValueError(f"not an event type (did you mean {suggest(value)}?)")
-        return value
 
 
 class Config(DeviceConfig):

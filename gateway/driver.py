@@ -14,14 +14,21 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from pydantic import ValidationError
+
 from gateway.clock import Clock
+from gateway.errors import Text
 from gateway.event import NOTHING, Credential, Json, Reading, nothing
-from gateway.fields import BusConfig, DeviceConfig
+from gateway.explain import explain
+from gateway.fields import BusConfig, DeviceConfig, Model, Wrong
+from gateway.yamlmarks import read
 
 ENTRY_POINTS = "community_gateway.drivers"  # where third parties name theirs
 C = TypeVar("C", bound=DeviceConfig)
+M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True)
@@ -206,3 +213,15 @@ def offset_time(text: str) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo is not None and 2000 <= moment.year < 2100 else None
+
+
+def read_data(file: Path, model: type[M]) -> M:
+    """A YAML file that a device's configuration names. Wrong: all that is wrong with it, by file, line and column."""
+    document = read(file)
+    problems = document.problems
+    if not problems:
+        try:
+            return model.model_validate(document.value, context={"base": file.parent})
+        except ValidationError as exc:
+            problems = list(explain(document, (), model, exc))
+    raise Wrong(*("; ".join(problem.say(language) for problem in problems) for language in Text._fields))

@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -421,7 +422,9 @@ def test_what_cannot_work_is_refused(more: dict[str, Any]) -> None:
         config(**more)
 
 
-def test_an_authority_that_cannot_be_read_stops_this_line_only() -> None:
-    site = Site("cam", "https://192.0.2.10", "admin", config().password, Tls.model_validate({"ca": "/nowhere.pem"}))
-    with pytest.raises(Misconfigured, match="nowhere"):
+def test_an_authority_that_is_no_certificate_stops_this_line_only(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate", "ascii")
+    tls = Tls.model_validate({"ca": "ca.pem"}, context={"base": tmp_path})
+    site = Site("cam", "https://192.0.2.10", "admin", config().password, tls)
+    with pytest.raises(Misconfigured, match=r"tls.ca .*ca.pem cannot be used"):
         tls_of(site)

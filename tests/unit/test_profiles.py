@@ -1,14 +1,16 @@
 """Every shipped profile is sound, quick enough, and understood by its simulator; a wrong one is explained."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from drivers._modbus_config import Config
-from drivers._modbus_profile import known, load, parse
+from drivers._modbus_profile import known, load
 from drivers._modbus_values import met, samples
 from drivers.sim.modbus import Slave
+from gateway.fields import Wrong
 
 DETECTION_S = 3.0  # from the condition on the wire to the event
 HEAD = "title: {en: A, zh: 甲}\nkind: smoke\nsource: a test of the parser\nconfidence: memory\n"
@@ -60,11 +62,11 @@ def test_the_map_from_memory_says_so() -> None:
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ("reads: [{name: a, function: 3, address: 70000}]", "reads.0.address: Input should be less than"),
-        ("reads: [{name: a, function: 9, address: 0}]", "reads.0.function"),
+        ("reads: [{name: a, function: 3, address: 70000}]", ":5:41: reads[0].address: at most 65535 is allowed"),
+        ("reads: [{name: a, function: 9, address: 0}]", "reads[0].function: not one of the allowed values"),
         ("reads: [{name: a, function: 1, address: 0}]", "functions 1 and 2 read single bits"),
         ("reads: [{name: a, function: 3, address: 0, type: bit}]", "type: bit needs bit: 0 to 15"),
-        ("reads: [{name: a, function: 3, address: 0, bitt: 1}]", "reads.0.bitt"),
+        ("reads: [{name: a, function: 3, address: 0, bitt: 1}]", "did you mean bit?"),
         ("reads: [{name: a, function: 3, address: 0}, {name: a, function: 3, address: 1}]", "two reads have one name"),
         (
             "reads: [{name: a, function: 3, address: 0}]\nconditions: [{type: fire.smoke, read: b, equals: [1]}]",
@@ -79,14 +81,26 @@ def test_the_map_from_memory_says_so() -> None:
             "did you mean fire.smoke",
         ),
         ("outputs: {count: 8}", "nothing to read"),
-        ("reads: [", "is no YAML"),
+        ("reads: [", "mine.yaml:5:"),
     ],
 )
-def test_a_wrong_profile_is_explained(body: str, says: str) -> None:
-    with pytest.raises(ValueError, match="the profile mine ") as caught:
-        parse("mine", HEAD + body)
-    assert says in str(caught.value)
-    assert "\n" not in str(caught.value)
+def test_a_wrong_profile_is_explained(tmp_path: Path, body: str, says: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(HEAD + body, "utf-8")
+    with pytest.raises(Wrong) as caught:
+        load(str(path))
+    english, chinese = caught.value.text
+    assert english.startswith(f"{path}:")
+    assert says in english
+    assert "\n" not in english
+    assert re.search("[一-鿿]", chinese)
+
+
+def test_all_that_is_wrong_with_a_profile_is_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(HEAD + "poll: 1\nreads: [{name: a, function: 3, address: -1}]", "utf-8")
+    with pytest.raises(Wrong, match=r"mine.yaml:5:7: poll: a duration .*; .*mine.yaml:6:41: reads\[0\].address"):
+        load(str(path))
 
 
 def test_a_profile_of_ones_own_is_read_again_when_it_changed(tmp_path: Path) -> None:
