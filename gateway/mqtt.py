@@ -9,6 +9,7 @@ was published since the last `flush()`.
 import asyncio
 import socket
 import ssl
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -90,6 +91,7 @@ class _Gathering(Client):
         )
         self.incoming = bytearray()
         self.outgoing = bytearray()
+        self.alert: ssl.SSLError | None = None  # what TLS had to say when the connection ended
         self.connect_timeout = CONNECT_TIMEOUT_S
         if target.username is not None:
             self.username_pw_set(target.username, target.password)
@@ -120,6 +122,9 @@ class _Gathering(Client):
         """Take what has arrived; False when the connection is at its end, and paho is to find out."""
         try:
             data = super()._sock_recv(_READ_BYTES)
+        except ssl.SSLError as error:
+            self.alert = error
+            return False
         except OSError:
             return False
         self.incoming += data
@@ -195,7 +200,7 @@ class Session:
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_socket_close = self._detach
-        connecting = self._loop.run_in_executor(None, self._connect)
+        connecting = _in_its_own_thread(self._loop, self._connect)
         try:
             await asyncio.shield(connecting)
             self._attach()
@@ -303,7 +308,7 @@ class Session:
         if not self.lost.done():
             self.lost.set_result(why)
         if not self._connack.done():
-            self._connack.set_exception(ConnectionResetError("closed before it answered"))
+            self._connack.set_exception(self._client.alert or ConnectionResetError())
             self._connack.exception()
 
     # paho's callbacks, all called from the loop
@@ -326,6 +331,42 @@ class Session:
         if not flags.is_disconnect_packet_from_server:
             who = Text("the connection broke", "连接中断")
         self._end(Text(f"{who.en} ({reason})", f"{who.zh}({reason})"))
+
+
+class _HandedOver:
+    """What a block in another thread ends with, its error or nothing, is handed over to the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.done: asyncio.Future[None] = loop.create_future()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._end, error)
+        return True
+
+    def _end(self, error: BaseException | None) -> None:
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)
+
+
+def _in_its_own_thread(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> "asyncio.Future[None]":
+    """A thread for this alone: where it hangs (a name server, a firewall) no other waits for it, nor does the end."""
+    handed_over = _HandedOver(loop)
+
+    def run() -> None:
+        with handed_over:
+            work()
+
+    threading.Thread(target=run, name="connecting", daemon=True).start()
+    return handed_over.done
 
 
 def _length(number: int) -> bytes:
@@ -367,6 +408,14 @@ def link_error(target: Target, error: Exception) -> LinkError:
             target.name,
             Text("no answer", "没有应答"),
             Text("check the address, the network and the firewall", "请检查地址、网络和防火墙"),
+        )
+    if isinstance(error, ConnectionResetError):
+        return LinkError(
+            target.name,
+            Text("the connection was closed before an answer came", "对方未应答就关闭了连接"),
+            Text("check the port: one with TLS needs mqtts:// or wss://", "请检查端口:TLS 端口须用 mqtts:// 或 wss://")
+            if target.tls is None
+            else Text("check that the port is right and speaks TLS", "请检查端口是否正确、是否使用 TLS"),
         )
     return LinkError(
         target.name,
