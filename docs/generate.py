@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from gateway import asyncapi, fields, schemas, taxonomy
+from gateway import asyncapi, credentials, fields, schemas, taxonomy
 from gateway.config import Config
 from gateway.driver import Driver, registry
 from gateway.fields import DeviceConfig
@@ -30,6 +30,7 @@ _WORDS: Mapping[Any, str] = {
     fields.parse_size: "size",
     fields.parse_share: "percentage",
     fields.parse_host_port: "host:port",
+    credentials.parse_hours: "hours by weekday",
 }
 _PLAIN = {
     str: "text",
