@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -57,15 +58,26 @@ class Own(Daemon):
     """`gateway run` with the test's own sections beside `gateway:`, which has a page and a folder of its own."""
 
     def __init__(
-        self, folder: Path, sections: str, files: Mapping[str, str] | None = None, *, language: str = "en"
+        self,
+        folder: Path,
+        sections: str,
+        files: Mapping[str, str] | None = None,
+        *,
+        language: str = "en",
+        state: Path | None = None,
     ) -> None:
-        super().__init__(folder, uplink=free_port())
+        super().__init__(folder, uplink=free_port(), state=state)
         page = f'web: {{listen: "127.0.0.1:{self.page}"}}'
         head = f"gateway: {{id: gw-0001, state_dir: {json.dumps(str(self.state))}, language: {language}, {page}}}\n"
         self._config.write_text(head + sections, "utf-8")
         for name, text in (files or {}).items():
             (folder / name).write_text(text, "utf-8")
             (folder / name).chmod(0o600)
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What it is started with."""
+        return sys.executable, "-m", "gateway", "run", "--config", str(self._config)
 
 
 @dataclass
