@@ -223,6 +223,15 @@ async def test_numbers_go_on_after_a_restart(tmp_path: Path) -> None:
         assert moment_ms(draft().body[7:43]) >= store.newest_id_ms == NOW_MS
 
 
+async def test_each_row_knows_how_far_every_uplink_was(tmp_path: Path) -> None:
+    """Also within one commit: what is given up of a lane is counted from a row's numbers (schema/001.sql)."""
+    async with opened(tmp_path, "district", "fire-brigade") as store:
+        await store.append([draft(uplinks=("district",)), draft(uplinks=("fire-brigade",)), draft(uplinks=())])
+        found = plain(tmp_path, "SELECT numbers FROM event_lane ORDER BY seq")
+    told = ("district=1 fire-brigade=0", "district=-1 fire-brigade=1", "district=-1 fire-brigade=-1")
+    assert found == [(numbers,) for numbers in told]
+
+
 async def test_an_uplink_that_comes_back_goes_on_where_it_was(tmp_path: Path) -> None:
     async with opened(tmp_path, "district", "fire-brigade") as store:
         await store.append([draft(uplinks=("fire-brigade",)) for _ in range(3)])
@@ -402,10 +411,15 @@ async def test_events_that_cannot_be_read_back(tmp_path: Path) -> None:
             pass
 
 
+def files_in(folder: Path) -> list[str]:
+    """Names, sorted."""
+    return sorted(path.name for path in folder.iterdir())
+
+
 async def test_a_clean_end_leaves_one_file(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await store.append([draft()])
         assert await store.read(
             lambda connection: connection.execute("SELECT count(*) FROM event_lane").fetchone()
         ) == (1,)
-    assert [path.name for path in tmp_path.iterdir()] == ["events.db"]
+    assert files_in(tmp_path) == ["events.db"]
