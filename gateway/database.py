@@ -96,12 +96,15 @@ class Database:
 
     def _append(self, connection: sqlite3.Connection, drafts: Sequence[Draft]) -> dict[Lane, list[Row]]:
         rows: dict[Lane, list[Row]] = {}
+        packed: dict[Lane, list[str]] = {}
         for draft in drafts:
-            rows.setdefault(draft.lane, []).append(self._numbered(draft))
+            row = self._numbered(draft)
+            rows.setdefault(draft.lane, []).append(row)
+            packed.setdefault(draft.lane, []).append(self._packed(draft.lane, row.numbers))
         changes = [draft.alarm for draft in drafts if draft.alarm is not None]
         connection.execute("BEGIN IMMEDIATE")
         for lane, mine in rows.items():
-            self._insert(connection, lane, mine)
+            _insert(connection, lane, mine, packed[lane])
         put_alarms(connection, changes)
         connection.execute("COMMIT")
         return rows
@@ -114,17 +117,8 @@ class Database:
         self.last[draft.lane] = seq = self.last[draft.lane] + 1
         return Row(seq, draft.time_ms, mine, draft.body, draft.private)
 
-    def _insert(self, connection: sqlite3.Connection, lane: Lane, rows: Sequence[Row]) -> None:
-        start = 0
-        for count in _AT_ONCE:
-            while len(rows) - start >= count:
-                values: list[int | str | None] = []
-                for row in rows[start : start + count]:
-                    values += (row.seq, row.time_ms, self._packed(lane, row.numbers), row.body, row.private)
-                connection.execute(_INSERTS[lane, count], values)
-                start += count
-
     def _packed(self, lane: Lane, mine: Mapping[str, int]) -> str:
+        """As of this row: see schema/001.sql."""
         if len(mine) == len(self.uplinks):
             return " ".join([f"{name}={number}" for name, number in mine.items()])
         rest = self.numbers[lane]
@@ -159,6 +153,17 @@ class Database:
             self.numbers[lane] = {u: max(there.get(u, 0), known.get((u, lane.value), 0)) for u in self.uplinks}
             gone = [(name, lane.value, number) for name, number in there.items() if name not in self.uplinks]
             connection.executemany("INSERT OR REPLACE INTO stream VALUES (?, ?, ?)", gone)
+
+
+def _insert(connection: sqlite3.Connection, lane: Lane, rows: Sequence[Row], packed: Sequence[str]) -> None:
+    start = 0
+    for count in _AT_ONCE:
+        while len(rows) - start >= count:
+            values: list[int | str | None] = []
+            for row, numbers in zip(rows[start : start + count], packed[start : start + count], strict=True):
+                values += (row.seq, row.time_ms, numbers, row.body, row.private)
+            connection.execute(_INSERTS[lane, count], values)
+            start += count
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

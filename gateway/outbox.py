@@ -62,6 +62,8 @@ class Outbox:
         if self._loaded:
             return
         cursors = await self._store.transact(read_cursors)
+        if self._loaded:
+            return  # somebody else was first, and has gone on from there
         for lane, queue in self.queues.items():
             queue.cursor = cursors.get((self._uplink, lane), Cursor())
             queue.read_to = queue.cursor.seq
@@ -140,7 +142,7 @@ class Outbox:
         while queue.flying and queue.flying[0].row.seq <= seq:
             queue.flying.popleft()
         queue.read_to = max(queue.read_to, seq)
-        queue.cursor = Cursor(seq, sequence)
+        queue.cursor = Cursor(seq, max(sequence, queue.cursor.sequence))
         queue.dropped += count
         self._store.mark(self._uplink, lane, queue.cursor)
 

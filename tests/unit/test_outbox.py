@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from gateway import outbox as outbox_module
 from gateway import store as store_module
-from gateway.database import Draft, read_cursors
+from gateway.database import Cursor, Draft, read_cursors
 from gateway.event import Lane
 from gateway.identity import Identities
 from gateway.outbox import REFUSED_FIRST_S, REFUSED_MOST_S, TELEMETRY_SHARE, Entry, Outbox
@@ -320,6 +320,20 @@ async def test_given_up_while_being_read(tmp_path: Path) -> None:
         sent = [entry.sequence for entry in (outbox.take(Lane.EVENT, 0.0) for _ in range(10)) if entry]
         assert sent == [6, 7, 8, 9, 10]
         assert outbox.backlog(Lane.EVENT) == 5
+        outbox.give_up(Lane.EVENT, 6, 0, 0)  # rows of a time when this uplink was not configured know nothing of it
+        assert outbox.queues[Lane.EVENT].cursor == Cursor(6, 5)
+
+
+async def test_two_who_load_at_once_load_once(tmp_path: Path) -> None:
+    """The delivery and whoever looks after the room both begin with it."""
+    async with one(tmp_path) as (store, _):
+        await store.append([draft(Lane.EVENT) for _ in range(5)])
+        outbox = Outbox(store, "district")
+        filling, loading = asyncio.create_task(outbox.fill()), asyncio.create_task(outbox.load())
+        await asyncio.gather(filling, loading)
+        await outbox.fill()
+        sent = [entry.sequence for entry in (outbox.take(Lane.EVENT, 0.0) for _ in range(10)) if entry]
+        assert sent == [1, 2, 3, 4, 5]
 
 
 async def test_the_oldest_is_what_waits_longest(tmp_path: Path) -> None:
