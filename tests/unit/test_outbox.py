@@ -50,6 +50,11 @@ def next_entry(outbox: Outbox, now_s: float) -> Entry | None:
     return next((entry for entry in found if entry is not None), None)
 
 
+def picked(flying: list[Entry], picks: list[int]) -> list[Entry]:
+    """Some of those in flight, which they leave."""
+    return [flying.pop(pick % len(flying)) for pick in picks if flying]
+
+
 class Outboxes(RuleBasedStateMachine):
     """Uplinks come and go, links break, brokers refuse; every event is confirmed or still owed, in order, numbered."""
 
@@ -142,16 +147,11 @@ class Outboxes(RuleBasedStateMachine):
             held = self.outboxes[name].queues[lane].refused_s > 0
             assert due or held or self.handed[name, lane] == len(self.streams[name, lane])
 
-    def picked(self, name: str, picks: list[int]) -> list[Entry]:
-        """Some of those in flight."""
-        flying = self.flying[name]
-        return [flying.pop(pick % len(flying)) for pick in picks if flying]
-
     @rule(number=some, picks=picks)
     def confirm(self, number: int, picks: list[int]) -> None:
         """The broker has some of those in flight, not always the first."""
         name = self.named(number)
-        for entry in self.picked(name, picks):
+        for entry in picked(self.flying[name], picks):
             stream = name, entry.lane
             self.outboxes[name].confirmed(entry)
             self.arrived[stream].add(entry.sequence)
@@ -169,7 +169,7 @@ class Outboxes(RuleBasedStateMachine):
     def refuse(self, number: int, picks: list[int]) -> None:
         """The broker has some of them not."""
         name = self.named(number)
-        for entry in self.picked(name, picks):
+        for entry in picked(self.flying[name], picks):
             self.outboxes[name].refused(entry, self.now_s)
 
     @rule(seconds=st.sampled_from([0.5, REFUSED_FIRST_S, REFUSED_MOST_S]))
