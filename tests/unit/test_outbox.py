@@ -243,6 +243,21 @@ async def test_telemetry_gets_one_in_fifty(tmp_path: Path) -> None:
     assert others == [Lane.ALARM] * 100 + [Lane.EVENT] * 100
 
 
+async def test_after_a_lost_link_it_begins_at_the_cursor(tmp_path: Path) -> None:
+    """What was confirmed beyond a hole goes once more, with its id and number: else the backlog would never be empty."""
+    async with one(tmp_path, event=2) as (_, outbox):
+        first, second = outbox.take(Lane.EVENT, 0.0), outbox.take(Lane.EVENT, 0.0)
+        assert first is not None
+        assert second is not None
+        outbox.confirmed(second)
+        outbox.rewind()
+        again = [entry for entry in (outbox.take(Lane.EVENT, 0.0) for _ in range(3)) if entry]
+        assert [(entry.sequence, entry.row) for entry in again] == [(1, first.row), (2, second.row)]
+        for entry in again:
+            outbox.confirmed(entry)
+        assert outbox.backlog(Lane.EVENT) == 0
+
+
 async def test_the_rest_of_a_refused_window_does_not_make_the_wait_longer(tmp_path: Path) -> None:
     async with one(tmp_path, event=64) as (_, outbox):
         window = [entry for entry in (outbox.take(Lane.EVENT, 0.0) for _ in range(64)) if entry]
