@@ -244,7 +244,7 @@ async def test_telemetry_gets_one_in_fifty(tmp_path: Path) -> None:
 
 
 async def test_after_a_lost_link_it_begins_at_the_cursor(tmp_path: Path) -> None:
-    """What was confirmed beyond a hole goes once more, with its id and number: else the backlog would never be empty."""
+    """What was confirmed beyond a hole goes once more, with its id and number: else the backlog never ends."""
     async with one(tmp_path, event=2) as (_, outbox):
         first, second = outbox.take(Lane.EVENT, 0.0), outbox.take(Lane.EVENT, 0.0)
         assert first is not None
