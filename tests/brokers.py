@@ -46,7 +46,7 @@ class Mosquitto:
         assert self._process.stderr is not None
         async with asyncio.timeout(WAIT_S):
             async for line in self._process.stderr:
-                if b"running" in line:
+                if line.rstrip().endswith(b" running"):  # the path of the configuration may have the word too
                     break
             else:
                 raise RuntimeError("mosquitto did not start; see its configuration")

@@ -85,7 +85,7 @@ def test_every_reading_becomes_an_event_the_schema_knows(data: Any, row: EventTy
 @given(values, st.booleans(), st.none() | st.just(NOW))
 def test_a_states_document_is_the_contracts(measured: Mapping[str, Value], online: bool, seen: datetime | None) -> None:
     states = States(["dev-1"])
-    states["dev-1"].values.update(measured)
+    states["dev-1"].values.update({name: ("telemetry.measurement", value) for name, value in measured.items()})
     states["dev-1"].online, states["dev-1"].last_seen = online, seen
     document = states.document("dev-1", Book([]))
     State.model_validate_json(json.dumps(document))
