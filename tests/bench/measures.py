@@ -28,6 +28,7 @@ WARM_EVENTS = 50
 BACKLOG_EVENTS = 100_000
 ALARMS = 5
 BETWEEN_ALARMS_S = 0.3
+AWAY_S = 5.0
 STORED_EVENTS = 1_000_000
 DEVICES = 50
 IDLE_S = 10.0
@@ -173,6 +174,7 @@ async def backlog(folder: Path) -> Found:
         wire.cut()
         await daemon.start()
         await post(0, "safety.panic", "raise")
+        await daemon.after(AWAY_S)
         wire.mend()
         returned_s = time.monotonic()
         await arrivals.until(lambda: 0 in arrivals.at_s)
