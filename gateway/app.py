@@ -9,7 +9,7 @@ import logging
 import signal
 import sqlite3
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -250,7 +250,7 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
         policy=policy,
         status=partial(_status, vitals),
         health=lambda: health.document(vitals, house.uplinks, house.supervisor.lines, only=name),
-        dossier=partial(_dossier, house, name),
+        dossier=partial(_dossier, house, name, Fact(house.store, f"dossier.{name}")),
         state=lambda device: states.document(device, house.pipeline.shown, policy.wants),
         devices=vitals.devices if settings.retain_states else (),
     )
@@ -260,7 +260,7 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
         parts,
         partial(target, name, config.gateway.id, settings),
         settings.protocol,
-        partial(_next_session, house.store, name),
+        partial(_next_session, Fact(house.store, f"session.{name}")),
     )
     house.store.listeners.append(uplink.grown)
     states.listeners.append(uplink.state_changed)
@@ -278,36 +278,50 @@ def _status(vitals: Vitals, state: str, session: int) -> dict[str, Any]:
     }
 
 
-async def _next_session(store: Store, name: str) -> int:
-    """Counts an uplink's connections for ever; with a failing disk only from what is remembered here."""
-    fact = f"session.{name}"
+class Fact:
+    """A small durable fact that changes step by step; what a failing disk does not take is remembered until it does."""
 
-    def count(connection: sqlite3.Connection) -> int:
-        number = int(read_fact(connection, fact) or 0) + 1
-        put_fact(connection, fact, str(number))
-        return number
+    def __init__(self, store: Store, name: str) -> None:
+        self._store = store
+        self._name = name
+        self._unsaved: str | None = None
 
-    try:
-        return await store.transact(count)
-    except StorageError:
-        return 0
+    async def change(self, step: Callable[[str], str]) -> str:
+        """Returns what `step` makes of it; "" is where it begins."""
+        unsaved = self._unsaved
+
+        def work(connection: sqlite3.Connection) -> str:
+            made = step(unsaved or read_fact(connection, self._name) or "")
+            put_fact(connection, self._name, made)
+            return made
+
+        try:
+            made = await self._store.transact(work)
+            self._unsaved = None
+        except StorageError:
+            made = self._unsaved = step(unsaved or await self._read())
+        return made
+
+    async def _read(self) -> str:
+        try:
+            return await self._store.read(lambda connection: read_fact(connection, self._name)) or ""
+        except StorageError:
+            return ""
 
 
-async def _dossier(house: House, name: str) -> dict[str, Any]:
+async def _next_session(fact: Fact) -> int:
+    """Counts an uplink's connections for ever."""
+    return int(await fact.change(lambda number: str(int(number or 0) + 1)))
+
+
+async def _dossier(house: House, name: str, fact: Fact) -> dict[str, Any]:
     """The community's file for one uplink; its revision goes up when its content has changed."""
     driver_actions = {device.id: line.actions for line in house.supervisor.lines for device in line.line.devices}
     document = site.dossier(house.site, 0, house.vitals.clock.utc(), driver_actions, name)
-    fact = f"dossier.{name}"
 
-    def revise(connection: sqlite3.Connection) -> int:
-        revision, _, known = (read_fact(connection, fact) or "0 ").partition(" ")
-        if known == document["sha256"]:
-            return int(revision)
-        put_fact(connection, fact, f"{int(revision) + 1} {document['sha256']}")
-        return int(revision) + 1
+    def revise(known: str) -> str:
+        revision, _, digest = known.partition(" ")
+        return known if digest == document["sha256"] else f"{int(revision or 0) + 1} {document['sha256']}"
 
-    try:
-        document["revision"] = await house.store.transact(revise)
-    except StorageError:
-        document["revision"] = 0
+    document["revision"] = int((await fact.change(revise)).partition(" ")[0])
     return document

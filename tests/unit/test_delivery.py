@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,37 @@ async def test_attempts_that_fail_are_no_sessions(tmp_path: Path) -> None:
             await until(house, lambda: house.uplinks[0]._backoff.failures == 2)
             wire.mend()
             await city.until(lambda: last(city, "/status").get("session") == 1)
+
+
+async def test_a_disk_that_takes_nothing_stops_no_counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.database.BUSY_TIMEOUT_S", 0.01)
+    made = tmp_path / "state" / "events.db"
+    async with district(tmp_path) as (_, wire, city):
+        async with living(one_uplink(tmp_path, wire), Puppets()) as house:
+            await connected(city, 1)
+            with closing(sqlite3.connect(made, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")  # somebody holds the database
+                for session in (2, 3):
+                    wire.cut()
+                    wire.mend()
+                    await connected(city, session)
+                assert house.store.failing is not None
+            wire.cut()
+            wire.mend()
+            await connected(city, 4)
+        async with living(one_uplink(tmp_path, wire), Puppets()):
+            await connected(city, 5)
+    for status in all_of(city, "/status"):
+        documents.Status.model_validate_json(json.dumps(status))
+    for document in all_of(city, "/dossier"):
+        documents.Dossier.model_validate_json(json.dumps(document))
+        assert document["revision"] == 1
+
+
+async def connected(city: Subscriber, session: int) -> None:
+    """Birth, and all that is told after it."""
+    await city.until(lambda: last(city, "/status").get("session") == session)
+    await city.until(lambda: len(all_of(city, "/dossier")) >= session)
 
 
 class Listener:
@@ -261,11 +293,11 @@ async def test_states_follow_an_uplink_s_types_as_events_do(tmp_path: Path) -> N
         async with living(config(tmp_path, DEVICES, uplinks), puppets):
             for device in DEVICES:
                 await (await puppets.link(device)).seen(device)
+                await city.until(lambda device=device: last(city, f"/state/{device}").get("online"))  # type: ignore[misc]
             await puppets.emit("door-1", "door.forced", "raise")
             await puppets.emit("smoke-1", "device.tamper", "raise", pressure=1.0)
             await puppets.emit("smoke-1", "fire.smoke", "raise", smoke_obscuration=1.5)
             await city.until(lambda: last(city, "/state/smoke-1").get("state") == "alarm")
-            await city.until(lambda: last(city, "/state/door-1"))
     smoke, door = last(city, "/state/smoke-1"), last(city, "/state/door-1")
     assert (smoke["alarms"], smoke["values"]) == (["fire.smoke"], {"smoke_obscuration": {"value": 1.5}})
     assert (door["state"], door["alarms"]) == ("normal", [])
