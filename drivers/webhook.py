@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import Field, field_validator
@@ -32,6 +33,7 @@ _MAX_TEXT = 256  # characters
 _FIELDS = frozenset({"type", "phase", "values", "time", "test", "reason", "part", "raw"})
 _PART_FIELDS = {"system": int, "type": int, "address": str, "loop": int, "point": int, "text": str}
 _DATA_FIELDS = ("values", "test", "reason", "part", "raw")
+_MISSPELT = 0.82  # likeness from which a field is taken for a misspelt one of ours
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
 
 
@@ -112,17 +114,31 @@ def _reading(device: str, item: Mapping[str, Any], where: str) -> Reading:
 
 
 def _fields(item: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    """The flat form of either shape; a flat one may have no other fields, an event's further members are ignored."""
-    data = item.get("data")
-    if "specversion" in item or isinstance(data, dict):
+    """The flat form of either shape. What is not ours is ignored, and told (`ignored`); what is misspelt is refused."""
+    if _is_event(item):
+        data = item.get("data")
         inner = data if isinstance(data, dict) else {}
         outer = {name: item[name] for name in ("type", "phase", "time") if name in item}
         return outer | {name: inner[name] for name in _DATA_FIELDS if name in inner}
-    unknown = sorted(set(item) - _FIELDS)
-    if unknown:
-        allowed = ", ".join(sorted(_FIELDS))
-        raise _bad(f"{where}{unknown[0][:64]}", f"unknown field; known: {allowed}", f"未知字段;可用字段:{allowed}")
+    for name in set(item) - _FIELDS:
+        meant = get_close_matches(name[:64], _FIELDS - set(item), n=1, cutoff=_MISSPELT)
+        if meant:
+            raise _bad(f"{where}{name[:64]}", f"did you mean {meant[0]}?", f"是否想写 {meant[0]}?")
     return item
+
+
+def _is_event(item: Mapping[str, Any]) -> bool:
+    return "specversion" in item or isinstance(item.get("data"), dict)
+
+
+def ignored(config: Config, wire: bytes) -> list[str]:
+    """Fields of a flat body that mean nothing here: named in the answer, so that nothing is dropped in silence."""
+    if config.map is not None:
+        return []
+    body = _json(wire)
+    items = body if isinstance(body, list) else [body]
+    names = {name[:64] for item in items if not _is_event(item) for name in set(item) - _FIELDS}
+    return sorted(names)[:_MAX_VALUES]
 
 
 def _type(value: Any, where: str) -> str:
@@ -257,8 +273,10 @@ class _Hook:
         except BadInput as exc:
             return refusal(413 if len(posted.body) > MAX_BODY_BYTES else 400, exc)
         ids = await self._link.emit(*readings) if readings else []
-        one = {"id": ids[0]} if len(ids) == 1 else {}
-        return Answer(200, {"accepted": len(ids), "ids": list(ids), **one})
+        more: dict[str, Json] = {"id": ids[0]} if len(ids) == 1 else {}
+        unknown = ignored(self._config, posted.body)
+        more |= {"ignored": unknown} if unknown else {}
+        return Answer(200, {"accepted": len(ids), "ids": list(ids), **more})
 
     async def watch(self, offline_after_s: float) -> None:
         """Tells the device lost after that much silence, once until it speaks again."""

@@ -114,7 +114,7 @@ HAPPENED = {"type": "video.line_cross"}
         ({"type": "fire.smoke", "phase": "pulse"}, "phase", "raise, clear, still"),
         ({"type": "fire.smoke", "phase": {}}, "phase", "raise"),
         (HAPPENED | {"phase": "raise"}, "phase", "pulse"),
-        (HAPPENED | {"value": 1}, "value", "unknown field"),
+        (HAPPENED | {"value": 1}, "value", "did you mean values?"),
         (HAPPENED | {"values": 1}, "values", "object"),
         (HAPPENED | {"values": {"a": None}}, "values.a", "number"),
         (HAPPENED | {"values": {"a": {"value": 1, "unit": 2}}}, "values.a", "number"),
@@ -332,3 +332,13 @@ async def test_silence_is_told_once_and_ends_with_the_next_post() -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert link.intakes == {}
+
+
+async def test_fields_that_mean_nothing_here_are_named_in_the_answer() -> None:
+    body = json.dumps([HAPPENED | {"id": "cam-17", "place": "gate"}, {"specversion": "1.0", "more": 1, **HAPPENED}])
+    answer, link = await answered(body.encode())
+    assert answer.status == 200
+    assert answer.body["ignored"] == ["id", "place"]
+    assert [reading.raw for reading in link.readings] == [{}, {}]
+    answer, _ = await answered(json.dumps(HAPPENED).encode())
+    assert "ignored" not in answer.body
