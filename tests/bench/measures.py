@@ -19,6 +19,7 @@ from gateway.event import Lane
 from tests.bench.stored import fill
 from tests.brokers import Mosquitto, Wire, free_port
 from tests.faults.daemon import BASE, Daemon, token, webhook
+from tests.faults.seen import counter, cpu_s
 
 EVENTS = 20_000
 ROUNDS = 3
@@ -138,7 +139,7 @@ async def latency(folder: Path) -> Found:
         for number in range(-WARM_EVENTS, 0):
             await post(number, "access.granted", "pulse")
         await arrivals.until(lambda: len(arrivals.at_s) == WARM_EVENTS)
-        before_bytes, sent_s = daemon.counter("write_bytes"), {}
+        before_bytes, sent_s = counter(daemon.running.pid, "write_bytes"), {}
         began_s, count = time.monotonic() + 0.1, RATE_PER_S * LATENCY_S
         async with asyncio.TaskGroup() as group:
             for number in range(count):
@@ -147,7 +148,7 @@ async def latency(folder: Path) -> Found:
                 group.create_task(_sent(post(number, "access.granted", "pulse")))
         await arrivals.until(lambda: len(arrivals.at_s) == WARM_EVENTS + count)
         await daemon.after(1.0)  # until the last cursor is written
-        written_bytes = daemon.counter("write_bytes") - before_bytes
+        written_bytes = counter(daemon.running.pid, "write_bytes") - before_bytes
     took_ms = sorted((arrivals.at_s[number] - sent_s[number]) * 1000 for number in sent_s)
     return {
         "latency_p50_ms": took_ms[count // 2],
@@ -215,11 +216,11 @@ async def idle(folder: Path) -> Found:
             await daemon.start()
             async with aiohttp.ClientSession() as http, http.get(daemon.url) as page:
                 page.raise_for_status()
-            before_s = daemon.cpu_s()
+            before_s = cpu_s(daemon.running.pid)
             await daemon.after(IDLE_S)
             return {
-                "rss_idle_mb": daemon.counter("VmRSS") / 1024,
-                "cpu_idle_percent": (daemon.cpu_s() - before_s) / IDLE_S * 100,
+                "rss_idle_mb": counter(daemon.running.pid, "VmRSS") / 1024,
+                "cpu_idle_percent": (cpu_s(daemon.running.pid) - before_s) / IDLE_S * 100,
             }
 
 

@@ -7,6 +7,7 @@ JSON object.
 
 import asyncio
 import json
+import os
 import sys
 import time
 from functools import partial
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from gateway.event import Credential, Lane, Phase, Reading, Value
 from gateway.mqtt import Target
+from tests.faults.seen import counter
 from tests.rig import Rig, rig, running
 
 TASKS = 50
@@ -28,15 +30,9 @@ async def drive(made: Rig, device: str, count: int, cards: bool) -> None:
         await made.pipeline.accept([Reading(device, "access.granted", Phase.PULSE, values=values, credential=card)])
 
 
-def written_bytes() -> int:
-    """What this process has had written to disk (proc(5), io)."""
-    lines = Path("/proc/self/io").read_text("ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
-
-
 async def run(port: int, count: int, folder: Path, cards: bool) -> dict[str, float]:
     """Rate and CPU time from the first reading to the last PUBACK; bytes until the database is closed."""
-    before_bytes = written_bytes()
+    before_bytes = counter(os.getpid(), "write_bytes")
     async with rig(folder, "district") as made:
         uplink = made.uplink("district", partial(Target, "127.0.0.1", port, "bench"))
         connected = asyncio.Event()
@@ -53,7 +49,7 @@ async def run(port: int, count: int, folder: Path, cards: bool) -> dict[str, flo
     return {
         "per_s": count / took_s,
         "cpu_s_per_10k": cpu_s / count * 1e4,
-        "bytes_per_event": (written_bytes() - before_bytes) / count,
+        "bytes_per_event": (counter(os.getpid(), "write_bytes") - before_bytes) / count,
     }
 
 

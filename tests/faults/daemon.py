@@ -6,19 +6,16 @@ import os
 import resource
 import signal
 import socket
-import sqlite3
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
 
-from gateway.database import TABLES
 from gateway.demo.wire import free_port
-from gateway.event import Lane
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 30.0  # longest wait for READY=1, on a busy machine
@@ -160,10 +157,6 @@ class Daemon:
         self._notify.close()
         return status
 
-    def allow(self, file_bytes: int = resource.RLIM_INFINITY) -> None:
-        """From now on files may grow so far: 0 is a disk that takes nothing, no number one with room."""
-        resource.prlimit(self.running.pid, resource.RLIMIT_FSIZE, (file_bytes, resource.RLIM_INFINITY))
-
     # what it says
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
@@ -185,21 +178,3 @@ class Daemon:
         """HTTP status and JSON of its page's `path`."""
         async with aiohttp.ClientSession(self.url) as http, http.get(path) as answer:
             return answer.status, await answer.json()
-
-    def counter(self, name: str) -> int:
-        """A number of proc(5), `/proc/PID/io`, in bytes; of `status`, in kB."""
-        text = "".join(Path(f"/proc/{self.running.pid}/{file}").read_text("ascii") for file in ("io", "status"))
-        return next(int(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name}:"))
-
-    def cpu_s(self) -> float:
-        """CPU time used so far, user and system (proc(5), stat, fields 14 and 15)."""
-        fields = Path(f"/proc/{self.running.pid}/stat").read_text("ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def on_disk(self) -> dict[Lane, list[dict[str, Any]]]:
-        """Every event in its database, by lane, oldest first."""
-        with closing(sqlite3.connect(f"file:{self.state / 'events.db'}?mode=ro", uri=True)) as connection:
-            return {
-                lane: [json.loads(body) for (body,) in connection.execute(f"SELECT body FROM {table} ORDER BY seq")]
-                for lane, table in TABLES.items()
-            }

@@ -21,6 +21,7 @@ from gateway.event import Lane
 from tests.brokers import Mosquitto, Subscriber, subscribed
 from tests.faults.daemon import BASE, Daemon, token, webhook
 from tests.faults.judge import check_streams
+from tests.faults.seen import allow
 
 RETRY_S = 0.05
 PANIC = {"type": "safety.panic", "phase": "raise"}
@@ -52,10 +53,10 @@ class Limited:
         await daemon.start(file_bytes=0 if full else None)
 
     def fill(self, daemon: Daemon) -> None:
-        daemon.allow(0)
+        allow(daemon.running.pid, 0)
 
     def free(self, daemon: Daemon) -> None:
-        daemon.allow()
+        allow(daemon.running.pid)
 
 
 class Small:

@@ -17,6 +17,7 @@ from gateway.event import Lane
 from tests.brokers import Mosquitto, Subscriber, Wire, subscribed
 from tests.faults.daemon import BASE, STOP_S, Daemon, token, webhook
 from tests.faults.judge import check_streams, first_arrivals
+from tests.faults.seen import on_disk
 
 SEED = 20261123
 KILLS = 12
@@ -182,7 +183,7 @@ async def test_sigterm_ends_in_time_with_everything_on_disk(tmp_path: Path) -> N
             task.cancel()
         assert status == 0, made.daemon.log
         assert seconds < STOP_S
-        stored = {event["id"] for events in made.daemon.on_disk().values() for event in events}
+        stored = {event["id"] for event in on_disk(made.daemon.state)}
         assert [identity for identity in made.accepted if identity not in stored] == []
         assert made.accepted
 
