@@ -130,19 +130,21 @@ class _Gathering(Client):
         self.incoming += data
         return bool(data)
 
-    def confirmations(self, on_ack: "Acknowledged") -> None:
-        """PUBACKs at the head of what has arrived (MQTT 5.0, 3.4), the bulk of it; all else is paho's to read."""
+    def confirmations(self, on_ack: "Acknowledged") -> bool:
+        """PUBACKs at the head of what has arrived (MQTT 5.0, 3.4), the bulk of it; all else is paho's to read.
+
+        True when something else is there: paho knows nothing of our packets, so it never gets a piece of a PUBACK.
+        """
         incoming = self.incoming
         start = 0
-        while self.between_packets and len(incoming) - start >= 4 and incoming[start] == _PUBACK:
-            size = incoming[start + 1]
-            if size > _SHORT or len(incoming) - start < 2 + size:
+        while start < len(incoming) and self.between_packets and incoming[start] == _PUBACK:
+            body, size = _remaining_length(incoming, start + 1)
+            if size < 2 or len(incoming) < body + size:
                 break
-            packet_id = incoming[start + 2] << 8 | incoming[start + 3]
-            reason = incoming[start + 4] if size > 2 else 0
-            start += 2 + size
-            on_ack(packet_id, reason)
+            start = body + size
+            on_ack(incoming[body] << 8 | incoming[body + 1], incoming[body + 2] if size > 2 else 0)
         del incoming[:start]
+        return bool(incoming) and not (self.between_packets and incoming[0] == _PUBACK)
 
     def _sock_send(self, buf: bytes | bytearray) -> int:
         self.outgoing += buf
@@ -287,10 +289,8 @@ class Session:
         if self._socket is None:
             return
         if self._client.receive():
-            self._client.confirmations(self.on_ack)
-            while self._client.incoming and self._socket is not None:
+            while self._client.confirmations(self.on_ack) and self._socket is not None:
                 self._client.loop_read()
-                self._client.confirmations(self.on_ack)
         else:
             self._client.loop_read()
         self.on_turn()
@@ -367,6 +367,17 @@ def _in_its_own_thread(loop: asyncio.AbstractEventLoop, work: Callable[[], None]
 
     threading.Thread(target=run, name="connecting", daemon=True).start()
     return handed_over.done
+
+
+def _remaining_length(packet: bytearray, at: int) -> tuple[int, int]:
+    """Where what it counts begins, and the variable byte integer (MQTT 5.0, 1.5.5) at `at`; (…, 0): not all there."""
+    size = shift = 0
+    while at < len(packet):
+        size |= (packet[at] & _SHORT) << shift
+        if packet[at] <= _SHORT:
+            return at + 1, size
+        at, shift = at + 1, shift + 7
+    return at, 0
 
 
 def _length(number: int) -> bytes:

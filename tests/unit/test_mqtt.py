@@ -241,3 +241,43 @@ async def test_auto_goes_on_in_3_1_1(tmp_path: Path, old_broker: int, caplog: py
         assert json.loads(bytes(district.messages[0].payload))["state"] == "online"
     assert sum("connected to" in record.getMessage() for record in caplog.records) == 1
     assert sum(record.levelname == "WARNING" for record in caplog.records) == 1  # told once
+
+
+# what comes in pieces
+
+REASON = "no matching ACL rule, ask your administrator for the right to publish on this topic; " * 2
+LONG = (0x1F).to_bytes(1) + len(REASON).to_bytes(2, "big") + REASON.encode()  # MQTT 5.0, 3.4.2.2.2: reason string
+REFUSAL = b"\x00\x01\x87" + b"\xaf\x01" + LONG  # the length of its properties, 175, is two bytes
+PUBACKS = {
+    "bare": (bytes.fromhex("40 02 00 01"), 0),
+    "with a reason": (bytes.fromhex("40 04 00 01 87 00"), 0x87),
+    "with a long reason": (b"\x40\xb4\x01" + REFUSAL, 0x87),
+}
+
+
+@pytest.mark.parametrize("name", PUBACKS)
+@pytest.mark.parametrize("cut", [1, 2, 3, 4])
+async def test_a_confirmation_in_pieces_is_one(name: str, cut: int) -> None:
+    """TCP cuts where it likes; each confirmation is heard, also those behind it."""
+    packet, reason = PUBACKS[name]
+    pieces = [packet[:cut], packet[cut:] + bytes.fromhex("d0 00 40 02 00 02")]
+    broker: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+    heard: list[tuple[int, int]] = []
+    turned = asyncio.Event()
+
+    def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(bytes.fromhex("20 03 00 00 00"))
+        broker.put_nowait(writer)
+
+    async with peer(serve) as port, Session(to(port), lambda mid, reason: heard.append((mid, reason))) as session:
+        session.on_turn = turned.set
+        writer = await broker.get()
+        for _ in range(2):
+            session.publish(b"a", b"{}", mqtt.JSON)
+        for piece in filter(None, pieces):
+            turned.clear()
+            writer.write(piece)
+            async with asyncio.timeout(5):
+                await turned.wait()
+        assert heard == [(1, reason), (2, 0)]
+        assert not session.lost.done()
