@@ -1,13 +1,26 @@
-"""The one place that reads time: wall time in UTC, monotonic seconds, sleeping, and how far to trust wall time."""
+"""The one place that reads time: wall time in UTC, monotonic seconds, sleeping, and how far to trust wall time.
+
+A box without a battery clock starts in 1970, or at the time it last saved, and jumps when the network comes. So there
+is a second wall time beside what the machine shows: a moment that has passed for certain (`at_least`). It proves that
+something is over, never that something has not begun (docs/decisions/0006).
+"""
 
 import asyncio
 import ctypes
 import sys
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
+from gateway import RELEASED
+
+JUMP_S = 5.0  # wall time that moved so far against the monotonic clock was set; a slew makes 500 ppm (adjtimex(2))
+_ASK_S = 1.0  # how often the kernel is asked at most
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # random(4)
+_BOOT_CHARS = 8  # of the boot id: enough to tell one boot from another
 _STA_UNSYNC = 0x0040  # <sys/timex.h>: the kernel's clock is not synchronized
 _STA_NANO = 0x2000  # the offset is in nanoseconds, not microseconds
 _LONG_BYTES = ctypes.sizeof(ctypes.c_long)
@@ -24,8 +37,23 @@ class TimeQuality(StrEnum):
     CORRECTED = "corrected"
 
 
+TRUSTED = frozenset({TimeQuality.SYNCED, TimeQuality.HOLDOVER})
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """Wall time was set, by `offset_s`; noticed `at_s` after boot. `trusted`: what it showed before had been right."""
+
+    offset_s: float
+    at_s: float
+    trusted: bool
+
+
 class Clock(Protocol):
     """Time as the rest of the house sees it."""
+
+    boot: str  # tells this boot of the machine from every other
+    jump: Jump | None  # the last one seen
 
     def utc(self) -> datetime:
         """Wall time, timezone-aware, UTC."""
@@ -33,8 +61,17 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds since an arbitrary moment; never goes back."""
 
+    def since_boot_s(self) -> float:
+        """Seconds since the machine's boot, the same for every process; never goes back."""
+
     def quality(self) -> TimeQuality:
         """How far `utc()` can be trusted now."""
+
+    def at_least(self) -> datetime:
+        """A moment that has passed for certain, UTC; it moves on with the monotonic clock."""
+
+    def learn(self, moment: datetime, boot: str, at_s: float, was_set: bool) -> None:
+        """What was known earlier: `moment` had passed `at_s` into `boot`; `was_set`: the clock had been set in it."""
 
     def offset_ms(self) -> float:
         """How far wall time is known to be off, in milliseconds; 0 where nobody measures it."""
@@ -43,41 +80,108 @@ class Clock(Protocol):
         """Wait; a jump of the wall clock changes nothing."""
 
 
-class SystemClock:
-    """The machine's own clock; its quality is what the kernel's NTP discipline says (adjtimex)."""
+class Machine:
+    """What the kernel says of time."""
 
     def __init__(self) -> None:
-        self._synced_before = False
-        self._checked_at_s = -1e9
+        self.boot = _BOOT_ID.read_text("ascii")[:_BOOT_CHARS]
+
+    def wall_s(self) -> float:
+        """Seconds since 1970, as the machine believes."""
+        return time.time()
+
+    def since_boot_s(self) -> float:
+        """Seconds since boot, time asleep included (clock_gettime(2), CLOCK_BOOTTIME)."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def discipline(self) -> tuple[bool, float]:
+        """adjtimex(2): is the clock synchronized, and how many milliseconds is it off."""
+        return _kernel()
+
+
+class SystemClock:
+    """The machine's own clock; its quality is what the kernel's NTP discipline says (adjtimex).
+
+    Never set by us. While nobody has set it in this boot, `utc()` is never earlier than what has passed for certain.
+    """
+
+    def __init__(self, machine: Machine | None = None) -> None:
+        self._machine = machine or Machine()
+        self.boot = self._machine.boot
+        self.jump: Jump | None = None
+        self._set_before = False  # in this boot, and not jumped since
+        self._asked_at_s = float("-inf")
+        self._ahead_s: float | None = None  # wall time minus time since boot, when last looked at
+        self._certain_s = RELEASED.timestamp()  # had passed …
+        self._certain_at_s = self._machine.since_boot_s()  # … so long after boot
         self._quality = TimeQuality.UNSYNCED
         self._offset_ms = 0.0
 
     def utc(self) -> datetime:
         """Wall time, UTC."""
-        return datetime.now(UTC)
+        wall_s, boot_s = self._look()
+        if self._quality is TimeQuality.UNSYNCED:
+            wall_s = max(wall_s, self._least_s(boot_s))
+        return datetime.fromtimestamp(wall_s, UTC)
 
     def monotonic(self) -> float:
         """Seconds since boot or so."""
         return time.monotonic()
 
+    def since_boot_s(self) -> float:
+        """Of this boot."""
+        return self._machine.since_boot_s()
+
     def quality(self) -> TimeQuality:
-        """Asks the kernel at most once a second."""
-        self._ask()
+        """Asks the kernel at most once a second, and at once after a jump."""
+        self._look()
         return self._quality
+
+    def at_least(self) -> datetime:
+        """Now, where the clock was set; else the newest of release and what was learned, and the time run since."""
+        _, boot_s = self._look()
+        return datetime.fromtimestamp(self._least_s(boot_s), UTC)
+
+    def learn(self, moment: datetime, boot: str, at_s: float, was_set: bool) -> None:
+        """Within the same boot it also tells a clock that was set and is so still from one that jumped meanwhile."""
+        wall_s, boot_s = self._look()
+        same = boot == self.boot
+        known_s = moment.timestamp() + (boot_s - at_s if same else 0.0)
+        if known_s > self._least_s(boot_s):
+            self._certain_s, self._certain_at_s = known_s, boot_s
+        if same and was_set and abs(wall_s - known_s) <= JUMP_S:
+            self._set_before = True
+            self._ask(boot_s)
 
     def offset_ms(self) -> float:
         """What the kernel's NTP discipline has still to correct."""
-        self._ask()
+        self._look()
         return self._offset_ms
 
-    def _ask(self) -> None:
-        now_s = time.monotonic()
-        if now_s - self._checked_at_s < 1.0:
-            return
-        self._checked_at_s = now_s
-        synced, self._offset_ms = _kernel()
-        self._synced_before |= synced
-        lost = TimeQuality.HOLDOVER if self._synced_before else TimeQuality.UNSYNCED
+    def _look(self) -> tuple[float, float]:
+        """Wall time and time since boot, seconds. The quality is asked before wall time is read: never the better."""
+        boot_s = self._machine.since_boot_s()
+        if boot_s - self._asked_at_s >= _ASK_S:
+            self._ask(boot_s)
+        wall_s = self._machine.wall_s()
+        moved_s = 0.0 if self._ahead_s is None else wall_s - boot_s - self._ahead_s
+        self._ahead_s = wall_s - boot_s
+        if abs(moved_s) > JUMP_S:
+            self.jump = Jump(moved_s, boot_s, self._quality in TRUSTED)
+            self._set_before = False
+            self._ask(boot_s)
+        if self._quality in TRUSTED:
+            self._certain_s, self._certain_at_s = wall_s, boot_s
+        return wall_s, boot_s
+
+    def _least_s(self, boot_s: float) -> float:
+        return self._certain_s + boot_s - self._certain_at_s
+
+    def _ask(self, boot_s: float) -> None:
+        self._asked_at_s = boot_s
+        synced, self._offset_ms = self._machine.discipline()
+        self._set_before |= synced
+        lost = TimeQuality.HOLDOVER if self._set_before else TimeQuality.UNSYNCED
         self._quality = TimeQuality.SYNCED if synced else lost
 
     async def sleep(self, seconds: float) -> None:

@@ -11,6 +11,7 @@ from gateway.clock import Clock
 from gateway.errors import StorageError, Text
 from gateway.event import Lane
 from gateway.mqtt import CLOUD_EVENT, JSON, Session
+from gateway.normalize import corrected
 from gateway.outbox import Entry, Outbox
 from gateway.privacy import Policy
 from gateway.retained import Retained, encode
@@ -149,7 +150,8 @@ class Delivery:
         topic = self._topics.get(category)
         if topic is None:
             topic = self._topics[category] = f"{self._plan.base}/event/{category}".encode()
-        payload = self._plan.policy.render(entry.lane, entry.sequence, row.body, row.private)
+        body = corrected(row.body, row.private, self._clock)
+        payload = self._plan.policy.render(entry.lane, entry.sequence, body, row.private)
         self._fly(self._session.publish(topic, payload.encode(), CLOUD_EVENT), entry)
 
     def _fly(self, mid: int, what: Entry | tuple[str, str]) -> None:

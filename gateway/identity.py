@@ -10,7 +10,13 @@ class Identities:
     """48 bits of milliseconds, a counter within the millisecond, 62 random bits."""
 
     def __init__(self, last_ms: int = 0) -> None:
-        self._moment = (last_ms + 1) << _COUNTER_BITS if last_ms else 0
+        self._moment = 0
+        self.after(last_ms)
+
+    def after(self, last_ms: int) -> None:
+        """There are ids up to this millisecond already; 0: none."""
+        if last_ms:
+            self._moment = max(self._moment, (last_ms + 1) << _COUNTER_BITS)
 
     def next(self, now_ms: int) -> str:
         """The next id: later than every one before. `now_ms` is milliseconds since 1970."""

@@ -3,17 +3,21 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
 from gateway import taxonomy
-from gateway.clock import TimeQuality, rfc3339
+from gateway.clock import TRUSTED, Clock, TimeQuality, rfc3339
 from gateway.event import Credential, Phase, Reading, Severity, Value, told
 
 EVENT_BYTES = 64 * 1024  # contract, section 3
 BODY_BYTES = EVENT_BYTES - 1024  # what an uplink adds fits into the rest: stream, sequence, credential reference
+_TIME_CHARS = len("2026-11-23T10:06:19.123Z")
+_UNSYNCED, _CORRECTED = (
+    f'"timequality":"{quality.value}"' for quality in (TimeQuality.UNSYNCED, TimeQuality.CORRECTED)
+)
 _ALWAYS = ("place", "alarm", "test", "codes")  # never left out of `data`
 
 
@@ -112,14 +116,33 @@ def _value(value: Value) -> dict[str, Any]:
     return {"value": value.value, "unit": value.unit} if value.unit else {"value": value.value}
 
 
-def private(credential: Credential | None) -> str | None:
-    """The credential in clear, for the column that never leaves the box as it is."""
-    if credential is None:
+def private(credential: Credential | None, taken: tuple[str, float] | None = None) -> str | None:
+    """What never leaves the box as it is: the credential in clear, first; `taken` of an event whose time is unsure.
+
+    `taken` is (boot, seconds since boot): from it `corrected` knows the event's time once the clock is set.
+    """
+    if credential is None and taken is None:
         return None
-    clear = {
-        "kind": credential.kind,
-        "format": credential.format,
-        "facility": credential.facility,
-        "number": credential.number,
-    }
-    return to_json(clear).decode()
+    kept: dict[str, Any] = {}
+    if credential is not None:
+        kept |= {
+            "kind": credential.kind,
+            "format": credential.format,
+            "facility": credential.facility,
+            "number": credential.number,
+        }
+    if taken is not None:
+        kept |= {"boot": taken[0], "at": round(taken[1], 3)}
+    return to_json(kept).decode()
+
+
+def corrected(body: str, private: str | None, clock: Clock) -> str:
+    """The event with its time put right, where it was taken in unsynced and the clock was set later in this boot."""
+    if private is None or clock.quality() not in TRUSTED:
+        return body
+    taken = json.loads(private)
+    if taken.get("boot") != clock.boot:
+        return body
+    moment = clock.utc() - timedelta(seconds=clock.since_boot_s() - taken["at"])
+    before, _, rest = body.partition('"time":"')
+    return f'{before}"time":"{rfc3339(moment)}{rest[_TIME_CHARS:]}'.replace(_UNSYNCED, _CORRECTED, 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gateway import normalize, taxonomy
 from gateway.alarms import Alarm, Book, Told, cleared, pulsed, raised
-from gateway.clock import Clock
+from gateway.clock import Clock, TimeQuality
 from gateway.database import Draft, read_alarms
 from gateway.errors import StorageError
 from gateway.event import Phase, Reading, part_key
@@ -77,11 +77,14 @@ class Pipeline:
             if self._book is None or self._epoch != self._rim.store.epoch:
                 self._book, self._epoch = None, self._rim.store.epoch
                 self._book = self.shown = Book(await self._rim.store.transact(read_alarms))
+                self._identities.after(self._rim.store.newest_id_ms)  # a store may open long after the start
             return self._book
 
     def _draft(self, book: Book, reading: Reading, operated: Alarm | None = None) -> tuple[str, Draft]:
         subject = self._rim.subjects[reading.device]
-        now = self._rim.clock.utc()
+        clock = self._rim.clock
+        quality, now = clock.quality(), clock.utc()  # in this order: when it is set in between, the time is right
+        taken = (clock.boot, clock.since_boot_s()) if quality is TimeQuality.UNSYNCED else None
         now_ms = int(now.timestamp() * 1000)
         identity = self._identities.next(now_ms)
         severity = taxonomy.severity(reading.type, subject.fire)
@@ -99,13 +102,13 @@ class Pipeline:
             if alarm is not None:
                 book.put(alarm)
         named = alarm.id if alarm is not None and alarm.severity != "info" else None
-        stamp = Stamp(identity, now, self._rim.clock.quality(), phase, severity, named)
+        stamp = Stamp(identity, now, quality, phase, severity, named)
         draft = Draft(
             lane=taxonomy.lane(reading.type, severity),
             time_ms=now_ms,
             body=normalize.body(subject, reading, stamp),
             uplinks=self._uplinks(reading),
-            private=normalize.private(reading.credential),
+            private=normalize.private(reading.credential, taken),
             alarm=alarm,
         )
         return identity, draft

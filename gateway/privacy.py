@@ -10,6 +10,7 @@ from gateway import taxonomy
 from gateway.event import Credential, Lane
 
 Redaction = Literal["keyed", "strict", "clear"]
+_CREDENTIAL = '{"kind":'  # how what is private begins where there is one (normalize.private)
 DATA_LOST = "gateway.data_lost"  # passes every filter, and goes to the uplink whose stream it is about
 
 
@@ -27,8 +28,8 @@ class Policy:
         return any(taxonomy.matches(pattern, kind) for pattern in self.types)
 
     def render(self, lane: Lane, sequence: int, body: str, private: str | None) -> str:
-        """The payload as this uplink gets it: same bytes in every delivery of the same event."""
-        if private is not None or self.redact == "strict":
+        """The payload as this uplink gets it: same bytes in every delivery of the same event (and the same `body`)."""
+        if self.redact == "strict" or (private is not None and private.startswith(_CREDENTIAL)):
             body = self._redacted(body, private)
         return f'{{"stream":"{self.uplink}.{lane.value}","sequence":"{sequence:016d}",{body[1:]}'
 
@@ -41,9 +42,11 @@ class Policy:
         return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
 
     def _credential(self, clear: dict[str, Any]) -> dict[str, Any]:
-        shown = {"ref": self.reference(Credential(**clear)), "kind": clear["kind"], "format": clear["format"]}
+        credential = Credential(clear["format"], clear["facility"], clear["number"], clear["kind"])
+        shown: dict[str, Any] = {"ref": self.reference(credential)}
+        shown |= {"kind": credential.kind, "format": credential.format}
         if self.redact == "clear":
-            shown |= {"facility": clear["facility"], "number": clear["number"]}
+            shown |= {"facility": credential.facility, "number": credential.number}
         return shown
 
     def reference(self, credential: Credential) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 
-from gateway.clock import Clock, TimeQuality
+from gateway.clock import TRUSTED, Clock, Jump, TimeQuality
 from gateway.driver import Answer, Command, Decision, Handler, Intake, Link, Outcome, Posted
 from gateway.errors import StorageError, Text
 from gateway.event import NOTHING, Credential, Json, Phase, Reading, part_key
@@ -29,6 +29,9 @@ class ManualClock:
         self.start = start
         self.now_s = 0.0
         self.time_quality = quality
+        self.boot = "b0070000"
+        self.jump: Jump | None = None
+        self.certain = datetime(1970, 1, 1, tzinfo=UTC)  # had passed when the clock was made
         self.sleepers: list[tuple[float, asyncio.Future[None]]] = []
 
     def utc(self) -> datetime:
@@ -46,6 +49,23 @@ class ManualClock:
     def offset_ms(self) -> float:
         """None is known."""
         return 0.0
+
+    def since_boot_s(self) -> float:
+        """The machine was booted when the clock was made."""
+        return self.monotonic()
+
+    def at_least(self) -> datetime:
+        """Now, where it is trusted; else what the test set or the clock learned, and what was advanced."""
+        return self.utc() if self.time_quality in TRUSTED else self.certain + timedelta(seconds=self.monotonic())
+
+    def learn(self, moment: datetime, boot: str, at_s: float, was_set: bool) -> None:
+        """A later moment counts."""
+        self.certain = max(self.certain, moment - timedelta(seconds=self.monotonic()))
+
+    def set_wall(self, seconds: float) -> None:
+        """Wall time jumps by so much, monotonic time does not."""
+        self.start += timedelta(seconds=seconds)
+        self.jump = Jump(seconds, self.since_boot_s(), self.time_quality in TRUSTED)
 
     async def sleep(self, seconds: float) -> None:
         """Until the test has advanced that far."""

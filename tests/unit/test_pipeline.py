@@ -68,7 +68,7 @@ async def test_one_reading_is_one_event_with_one_id(tmp_path: Path) -> None:
 
 
 async def test_the_credential_stands_apart_from_the_body(tmp_path: Path) -> None:
-    async with rig(tmp_path, "district") as made:
+    async with rig(tmp_path, "district", clock=ManualClock()) as made:
         await made.pipeline.accept([Reading("door-1", "access.granted", Phase.PULSE, credential=CARD)])
         (granted,) = await events(made, Lane.EVENT)
     private = granted.pop("private")
