@@ -44,7 +44,7 @@ def _presented(config: Config, credential: Credential, raw: dict[str, Json]) -> 
 def judged(reading: Reading, decision: Decision) -> Reading:
     """The same, decided."""
     if decision.granted:
-        return replace(reading, type="access.granted", reason=None)
+        return replace(reading, type="access.granted", reason=None, data={**reading.data, **decision.data})
     return replace(reading, reason=decision.reason)
 
 

@@ -3,6 +3,7 @@
 import base64
 import hmac
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
 from gateway.credentials import EVERY_DOOR, CredentialEntry, CredentialsConfig
@@ -19,6 +20,7 @@ REASONS = (  # in the order in which they are looked at; domain's closed list of
     "out_of_time",
 )
 GRANTED = Decision(granted=True)
+GRANTED_UNSURE = Decision(granted=True, data={"clock": "unsynced"})  # by the time shown it would have been denied
 
 
 def hash_card(key: str | bytes, credential: Credential) -> str:
@@ -37,30 +39,51 @@ class Access:
         for entry in credentials.list if credentials else ():
             self._entries[entry.card].append(entry)
 
-    def decide(self, door: str, credential: Credential, now: datetime, zone: tzinfo | None = None) -> Decision:
+    def decide(
+        self,
+        door: str,
+        credential: Credential,
+        now: datetime,
+        zone: tzinfo | None = None,
+        *,
+        certain: datetime | None = None,
+    ) -> Decision:
         """May it open `door` at `now` (aware)? Days and hours are local time: of `zone`, else of this machine.
 
         A card may stand in the list several times, say with other hours for another door: any entry that grants does,
         but one that is disabled disables the card. Denied, the reason is the last one met in the order of `REASONS`.
+
+        `certain` is given while the clock is not set: a moment that has passed. Then hours and the first day do not
+        deny, the last day only when it is over for certain, and a grant that rests on this says so.
         """
         entries = self._entries.get(hash_card(self._key, credential), ()) if self._entries else ()
-        local = now.astimezone(zone)
-        reasons = [_reason(entry, door, local) for entry in entries]
-        if "disabled" in reasons:
-            return Decision(False, "disabled")
-        if None in reasons:
-            return GRANTED
-        return Decision(False, max((r for r in reasons if r), key=REASONS.index, default="unknown_credential"))
+        decision = _of([_reason(entry, door, now.astimezone(zone)) for entry in entries])
+        if decision.granted or certain is None:
+            return decision
+        sure = _of([_reason_for_sure(entry, door, certain.astimezone(zone)) for entry in entries])
+        return GRANTED_UNSURE if sure.granted else sure
+
+
+def _of(reasons: Sequence[str | None]) -> Decision:
+    if "disabled" in reasons:
+        return Decision(False, "disabled")
+    if None in reasons:
+        return GRANTED
+    return Decision(False, max((r for r in reasons if r), key=REASONS.index, default="unknown_credential"))
 
 
 def _reason(entry: CredentialEntry, door: str, local: datetime) -> str | None:
-    today = local.date()
+    if not entry.disabled and entry.valid_from is not None and local.date() < entry.valid_from:
+        return "not_yet_valid"
+    return _reason_for_sure(entry, door, local) or (None if _in_hours(entry, local) else "out_of_time")
+
+
+def _reason_for_sure(entry: CredentialEntry, door: str, local: datetime) -> str | None:
+    """What denies at `local` and ever after."""
     checks = (
         ("disabled", entry.disabled),
-        ("not_yet_valid", entry.valid_from is not None and today < entry.valid_from),
-        ("expired", entry.valid_until is not None and today > entry.valid_until),
+        ("expired", entry.valid_until is not None and local.date() > entry.valid_until),
         ("no_right", EVERY_DOOR not in entry.doors and door not in entry.doors),
-        ("out_of_time", not _in_hours(entry, local)),
     )
     return next((reason for reason, met in checks if met), None)
 

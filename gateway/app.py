@@ -16,14 +16,14 @@ from typing import Any
 
 from gateway import __version__, health, site, systemd
 from gateway.access import Access
-from gateway.clock import SystemClock, rfc3339
+from gateway.clock import Clock, SystemClock, TimeQuality, rfc3339
 from gateway.config import Config, UplinkConfig
 from gateway.control import listening
 from gateway.database import put_fact, read_fact
 from gateway.delivery import FAREWELL_S, FLUSH_S, Parts, Plan
-from gateway.driver import Driver, Line
+from gateway.driver import Decision, Driver, Line
 from gateway.errors import ConfigError, StorageError
-from gateway.event import Phase, Reading
+from gateway.event import Credential, Phase, Reading
 from gateway.fields import DeviceConfig
 from gateway.folder import held
 from gateway.health import Vitals
@@ -40,6 +40,7 @@ from gateway.states import States
 from gateway.store import Store, watch_disk
 from gateway.supervisor import Supervisor, Tools
 from gateway.target import target
+from gateway.timekeeper import Timekeeper
 from gateway.uplink import Uplink
 from gateway.vault import Vault
 
@@ -73,6 +74,8 @@ async def standing(config: Config, drivers: Mapping[str, Driver[Any]]) -> AsyncI
         stack.enter_context(held(folder))
         store = await stack.enter_async_context(Store(folder / DATABASE, tuple(config.uplinks)))
         house = _build(config, drivers, store, Vault(folder / "keys"))
+        await house.timekeeper.recall()
+        stack.push_async_callback(house.timekeeper.save)
         with suppress(StorageError):  # else drivers would not know what stands open, and never tell its end
             await house.pipeline.load()
         await stack.enter_async_context(listening(house, folder))
@@ -88,6 +91,7 @@ async def live(house: House, stopping: asyncio.Event) -> None:
         tried = asyncio.Event()
         page = group.create_task(_page(house, tried))
         watch.append(group.create_task(_retention(house).run(house.vitals.clock)))
+        watch.append(group.create_task(house.timekeeper.run()))
         watch.append(group.create_task(watch_disk(house.store, house.vitals.clock)))
         uplinks = [group.create_task(_guard(uplink, leaving)) for uplink in house.uplinks]
         drivers = group.create_task(house.supervisor.run())
@@ -207,7 +211,7 @@ def _build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vau
     pipeline = Pipeline(rim, Identities(store.newest_id_ms))
     pipeline.listeners.append(states.took)
     access = Access(config.credentials)
-    tools = Tools(pipeline, states, clock, vault, lambda door, card: access.decide(door, card, clock.utc()))
+    tools = Tools(pipeline, states, clock, vault, partial(_decide, access, clock))
     supervisor = Supervisor(tools, drivers, lines(config))
     vitals = Vitals(
         gateway=config.gateway.id,
@@ -219,9 +223,15 @@ def _build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vau
         states=states,
         devices=tuple(device.id for device in config.devices),
     )
-    house = House(config, place, store, pipeline, supervisor, [], vitals)
+    timekeeper = Timekeeper(config.gateway.id, store, pipeline, clock)
+    house = House(config, place, store, pipeline, supervisor, [], vitals, timekeeper)
     house.uplinks = [_uplink(house, name, policies[name]) for name in config.uplinks]
     return house
+
+
+def _decide(access: Access, clock: Clock, door: str, card: Credential) -> Decision:
+    certain = clock.at_least() if clock.quality() is TimeQuality.UNSYNCED else None
+    return access.decide(door, card, clock.utc(), certain=certain)
 
 
 def lines(config: Config) -> list[tuple[str, Line[Any]]]:
@@ -258,7 +268,7 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
     parts = Parts(plan, Outbox(house.store, name), Retained(), vitals.clock, log)
     uplink = Uplink(
         parts,
-        partial(target, name, config.gateway.id, settings),
+        partial(target, name, config.gateway.id, settings, vitals.clock),
         settings.protocol,
         partial(_next_session, Fact(house.store, f"session.{name}")),
     )

@@ -78,10 +78,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the local list says of a credential at a door; `reason` is one of the contract's denial reasons."""
+    """What the local list says of a credential at a door; `reason` is one of the contract's denial reasons.
+
+    `data` stands in the event's `data` as well.
+    """
 
     granted: bool
     reason: str | None = None
+    data: Mapping[str, Json] = field(default_factory=nothing)
 
 
 Handler = Callable[[Command], Awaitable[Outcome]]

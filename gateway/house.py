@@ -19,10 +19,12 @@ from gateway.errors import GatewayError, Text
 from gateway.event import Lane, Phase, Reading, Severity
 from gateway.fields import DeviceConfig
 from gateway.health import Vitals
+from gateway.identity import moment_ms
 from gateway.pipeline import Pipeline
 from gateway.site import Site
 from gateway.store import Store
 from gateway.supervisor import Supervisor
+from gateway.timekeeper import Timekeeper
 from gateway.uplink import Uplink
 
 UPLINK_LOST = "gateway.uplink_lost"  # its part is the uplink's name
@@ -59,6 +61,7 @@ class House:
     supervisor: Supervisor
     uplinks: list[Uplink]
     vitals: Vitals
+    timekeeper: Timekeeper
 
     @property
     def language(self) -> str:
@@ -130,7 +133,8 @@ class House:
             rows = await self.store.read(lambda c, before=before: read_newest(c, lane, before, SCAN_ROWS))  # type: ignore[misc]
             events = [_event(lane, row) for row in rows if row.time_ms >= wanted.since_ms]
             found += [event for event in events if wanted.takes(event)]
-            if len(rows) < SCAN_ROWS or rows[-1].time_ms < wanted.since_ms:
+            # an event's time may lie before that of an older one, where the clock was set; its id's never does
+            if len(rows) < SCAN_ROWS or moment_ms(_event(lane, rows[-1])["id"]) < wanted.since_ms:
                 break
             before = rows[-1].seq
         return found[:limit]

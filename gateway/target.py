@@ -2,12 +2,14 @@
 
 import ssl
 
+from gateway.clock import Clock
 from gateway.config import UplinkConfig
 from gateway.errors import LinkRefused, Text
 from gateway.mqtt import Target
+from gateway.tls import by_what_is_certain
 
 
-def target(name: str, gateway: str, config: UplinkConfig, protocol: str) -> Target:
+def target(name: str, gateway: str, config: UplinkConfig, clock: Clock, protocol: str) -> Target:
     """Where this uplink goes. LinkRefused: its certificate files cannot be used."""
     where = config.endpoint
     return Target(
@@ -17,15 +19,15 @@ def target(name: str, gateway: str, config: UplinkConfig, protocol: str) -> Targ
         protocol=protocol,
         websocket=where.scheme in ("ws", "wss"),
         path=where.path,
-        tls=_tls(name, config) if where.secure else None,
+        tls=_tls(name, config, clock) if where.secure else None,
         username=config.username,
         password=None if config.password is None else config.password.get_secret_value(),
         keepalive_s=max(1, int(config.keepalive / 2)),  # paho notices a dead link after twice its keepalive
     )
 
 
-def _tls(name: str, config: UplinkConfig) -> ssl.SSLContext:
-    """TLS 1.2 or newer, certificate and name always checked."""
+def _tls(name: str, config: UplinkConfig, clock: Clock) -> ssl.SSLContext:
+    """TLS 1.2 or newer, certificate and name always checked; dates as far as the clock allows."""
     tls = config.tls
     try:
         context = ssl.create_default_context(cafile=None if tls is None or tls.ca is None else str(tls.ca))
@@ -38,6 +40,7 @@ def _tls(name: str, config: UplinkConfig) -> ssl.SSLContext:
             Text("check tls.ca, tls.cert and tls.key", "请检查 tls.ca、tls.cert 和 tls.key"),
         ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    by_what_is_certain(context, clock)
     return context
 
 

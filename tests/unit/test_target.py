@@ -11,12 +11,13 @@ from gateway.errors import LinkRefused
 from gateway.mqtt import Target
 from gateway.sections import UplinkConfig
 from gateway.target import target
+from tests.fakes import ManualClock
 
 
 def of(url: str, folder: Path = Path(), protocol: str = "5", **more: Any) -> Target:
     """The target of one uplink called district; paths are relative to `folder`."""
     uplink = UplinkConfig.model_validate({"url": url, **more}, context={"base": folder})
-    return target("district", "gw-0001", uplink, protocol)
+    return target("district", "gw-0001", uplink, ManualClock(), protocol)
 
 
 @pytest.mark.parametrize(
@@ -113,10 +114,10 @@ def test_files_that_cannot_be_used_are_told_with_what_to_do(certificates: Path, 
 def test_a_file_that_vanished_after_the_start_is_told_too(certificates: Path, tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_bytes((certificates / "ca.pem").read_bytes())
     uplink = UplinkConfig.model_validate({"url": "mqtts://a", "tls": {"ca": "ca.pem"}}, context={"base": tmp_path})
-    assert target("district", "gw-0001", uplink, "5").tls is not None
+    assert target("district", "gw-0001", uplink, ManualClock(), "5").tls is not None
     (tmp_path / "ca.pem").unlink()
     with pytest.raises(LinkRefused, match=r"tls\.ca"):
-        target("district", "gw-0001", uplink, "5")
+        target("district", "gw-0001", uplink, ManualClock(), "5")
 
 
 def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(certificates: Path, tmp_path: Path) -> None:
