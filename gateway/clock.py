@@ -2,7 +2,7 @@
 
 A box without a battery clock starts in 1970, or at the time it last saved, and jumps when the network comes. So there
 is a second wall time beside what the machine shows: a moment that has passed for certain (`at_least`). It proves that
-something is over, never that something has not begun (docs/decisions/0006).
+something is over, never that something has not begun (docs/decisions/0009).
 """
 
 import asyncio

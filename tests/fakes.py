@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 
-from gateway.clock import TRUSTED, Clock, Jump, TimeQuality
+from gateway.clock import TRUSTED, Clock, Jump, Machine, TimeQuality
 from gateway.driver import Answer, Command, Decision, Handler, Intake, Link, Outcome, Posted
 from gateway.errors import StorageError, Text
 from gateway.event import NOTHING, Credential, Json, Phase, Reading, part_key
@@ -83,6 +83,45 @@ class ManualClock:
         for _, future in due:
             if not future.done():
                 future.set_result(None)
+
+
+class Board(Machine):
+    """A machine without a battery clock, for a real SystemClock: tests let time pass, set it, cut its power."""
+
+    def __init__(self, truth: datetime = EPOCH) -> None:
+        self.truth_s = truth.timestamp()  # what time it really is
+        self.boots = 0
+        self.power_cut(0.0)
+
+    def power_cut(self, off_s: float, error_s: float | None = None) -> None:
+        """Off for so long, then up with another boot id: in 1970, or wrong by `error_s`."""
+        self.truth_s += off_s
+        self.error_s = -self.truth_s if error_s is None else error_s
+        self.booted_s = self.truth_s
+        self.synced = False
+        self.boots += 1
+        self.boot = f"b007{self.boots:04d}"
+
+    def wall_s(self) -> float:
+        """What it believes."""
+        return self.truth_s + self.error_s
+
+    def since_boot_s(self) -> float:
+        """Right, whatever wall time does."""
+        return self.truth_s - self.booted_s
+
+    def discipline(self) -> tuple[bool, float]:
+        """Whether the network has told it the time."""
+        return self.synced, 0.0
+
+    def sync(self) -> None:
+        """The network comes, and with it the time."""
+        self.error_s, self.synced = 0.0, True
+
+    def jump(self, seconds: float) -> None:
+        """Somebody sets it: the kernel calls it unsynchronized from then on (adjtimex(2))."""
+        self.error_s += seconds
+        self.synced = False
 
 
 class FastClock(ManualClock):

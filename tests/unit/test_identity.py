@@ -42,6 +42,16 @@ def test_a_restart_goes_on_after_the_newest_id(before: list[int], after: list[in
     assert all(second.next(now_ms) > newest for now_ms in after)
 
 
+@given(clocks, clocks, moments)
+def test_a_store_that_opens_late_is_heard_too(before: list[int], after: list[int], newest_ms: int) -> None:
+    identities = Identities()
+    made = [identities.next(now_ms) for now_ms in before]
+    identities.after(newest_ms)
+    made += [identities.next(now_ms) for now_ms in after]
+    assert made == sorted(set(made))
+    assert all(moment_ms(identity) > newest_ms for identity in made[len(before) :])
+
+
 def test_one_millisecond_may_hold_more_than_its_counter() -> None:
     identities = Identities()
     made = [identities.next(NOW_MS) for _ in range(5000)]  # the counter has 4096 steps
