@@ -59,13 +59,14 @@ class Timekeeper:
         saved_s = self._clock.monotonic()
         while True:
             with suppress(StorageError):
-                await self._tell()
+                await self.look()
             if self._clock.monotonic() - saved_s >= SAVE_S:
                 saved_s = self._clock.monotonic()
                 await self.save()
             await self._clock.sleep(1.0)
 
-    async def _tell(self) -> None:
+    async def look(self) -> None:
+        """Once: tell what is new about the clock. StorageError: it was not told, the next look tells it."""
         quality, now_s = self._clock.quality(), self._clock.since_boot_s()
         if quality is not TimeQuality.UNSYNCED:
             self._unset_since_s = None
@@ -112,6 +113,6 @@ def _known(clock: Clock) -> str:
 
 
 def _teach(clock: Clock, text: str) -> None:
-    with suppress(ValueError, KeyError):  # as another version wrote it: then nothing is known
+    with suppress(ValueError, KeyError, TypeError):  # as another version wrote it: then nothing is known
         known = json.loads(text)
         clock.learn(datetime.fromisoformat(known["utc"]), known["boot"], known["at"], known["set"])
