@@ -57,7 +57,8 @@ class Access:
         deny, the last day only when it is over for certain, and a grant that rests on this says so.
         """
         entries = self._entries.get(hash_card(self._key, credential), ()) if self._entries else ()
-        decision = _of([_reason(entry, door, now.astimezone(zone)) for entry in entries])
+        local = (now if certain is None else max(now, certain)).astimezone(zone)
+        decision = _of([_reason(entry, door, local) for entry in entries])
         if decision.granted or certain is None:
             return decision
         sure = _of([_reason_for_sure(entry, door, certain.astimezone(zone)) for entry in entries])

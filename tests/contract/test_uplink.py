@@ -1,19 +1,22 @@
 """The uplink's promises, on real mosquitto: everything arrives, in order, numbered, whatever happens to the link."""
 
 import asyncio
+import json
 import signal
 import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiomqtt
 import pytest
 import trustme
 
-from gateway.event import Lane
+from gateway.clock import TimeQuality
+from gateway.event import Credential, Lane, Phase, Reading
 from gateway.mqtt import Target
 from tests.brokers import Mosquitto, Wire, subscribed, websocket_door
-from tests.fakes import FastClock
+from tests.fakes import EPOCH, FastClock, ManualClock
 from tests.rig import BASE, Rig, rig, running
 
 
@@ -52,6 +55,43 @@ async def test_all_arrive_in_order_and_numbered(tmp_path: Path, protocol: str) -
         assert gapless(district.events("alarm"))
         assert gapless(district.events("event"))
         assert [e["id"] for e in district.events("event")] == sorted(e["id"] for e in district.events("event"))
+
+
+@pytest.mark.parametrize("quality", [TimeQuality.SYNCED, TimeQuality.HOLDOVER])
+async def test_what_was_taken_in_without_a_clock_is_put_right_when_it_is_set(
+    tmp_path: Path, quality: TimeQuality
+) -> None:
+    card = Credential("wiegand-26", 90, 324)
+    clock = ManualClock(datetime(1970, 1, 1, tzinfo=UTC), TimeQuality.UNSYNCED)
+    grant = Reading("door-1", "access.granted", Phase.PULSE, credential=card)
+    async with (
+        Mosquitto(tmp_path) as broker,
+        subscribed(broker.port) as city,
+        rig(tmp_path, "district", clock=clock) as made,
+    ):
+        clock.boot = "the boot before"
+        await made.accept("video.motion", "raise")
+        clock.boot = "this one"
+        for reading in (grant, Reading("smoke-1", "fire.smoke", Phase.RAISE)):
+            clock.advance(60)
+            await made.pipeline.accept([reading])
+        clock.advance(60)
+        clock.set_wall((EPOCH - clock.utc()).total_seconds())
+        clock.time_quality = quality
+        await made.accept("door.open", "raise")
+        async with running(made, made.uplink("district", to(broker.port))):
+            await city.until(lambda: len(city.events()) == 4)
+    told = {event["type"]: (event["time"], event["timequality"]) for event in city.events()}
+    assert told == {
+        "video.motion": ("1970-01-01T00:00:00.000Z", "unsynced"),
+        "access.granted": ("2026-11-23T10:04:19.000Z", "corrected"),
+        "fire.smoke": ("2026-11-23T10:05:19.000Z", "corrected"),
+        "door.open": ("2026-11-23T10:06:19.000Z", quality.value),
+    }
+    (granted,) = [event for event in city.events() if event["type"] == "access.granted"]
+    assert set(granted["data"]["credential"]) == {"ref", "kind", "format"}
+    assert gapless(city.events("event"))
+    assert not any(word in json.dumps(city.events()) for word in ('"boot"', '"at"'))
 
 
 async def test_mqtt_5_says_what_the_payload_is(tmp_path: Path) -> None:

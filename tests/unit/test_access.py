@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.access import Access, hash_card
+from drivers._osdp_door import judged
+from gateway.access import GRANTED, GRANTED_UNSURE, Access, hash_card
 from gateway.credentials import CredentialEntry, CredentialsConfig
 from gateway.driver import Decision
-from gateway.event import Credential
+from gateway.event import Credential, Phase, Reading
 
 KEY = "a key of the site, long enough"
 CARD = Credential("wiegand-26", 90, 324)
@@ -107,3 +108,48 @@ def test_validity_holds_from_the_first_day_to_the_last(now: datetime, first: dat
     decision = decide(access({"valid_from": first, "valid_until": last}), now=now.replace(tzinfo=SHANGHAI))
     expected = "not_yet_valid" if now.date() < first else "expired" if now.date() > last else None
     assert decision.reason == expected
+
+
+# --- while the clock is not set: `certain` has passed
+
+CERTAIN = datetime(2026, 11, 20, 12, 0, tzinfo=SHANGHAI)
+IN_1970 = datetime(1970, 1, 1, 8, 0, tzinfo=SHANGHAI)
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({}, GRANTED),
+        ({"hours": {"fri": "12:00-13:00"}}, GRANTED),  # as it happens
+        ({"hours": {"mon": "07:00-22:00"}}, GRANTED_UNSURE),
+        ({"valid_from": "2026-11-01"}, GRANTED_UNSURE),
+        ({"valid_until": "2026-11-20"}, GRANTED),
+        ({"valid_until": "2026-11-19"}, Decision(False, "expired")),  # over for certain
+        ({"valid_from": "2026-11-01", "valid_until": "2026-11-19"}, Decision(False, "expired")),
+        ({"disabled": True, "hours": {"mon": "07:00-22:00"}}, Decision(False, "disabled")),
+        ({"doors": ["b3"], "hours": {"mon": "07:00-22:00"}}, Decision(False, "no_right")),
+    ],
+)
+def test_a_clock_in_1970_locks_no_resident_out(entry: dict[str, Any], expected: Decision) -> None:
+    assert access(entry).decide("gate", CARD, IN_1970, SHANGHAI, certain=CERTAIN) == expected
+
+
+def test_a_grant_that_rests_on_an_unset_clock_says_so() -> None:
+    reading = Reading("gate", "access.denied", Phase.PULSE, reason="unknown_credential", data={"direction": "in"})
+    granted = judged(reading, GRANTED_UNSURE)
+    assert (granted.type, granted.reason) == ("access.granted", None)
+    assert granted.data == {"direction": "in", "clock": "unsynced"}
+    assert judged(reading, GRANTED).data == {"direction": "in"}
+
+
+@given(MINUTES, st.integers(-400, 400), st.integers(0, 400), st.booleans())
+def test_what_is_unsure_opens_no_more_than_the_right_time_would_some_day(
+    now: datetime, first: int, days: int, disabled: bool
+) -> None:
+    """Denied for sure is denied at any later time, too; granted is what some later time would grant."""
+    start = now.date() + timedelta(days=first)
+    book = access({"valid_from": start, "valid_until": start + timedelta(days=days), "disabled": disabled})
+    certain = now.replace(tzinfo=SHANGHAI)
+    decision = book.decide("gate", CARD, IN_1970, SHANGHAI, certain=certain)
+    later = [certain + timedelta(days=n) for n in range(max(1, first + days + 1))]
+    assert decision.granted == any(decide(book, now=moment).granted for moment in later)

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from gateway import normalize
 from gateway.alarms import acknowledged, disposed
 from gateway.clock import TimeQuality
-from gateway.database import read_alarms, read_rows
+from gateway.database import Database, read_alarms, read_rows
 from gateway.errors import StorageError
 from gateway.event import Credential, Json, Lane, Phase, Reading, Severity, Value
 from gateway.normalize import BODY_BYTES, Stamp, Subject
@@ -75,6 +76,48 @@ async def test_the_credential_stands_apart_from_the_body(tmp_path: Path) -> None
     assert json.loads(private) == {"kind": "card", "format": "wiegand-26", "facility": 12, "number": 3456}
     assert "3456" not in json.dumps(granted["data"])
     assert "credential" not in granted["data"]
+
+
+async def test_only_what_was_taken_in_without_a_clock_keeps_when_that_was(tmp_path: Path) -> None:
+    clock = ManualClock(quality=TimeQuality.UNSYNCED)
+    grant = Reading("door-1", "access.granted", Phase.PULSE, credential=CARD)
+    async with rig(tmp_path, "district", clock=clock) as made:
+        clock.advance(12.3456)
+        await made.pipeline.accept([SMOKE, grant])
+        for quality in (TimeQuality.HOLDOVER, TimeQuality.SYNCED):
+            clock.time_quality = quality
+            await made.pipeline.accept([SMOKE, grant])
+        alarms, grants = await events(made), await events(made, Lane.EVENT)
+    taken = {"boot": clock.boot, "at": 12.346}
+    card = {"kind": "card", "format": "wiegand-26", "facility": 12, "number": 3456}
+    assert json.loads(alarms[0]["private"]) == taken
+    assert json.loads(grants[0]["private"]) == card | taken
+    assert [event["private"] for event in alarms[1:]] == [None, None]
+    assert [json.loads(event["private"]) for event in grants[1:]] == [card, card]
+    assert [event["timequality"] for event in grants] == ["unsynced", "holdover", "synced"]
+
+
+async def test_ids_go_on_where_the_store_opened_late_and_the_clock_was_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rig(tmp_path, "district", clock=ManualClock()) as made:
+        (before,) = await made.pipeline.accept([SMOKE])
+    full = sqlite3.OperationalError("database or disk is full")
+    opening = Database._open
+
+    def refuse(_database: Database) -> sqlite3.Connection:
+        raise full
+
+    monkeypatch.setattr(Database, "_open", refuse)
+    long_ago = ManualClock(EPOCH - timedelta(days=20000), TimeQuality.UNSYNCED)
+    async with rig(tmp_path, "district", clock=long_ago) as made:
+        assert made.store.newest_id_ms == 0
+        with pytest.raises(StorageError):
+            await made.pipeline.accept([SMOKE])
+        monkeypatch.setattr(Database, "_open", opening)
+        (after,) = await made.pipeline.accept([SMOKE])
+        assert [event["id"] for event in await events(made)] == [before, after]
+    assert after > before
 
 
 async def test_no_reading_is_no_event(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import normalize
+from gateway.clock import TimeQuality
 from gateway.event import Credential, Lane
 from gateway.privacy import Policy, Redaction
+from tests.fakes import ManualClock
 
 CARD = Credential("wiegand-26", 12, 3456)
 BODY = '{"specversion":"1.0","id":"1","type":"access.granted","data":{"test":false,"raw":{"reader":1}}}'
@@ -91,6 +94,49 @@ def test_every_delivery_is_the_same(redact: Redaction, card: Credential | None, 
 def test_without_a_credential_nothing_is_written_anew() -> None:
     body = BODY.replace("1.0", "1.0烟")
     assert policy().render(Lane.ALARM, 1, body, None).endswith(body[1:])
+
+
+BY_HAND = {"specversion": "1.0", "id": "1", "time": "1970-01-01T00:00:07.000Z", "timequality": "unsynced"}
+TRICKY = json.dumps(
+    {**BY_HAND, "data": {"test": False, "raw": {"time": "x", "timequality": "unsynced"}, "text": '"time":"烟'}},
+    separators=(",", ":"),
+    ensure_ascii=False,
+)
+
+
+@given(st.none() | cards, st.sampled_from(["keyed", "strict", "clear"]), st.floats(0, 10**7))
+def test_putting_the_time_right_changes_time_and_quality_only(
+    card: Credential | None, redact: Redaction, at_s: float
+) -> None:
+    clock = ManualClock()
+    clock.advance(10**7)
+    private = normalize.private(card, (clock.boot, at_s))
+    body = normalize.corrected(TRICKY, private, clock)
+    before, after = (json.loads(policy(redact).render(Lane.EVENT, 1, text, private)) for text in (TRICKY, body))
+    moment = datetime.fromisoformat(after["time"])
+    assert abs((clock.utc() - moment).total_seconds() - (10**7 - at_s)) < 0.002
+    assert after == before | {"time": after["time"], "timequality": "corrected"}
+    assert ("credential" in after["data"]) == (card is not None and redact != "strict")
+
+
+@pytest.mark.parametrize(
+    ("private", "quality"),
+    [
+        (None, TimeQuality.SYNCED),
+        (normalize.private(CARD), TimeQuality.SYNCED),
+        (normalize.private(CARD, ("another boot", 1.0)), TimeQuality.SYNCED),
+        (normalize.private(None, ("another boot", 1.0)), TimeQuality.HOLDOVER),
+        (normalize.private(None, (ManualClock().boot, 1.0)), TimeQuality.UNSYNCED),
+    ],
+)
+def test_nothing_is_put_right_that_is_right_or_cannot_be_known(private: str | None, quality: TimeQuality) -> None:
+    assert normalize.corrected(TRICKY, private, ManualClock(quality=quality)) is TRICKY
+
+
+def test_what_is_kept_for_the_time_is_no_credential_and_leaves_nothing_anew() -> None:
+    private = normalize.private(None, ("b0070001", 12.5))
+    assert private == '{"boot":"b0070001","at":12.5}'
+    assert policy().render(Lane.ALARM, 1, BODY, private).endswith(BODY[1:])
 
 
 @pytest.mark.parametrize(

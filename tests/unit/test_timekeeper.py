@@ -151,7 +151,8 @@ async def test_what_the_disk_did_not_take_is_told_when_it_does(tmp_path: Path) -
 
 async def remembered(made: Rig) -> dict[str, Any]:
     """The fact on disk."""
-    return dict(json.loads(await made.store.read(lambda connection: read_fact(connection, FACT)) or "{}"))
+    text = await made.store.read(lambda connection: read_fact(connection, FACT))
+    return {} if text is None else dict(json.loads(text))
 
 
 @pytest.mark.parametrize("quality", [SYNCED, UNSYNCED])
