@@ -122,7 +122,7 @@ IN_1970 = datetime(1970, 1, 1, 8, 0, tzinfo=SHANGHAI)
         ({}, GRANTED),
         ({"hours": {"fri": "12:00-13:00"}}, GRANTED),  # as it happens
         ({"hours": {"mon": "07:00-22:00"}}, GRANTED_UNSURE),
-        ({"valid_from": "2026-11-01"}, GRANTED_UNSURE),
+        ({"valid_from": "2026-12-01"}, GRANTED_UNSURE),
         ({"valid_until": "2026-11-20"}, GRANTED),
         ({"valid_until": "2026-11-19"}, Decision(False, "expired")),  # over for certain
         ({"valid_from": "2026-11-01", "valid_until": "2026-11-19"}, Decision(False, "expired")),
