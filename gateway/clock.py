@@ -42,7 +42,7 @@ TRUSTED = frozenset({TimeQuality.SYNCED, TimeQuality.HOLDOVER})
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """Wall time was set, by `offset_s`; noticed `at_s` after boot. `trusted`: what it showed before had been right."""
+    """Wall time was set; noticed `at_s` after boot. `trusted`: it had been right, and is off by `offset_s` since."""
 
     offset_s: float
     at_s: float
@@ -112,6 +112,7 @@ class SystemClock:
         self._set_before = False  # in this boot, and not jumped since
         self._asked_at_s = float("-inf")
         self._ahead_s: float | None = None  # wall time minus time since boot, when last looked at
+        self._off_s: float | None = None  # how far it was set since it was right; None: it never was
         self._certain_s = RELEASED.timestamp()  # had passed …
         self._certain_at_s = self._machine.since_boot_s()  # … so long after boot
         self._quality = TimeQuality.UNSYNCED
@@ -167,12 +168,20 @@ class SystemClock:
         moved_s = 0.0 if self._ahead_s is None else wall_s - boot_s - self._ahead_s
         self._ahead_s = wall_s - boot_s
         if abs(moved_s) > JUMP_S:
-            self.jump = Jump(moved_s, boot_s, self._quality in TRUSTED)
-            self._set_before = False
-            self._ask(boot_s)
+            self._jumped(moved_s, boot_s)
         if self._quality in TRUSTED:
-            self._certain_s, self._certain_at_s = wall_s, boot_s
+            self._certain_s, self._certain_at_s, self._off_s = wall_s, boot_s, 0.0
         return wall_s, boot_s
+
+    def _jumped(self, moved_s: float, boot_s: float) -> None:
+        if self._off_s is not None:
+            self._off_s += moved_s
+        was_right, self._set_before = self._quality in TRUSTED, False
+        self._ask(boot_s)
+        if self._off_s is None or (self._quality in TRUSTED and not was_right):  # how it got set
+            self.jump = Jump(moved_s, boot_s, trusted=False)
+        else:
+            self.jump = Jump(self._off_s, boot_s, trusted=True)
 
     def _least_s(self, boot_s: float) -> float:
         return self._certain_s + boot_s - self._certain_at_s

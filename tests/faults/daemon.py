@@ -59,6 +59,7 @@ class Daemon:
         self.state = state or folder / "state"
         self.page = free_port()
         self.log: list[str] = []
+        self.environment: dict[str, str] = {}  # beside the tests' own, from the next start on
         self.process: asyncio.subprocess.Process | None = None
         self._changed = asyncio.Condition()
         self._config = folder / "gateway.yaml"
@@ -109,7 +110,8 @@ class Daemon:
         began_s = time.monotonic()
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "gateway", "run", "--config", str(self._config),
-            stderr=asyncio.subprocess.PIPE, cwd=ROOT, preexec_fn=limit, env=os.environ | {"NOTIFY_SOCKET": str(path)},
+            stderr=asyncio.subprocess.PIPE, cwd=ROOT, preexec_fn=limit,
+            env=os.environ | {"NOTIFY_SOCKET": str(path)} | self.environment,
         )  # fmt: skip
         self._reading = asyncio.create_task(self._read(self.process))
         return began_s

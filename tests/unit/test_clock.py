@@ -114,6 +114,27 @@ def test_a_clock_that_jumped_is_not_trusted_until_it_is_set_again() -> None:
     assert clock.jump == Jump(86400, 0.0, trusted=False)
 
 
+def test_it_jumps_twice_before_anybody_looks() -> None:
+    board = Board(LATER)
+    board.sync()
+    clock = SystemClock(board)
+    for jump_s in (86400, -3 * 86400):
+        clock.utc()
+        board.jump(jump_s)
+    assert clock.quality() is TimeQuality.UNSYNCED
+    assert clock.jump == Jump(-2 * 86400, 0.0, trusted=True)
+
+
+def test_a_step_that_keeps_it_synchronized_tells_how_far_it_was_off() -> None:
+    board = Board(LATER)
+    board.sync()
+    board.error_s = 30.0
+    clock = SystemClock(board)
+    clock.utc()
+    board.sync()
+    assert (clock.quality(), clock.jump) == (TimeQuality.SYNCED, Jump(-30.0, 0.0, trusted=True))
+
+
 @given(st.lists(st.floats(-JUMP_S + 0.01, JUMP_S - 0.01), max_size=50))
 def test_what_drifts_or_is_slewed_does_not_jump(errors_s: list[float]) -> None:
     board = Board(LATER)
