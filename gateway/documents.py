@@ -136,6 +136,25 @@ class DeniedData(Data):
     reason: Annotated[Denial, Field(description="denial reason, closed list")]
 
 
+class GrantedData(Data):
+    """`access.granted`: what the grant rests on."""
+
+    clock: Annotated[
+        Literal["unsynced"] | None,
+        Field(description="the clock was not set; by the time it showed the card was not yet valid or out of hours"),
+    ] = None
+
+
+class ClockData(Data):
+    """`gateway.clock_bad`: what is wrong with the clock; a clear says nothing more."""
+
+    reason: Annotated[
+        Literal["unsynced", "jumped"] | None,
+        Field(description="unsynced: nobody has set it for ten minutes; jumped: set, though it had been right"),
+    ] = None
+    offset_s: Annotated[float | None, Field(description="how far it was set, in seconds")] = None
+
+
 class DataLost(Document):
     """`gateway.data_lost`: numbers of a stream that will never come."""
 

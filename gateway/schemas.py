@@ -9,7 +9,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaV
 from pydantic_core import core_schema
 
 from gateway import fields, taxonomy
-from gateway.documents import Data, DataLost, DeniedData, Event, OperatorData
+from gateway.documents import ClockData, Data, DataLost, DeniedData, Event, GrantedData, OperatorData
 from gateway.driver import Driver
 from gateway.event import Severity
 from gateway.taxonomy import EventType
@@ -17,7 +17,12 @@ from gateway.taxonomy import EventType
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DEFS = "#/$defs/{model}"
 _OF_DEVICES_ONLY = frozenset({"fire", "safety", "access", "door", "video"})
-_DATA: dict[str, type[BaseModel]] = {"access.denied": DeniedData, "gateway.data_lost": DataLost}
+_DATA: dict[str, type[BaseModel]] = {
+    "access.denied": DeniedData,
+    "access.granted": GrantedData,
+    "gateway.clock_bad": ClockData,
+    "gateway.data_lost": DataLost,
+}
 _DURATIONS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"), (0.001, "ms"))  # seconds
 _SIZES = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))  # bytes
 _MEDIUM_WHEN_FAILED = "gateway.action"
