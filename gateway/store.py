@@ -59,7 +59,9 @@ class _Writer:
         self._thread = threading.Thread(target=self._write_all, name="store-writer", daemon=True)
 
     def start(
-        self, committed: Callable[[_Batch, Any, bool, Mapping[Lane, int]], None], failed: Callable[[_Batch, Exception], None]
+        self,
+        committed: Callable[[_Batch, Any, bool, Mapping[Lane, int]], None],
+        failed: Callable[[_Batch, Exception], None],
     ) -> None:
         """`committed` and `failed` are called on the loop that runs now."""
         self._loop = asyncio.get_running_loop()
