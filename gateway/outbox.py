@@ -112,12 +112,16 @@ class Outbox:
         queue = self.queues[entry.lane]
         entry.state = "confirmed"
         queue.confirmed += 1
+        self._advance(queue, entry.lane)
+
+    def _advance(self, queue: Queue, lane: Lane) -> None:
+        """Over the confirmed prefix; without a refused message the lane is held no longer."""
         moved = None
         while queue.flying and queue.flying[0].state == "confirmed":
             moved = queue.flying.popleft()
         if moved is not None:
             queue.cursor = Cursor(moved.row.seq, moved.sequence)
-            self._store.mark(self._uplink, entry.lane, queue.cursor)
+            self._store.mark(self._uplink, lane, queue.cursor)
         if queue.refused_s and not any(flying.state == "refused" for flying in queue.flying):
             queue.refused_s = 0.0
 
@@ -145,6 +149,7 @@ class Outbox:
         queue.cursor = Cursor(seq, max(sequence, queue.cursor.sequence))
         queue.dropped += count
         self._store.mark(self._uplink, lane, queue.cursor)
+        self._advance(queue, lane)
 
     def rewind(self) -> None:
         """The link is lost: sending begins again at the cursor, also with what was confirmed beyond it."""
