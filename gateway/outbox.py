@@ -128,6 +128,8 @@ class Outbox:
     def refused(self, entry: Entry, now_s: float) -> bool:
         """The broker has it not, and said so: the lane is held. True when that is news."""
         queue = self.queues[entry.lane]
+        if entry.row.seq <= queue.cursor.seq:
+            return False  # given up meanwhile
         news = queue.refused_s == 0.0
         entry.state = "refused"
         queue.refused += 1
