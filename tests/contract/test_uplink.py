@@ -10,6 +10,7 @@ import aiomqtt
 import pytest
 import trustme
 
+from gateway import uplink as uplink_module
 from gateway.event import Lane
 from gateway.mqtt import Target
 from tests.brokers import Mosquitto, Wire, subscribed, websocket_door
@@ -169,6 +170,38 @@ async def test_refused_publish_is_kept_and_delivered_later(tmp_path: Path) -> No
             await drained(made, uplink.parts.outbox.backlog)
         assert [e["id"] for e in district.events()] == ids
         assert gapless(district.events("event"))
+
+
+async def test_the_news_of_the_loss_does_not_shorten_the_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands in the alarm lane of every uplink that is lost: else none would ever wait longer than 10 s."""
+    monkeypatch.setattr(uplink_module, "BACKOFF_ALARM_S", 0.05)
+    monkeypatch.setattr(uplink_module, "URGENT_FOR_S", 0.0)
+    async with rig(tmp_path, "district") as made:
+        uplink = made.uplink("district", to(1))
+        uplink._backoff.failures = 16
+        await made.accept("gateway.uplink_lost", "raise", "gw-0001")
+        waiting = asyncio.create_task(uplink._pause(asyncio.Event()))
+        assert not (await asyncio.wait([waiting], timeout=0.2))[0]
+        await made.accept("fire.smoke", "raise", "smoke-1")
+        async with asyncio.timeout(2):
+            await waiting
+
+
+async def test_each_attempt_reads_its_certificates_once(tmp_path: Path) -> None:
+    """Reading them holds up everything else meanwhile."""
+    made_targets: list[Target] = []
+    async with Mosquitto(tmp_path) as broker, rig(tmp_path, "district") as made:
+
+        def target(protocol: str) -> Target:
+            made_targets.append(to(broker.port)(protocol))
+            return made_targets[-1]
+
+        uplink = made.uplink("district", target)
+        connected = asyncio.Event()
+        uplink.on_change = lambda _: connected.set()
+        async with running(made, uplink), asyncio.timeout(5):
+            await connected.wait()
+    assert len(made_targets) == 1
 
 
 async def test_a_broker_that_hangs_is_noticed(tmp_path: Path) -> None:
