@@ -172,6 +172,29 @@ async def test_refused_publish_is_kept_and_delivered_later(tmp_path: Path) -> No
         assert gapless(district.events("event"))
 
 
+async def test_what_is_too_large_for_the_broker_breaks_no_link(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would hang up on it (MQTT 5.0, 3.2.2.3.6), again after each connection, and nothing behind would arrive."""
+    async with (
+        Mosquitto(tmp_path, "allow_anonymous true", "max_packet_size 2000") as broker,
+        rig(tmp_path, "district") as made,
+    ):
+        uplink = made.uplink("district", to(broker.port), devices=["x" * 3000])
+        async with subscribed(broker.port) as district, running(made, uplink):
+            await made.accept("access.granted", "pulse", "door-1", **{f"value_{n}": float(n) for n in range(100)})
+            await made.accept("access.granted")
+            alarm = await made.accept("fire.smoke", "raise", "smoke-1")
+            await district.until(lambda: district.events("alarm"))
+            assert district.events("alarm")[0]["id"] == alarm
+            assert uplink.connected
+            assert uplink.parts.outbox.backlog(Lane.EVENT) == 2
+        assert made.sessions == 1
+    told = [record.getMessage() for record in caplog.records if "2000" in record.getMessage()]
+    assert len(told) == 2
+    assert "event lane" in told[1]
+
+
 async def test_the_news_of_the_loss_does_not_shorten_the_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It stands in the alarm lane of every uplink that is lost: else none would ever wait longer than 10 s."""
     monkeypatch.setattr(uplink_module, "BACKOFF_ALARM_S", 0.05)
