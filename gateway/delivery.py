@@ -22,6 +22,8 @@ VALUES_S = 10.0  # state documents in which only values changed go out this ofte
 FLUSH_S = 3.0  # at shutdown, for what is still owed
 FAREWELL_S = 1.0  # at shutdown, for the last status
 REFUSED = 0x80  # MQTT 5.0, 2.4: reason codes from here on are failures
+TOO_LARGE = 0x95  # MQTT 5.0, 2.4: packet too large
+_HEAD_BYTES = 128  # of a PUBLISH besides topic and payload, at most
 Document = Mapping[str, Any]
 
 
@@ -137,11 +139,17 @@ class Delivery:
         found = self._retained.take(queue)
         if found is None:
             return False
-        topic, payload = found
-        self._fly(
-            self._session.publish(f"{self._plan.base}/{topic}".encode(), payload.encode(), JSON, retain=True), found
-        )
+        topic, payload = f"{self._plan.base}/{found[0]}".encode(), found[1].encode()
+        if self._fits(topic, payload):
+            self._fly(self._session.publish(topic, payload, JSON, retain=True), found)
+        else:
+            self._refused(found, TOO_LARGE)
         return True
+
+    def _fits(self, topic: bytes, payload: bytes) -> bool:
+        """The broker hangs up on what is larger than it said it takes (MQTT 5.0, 3.2.2.3.6)."""
+        largest_bytes = self._session.opened.largest_bytes
+        return largest_bytes is None or _HEAD_BYTES + len(topic) + len(payload) <= largest_bytes
 
     def _send_event(self, entry: Entry) -> None:
         row = entry.row
@@ -151,8 +159,11 @@ class Delivery:
         if topic is None:
             topic = self._topics[category] = f"{self._plan.base}/event/{category}".encode()
         body = corrected(row.body, row.private, self._clock)
-        payload = self._plan.policy.render(entry.lane, entry.sequence, body, row.private)
-        self._fly(self._session.publish(topic, payload.encode(), CLOUD_EVENT), entry)
+        payload = self._plan.policy.render(entry.lane, entry.sequence, body, row.private).encode()
+        if self._fits(topic, payload):
+            self._fly(self._session.publish(topic, payload, CLOUD_EVENT), entry)
+        else:
+            self._refused(entry, TOO_LARGE)
 
     def _fly(self, mid: int, what: Entry | tuple[str, str]) -> None:
         if not self._flying:
@@ -163,25 +174,27 @@ class Delivery:
 
     def _acknowledged(self, mid: int, reason: int) -> None:
         what = self._flying.pop(mid, None)
-        if isinstance(what, Entry):
-            if reason < REFUSED:
-                self._outbox.confirmed(what)
-            elif self._outbox.refused(what, self._clock.monotonic()):
-                self._log.error(
-                    "the broker refuses events of the %s lane (reason 0x%02X); kept and tried again slowly; "
-                    "check this gateway's rights on the topic",
-                    what.lane.value,
-                    reason,
-                )
-        elif what is not None and reason < REFUSED:
+        if what is None:
+            return
+        if reason >= REFUSED:
+            self._refused(what, reason)
+        elif isinstance(what, Entry):
+            self._outbox.confirmed(what)
+        else:
             self._retained.confirmed(*what)
-        elif what is not None and self._retained.refused(what[0]):
-            self._log.error(
-                "the broker refuses %s/%s (reason 0x%02X); check this gateway's rights on the topic",
-                self._plan.base,
-                what[0],
-                reason,
-            )
+
+    def _refused(self, what: Entry | tuple[str, str], reason: int) -> None:
+        """Told once. An event is kept and tried again slowly, a document when it changes."""
+        do = "check this gateway's rights on the topic"
+        if reason == TOO_LARGE:
+            do = f"its largest packet is {self._session.opened.largest_bytes or '?'} bytes: set its limit higher"
+        if not isinstance(what, Entry):
+            if self._retained.refused(what[0]):
+                self._log.error("the broker refuses %s/%s (reason 0x%02X); %s", self._plan.base, what[0], reason, do)
+        elif self._outbox.refused(what, self._clock.monotonic()):
+            lane = what.lane.value
+            why = "the broker refuses events of the %s lane (reason 0x%02X); kept and tried again slowly; %s"
+            self._log.error(why, lane, reason, do)
 
     def _turn(self) -> None:
         self._heard_at_s = self._clock.monotonic()

@@ -153,12 +153,13 @@ class House:
                 await grown.wait()
                 grown.clear()
                 for lane in Lane:
-                    for row in await self.store.rows(lane, seen[lane], SCAN_ROWS):
+                    rows = await self.store.rows(lane, seen[lane], SCAN_ROWS)
+                    if len(rows) == SCAN_ROWS:
+                        grown.set()  # there may be more; what is not committed yet is told when it is
+                    for row in rows:
                         seen[lane] = row.seq
                         if wanted.takes(event := _event(lane, row)):
                             yield event
-                    if seen[lane] < self.store.last[lane]:
-                        grown.set()
         finally:
             with suppress(ValueError):
                 self.store.listeners.remove(listener)

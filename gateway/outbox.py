@@ -112,18 +112,24 @@ class Outbox:
         queue = self.queues[entry.lane]
         entry.state = "confirmed"
         queue.confirmed += 1
+        self._advance(queue, entry.lane)
+
+    def _advance(self, queue: Queue, lane: Lane) -> None:
+        """Over the confirmed prefix; without a refused message the lane is held no longer."""
         moved = None
         while queue.flying and queue.flying[0].state == "confirmed":
             moved = queue.flying.popleft()
         if moved is not None:
             queue.cursor = Cursor(moved.row.seq, moved.sequence)
-            self._store.mark(self._uplink, entry.lane, queue.cursor)
+            self._store.mark(self._uplink, lane, queue.cursor)
         if queue.refused_s and not any(flying.state == "refused" for flying in queue.flying):
             queue.refused_s = 0.0
 
     def refused(self, entry: Entry, now_s: float) -> bool:
         """The broker has it not, and said so: the lane is held. True when that is news."""
         queue = self.queues[entry.lane]
+        if entry.row.seq <= queue.cursor.seq:
+            return False  # given up meanwhile
         news = queue.refused_s == 0.0
         entry.state = "refused"
         queue.refused += 1
@@ -145,6 +151,7 @@ class Outbox:
         queue.cursor = Cursor(seq, max(sequence, queue.cursor.sequence))
         queue.dropped += count
         self._store.mark(self._uplink, lane, queue.cursor)
+        self._advance(queue, lane)
 
     def rewind(self) -> None:
         """The link is lost: sending begins again at the cursor, also with what was confirmed beyond it."""

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from gateway.app import standing
 from gateway.driver import Answer, Posted
-from gateway.event import Phase, Reading
+from gateway.event import Lane, Phase, Reading
 from gateway.house import Filter, House, NotFound
 from tests.brokers import free_port
-from tests.houses import Puppets, ask, config, disk, living, to
+from tests.houses import Puppets, ask, config, disk, living, to, until
 
 DEVICES = {"smoke-1": "smoke", "door-1": "door", "cam-1": "camera"}
 EVERYTHING = 10_000
@@ -92,6 +93,33 @@ async def test_an_event_as_told_here_has_its_numbers_in_every_stream(tmp_path: P
         forced, smoke = await disk(house)
     assert forced["streams"] == {"district.alarm": "0000000000000001"}
     assert smoke["streams"] == {"district.alarm": "0000000000000002", "fire.alarm": "0000000000000001"}
+
+
+# --- following
+
+
+async def test_a_follower_waits_for_the_commit_and_holds_up_nobody(tmp_path: Path, puppets: Puppets) -> None:
+    """The writer numbers an event before it commits: whoever follows must not run in circles until it has."""
+    granted = Reading("door-1", "access.granted", Phase.PULSE)
+    others = (Reading("door-1", "access.duress", Phase.PULSE), Reading("smoke-1", "telemetry.sample", Phase.PULSE))
+    async with standing(config(tmp_path, DEVICES, {"district": to(1)}), puppets.drivers) as house:
+        await house.pipeline.accept(others)  # so that every lane is read from memory
+        following = house.follow(Filter())
+        coming = asyncio.ensure_future(anext(following))
+        first = await house.pipeline.accept([granted])
+        assert [(await coming)["id"]] == first
+        coming = asyncio.ensure_future(anext(following))
+        with closing(sqlite3.connect(house.store.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # the writer waits for it, up to BUSY_TIMEOUT_S
+            second = asyncio.ensure_future(house.pipeline.accept([granted]))
+            await until(house, lambda: house.store.numbers[Lane.EVENT]["district"] == 2)
+            for listener in house.store.listeners:
+                listener(Lane.EVENT)
+            await house.store.read(lambda _connection: None)
+            other.execute("ROLLBACK")
+        async with asyncio.timeout(5):
+            assert [(await coming)["id"]] == await second
+        await following.aclose()
 
 
 # --- posts
