@@ -149,7 +149,7 @@ class ClockData(Data):
     """`gateway.clock_bad`: what is wrong with the clock; a clear says nothing more."""
 
     reason: Annotated[
-        Literal["unsynced", "jumped"] | None,
+        str | None,
         Field(description="unsynced: nobody has set it for ten minutes; jumped: set, though it had been right"),
     ] = None
     offset_s: Annotated[float | None, Field(description="how far it was set, in seconds")] = None
