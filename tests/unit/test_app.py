@@ -1,27 +1,33 @@
 """The composer: stages of the end, lines of devices, what is told when something is missing, lost uplinks."""
 
 import asyncio
+import json
 import logging
 import os
 import re
 import socket
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from gateway import app, delivery
+from gateway import app, delivery, documents
+from gateway.access import GRANTED_UNSURE, hash_card
+from gateway.clock import TimeQuality
 from gateway.config import Config
+from gateway.credentials import CredentialsConfig
 from gateway.errors import Misconfigured, NeedsPerson, StateError, Text, Unreachable
+from gateway.event import Credential
 from gateway.folder import held
 from gateway.house import Filter, House
 from gateway.mqtt import Target
 from gateway.target import target
 from tests.brokers import Mosquitto, Wire, free_port, subscribed
 from tests.fakes import FastClock
-from tests.houses import PLACES, Puppets, config, living, to, until
+from tests.houses import PLACES, Puppets, config, disk, living, to, until
 
 DEVICES = {"smoke-1": "smoke", "door-1": "door"}
 UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "community-gateway.service"
@@ -355,3 +361,50 @@ async def test_a_database_that_is_none_is_told_and_left_alone(tmp_path: Path) ->
         async with living(made, Puppets()):
             pass
     assert database.read_text("utf-8").startswith("somebody's letters")
+
+
+# --- the clock
+
+
+async def test_what_is_known_of_the_time_is_remembered_at_the_end(tmp_path: Path, clock: FastClock) -> None:
+    made = config(tmp_path, DEVICES)
+    async with living(made, Puppets()):
+        pass
+    ended = clock.utc()
+    clock.time_quality = TimeQuality.UNSYNCED
+    clock.start -= timedelta(days=20000)
+    assert clock.at_least() < ended - timedelta(days=365)
+    async with living(made, Puppets()):
+        assert abs(clock.at_least() - ended) < timedelta(minutes=5)  # fast ones
+
+
+async def test_a_clock_that_nobody_sets_is_told(tmp_path: Path, clock: FastClock) -> None:
+    clock.times, clock.time_quality = 2000, TimeQuality.UNSYNCED
+    told: list[dict[str, Any]] = []
+    async with asyncio.timeout(10), living(config(tmp_path, DEVICES), Puppets()) as house:
+        while len(told) < 2:
+            told = [event for event in await disk(house) if event["type"] == "gateway.clock_bad"]
+            clock.time_quality = TimeQuality.SYNCED if told else TimeQuality.UNSYNCED
+    assert [(event["phase"], event["data"].get("reason")) for event in told] == [("raise", "unsynced"), ("clear", None)]
+    for event in told:
+        documents.Event.model_validate_json(json.dumps(as_sent(event)))
+
+
+def as_sent(event: dict[str, Any]) -> dict[str, Any]:
+    """An event of the house as an uplink would get it."""
+    return {name: value for name, value in event.items() if name != "streams"} | {
+        "stream": "district.event", "sequence": f"{1:016d}",
+    }  # fmt: skip
+
+
+async def test_a_door_knows_that_the_clock_is_not_set(tmp_path: Path, clock: FastClock) -> None:
+    card, key = Credential("wiegand-26", 90, 324), "a key of the site, long enough"
+    entry = {"card": hash_card(key, card), "doors": ["*"], "valid_from": "2099-01-01"}
+    listed = CredentialsConfig.model_validate({"key": key, "list": [entry]})
+    made = config(tmp_path, DEVICES).model_copy(update={"credentials": listed})
+    puppets = Puppets()
+    async with living(made, puppets):
+        link = await puppets.link("door-1")
+        assert link.decide("door-1", card).reason == "not_yet_valid"
+        clock.time_quality = TimeQuality.UNSYNCED
+        assert link.decide("door-1", card) == GRANTED_UNSURE

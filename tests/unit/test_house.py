@@ -78,6 +78,21 @@ async def test_since(house: House, puppets: Puppets) -> None:
         assert [event["id"] for event in found] == expected
 
 
+async def test_since_finds_what_is_older_than_a_time_in_the_past(
+    house: House, puppets: Puppets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the clock was not set, events were told too early; those before them are not hidden by that."""
+    monkeypatch.setattr("gateway.house.SCAN_ROWS", 2)
+    first, *early, last = [await puppets.emit("door-1", "access.granted") for _ in range(6)]
+    await house.store.transact(
+        lambda connection: connection.execute("UPDATE event_lane SET time_ms = 1000 WHERE seq BETWEEN 2 AND 5")
+    )
+    house.store.tails[Lane.EVENT].clear()
+    found = await house.events(Filter(since_ms=int(first[:8] + first[9:13], 16)), EVERYTHING)
+    assert [event["id"] for event in found] == [first, last]
+    assert len(early) == 4
+
+
 async def test_a_rare_one_is_found_behind_many(house: House, puppets: Puppets) -> None:
     rare = await puppets.emit("cam-1", "video.motion", "raise")
     for _ in range(3):
