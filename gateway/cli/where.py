@@ -25,12 +25,12 @@ STATE_DIR = Path("/var/lib/community-gateway")
 
 ConfigOption = Annotated[
     Path,
-    typer.Option("--config", "-c", envvar="GATEWAY_CONFIG", metavar="FILE", help="The configuration."),
+    typer.Option("--config", "-c", envvar="GATEWAY_CONFIG", metavar="FILE", readable=False, help="The configuration."),
 ]
 StateDirOption = Annotated[
     Optional[Path],  # noqa: UP045 - typer reads it at run time
-    typer.Option("--state-dir", metavar="DIR", help="The state folder of the running gateway, instead of its "
-                 "configuration's."),
+    typer.Option("--state-dir", metavar="DIR", readable=False,  # who may not is told better than typer would
+                 help="The state folder of the running gateway, instead of its configuration's."),
 ]  # fmt: skip
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 
