@@ -28,7 +28,7 @@ LAYERS = (
     "problems yamltext yamlmarks explain credentials sections cards checks config canonical site documents samples",
     "driver access mqtt target schemas asyncapi",
     "normalize alarms states privacy",
-    "folder vault identity database store outbox pipeline retention",
+    "folder vault identity database salvage store outbox pipeline losses retention",
     "retained delivery uplink supervisor health systemd house control",
     "web",
     "app",
