@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from gateway.clock import Clock
+from gateway.database import Cursor
 from gateway.errors import StorageError
 from gateway.event import Json, Lane, Phase, Reading
-from gateway.outbox import Outbox
+from gateway.outbox import Outbox, Queue
 from gateway.pipeline import Pipeline
 from gateway.privacy import DATA_LOST
-from gateway.salvage import LOST, Range, lost
+from gateway.salvage import LOST, Range, Stream, lost
 from gateway.store import Store
 
 RETRY_S = 5.0
@@ -46,7 +47,7 @@ async def tell_once(gateway: str, store: Store, pipeline: Pipeline, outboxes: Ma
         await outboxes[uplink].load()
         await pipeline.accept([_reading(gateway, stream, *numbers) for numbers in ranges])
         for first, last in ranges:
-            outboxes[uplink].lost(lane, first, last)
+            _pass_over(store, (uplink, lane), outboxes[uplink].queues[lane], first, last)
             _LOG.error("database damaged: %s will never bring numbers %d to %d", stream, first, last)
         await store.transact(partial(_told, uplink=uplink, lane=lane, ranges=ranges))
 
@@ -54,6 +55,14 @@ async def tell_once(gateway: str, store: Store, pipeline: Pipeline, outboxes: Ma
 def _reading(gateway: str, stream: str, first: int, last: int) -> Reading:
     numbers: dict[str, Json] = {"first": f"{first:016d}", "last": f"{last:016d}", "count": last - first + 1}
     return Reading(gateway, DATA_LOST, Phase.PULSE, reason="damaged", data={"stream": stream, **numbers})
+
+
+def _pass_over(store: Store, stream: Stream, queue: Queue, first: int, last: int) -> None:
+    """Where nothing else is owed before these numbers, they are owed no more."""
+    queue.dropped += last - first + 1
+    if queue.cursor.sequence + 1 == first and not queue.waiting and not queue.flying:
+        queue.cursor = Cursor(queue.cursor.seq, last)
+        store.mark(*stream, queue.cursor)
 
 
 def _told(connection: sqlite3.Connection, uplink: str, lane: Lane, ranges: Sequence[Range]) -> None:

@@ -146,14 +146,6 @@ class Outbox:
         queue.dropped += count
         self._store.mark(self._uplink, lane, queue.cursor)
 
-    def lost(self, lane: Lane, first: int, last: int) -> None:
-        """Numbers that will never come, told as lost: where nothing else is owed before them, they are owed no more."""
-        queue = self.queues[lane]
-        queue.dropped += last - first + 1
-        if queue.cursor.sequence + 1 == first and not queue.waiting and not queue.flying:
-            queue.cursor = Cursor(queue.cursor.seq, last)
-            self._store.mark(self._uplink, lane, queue.cursor)
-
     def rewind(self) -> None:
         """The link is lost: sending begins again at the cursor, also with what was confirmed beyond it."""
         for queue in self.queues.values():

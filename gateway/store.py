@@ -58,6 +58,49 @@ class _Batch:
     work: Callable[[sqlite3.Connection], Any] | None = None
     epoch: int = 0
 
+    @property
+    def urgent(self) -> bool:
+        """There is more in it than telemetry, which gathers."""
+        return any(draft.lane is not Lane.TELEMETRY for draft in self.drafts)
+
+
+class _Flight:
+    """What the writer has been given and has not yet answered. `late` is called once when that takes too long."""
+
+    def __init__(self, late: Callable[[], None]) -> None:
+        self.batches: deque[_Batch] = deque()
+        self.hangs = False
+        self._late = late
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, batch: _Batch) -> None:
+        """One more."""
+        self.batches.append(batch)
+        if self._timer is None and not self.hangs:
+            self._expect()
+
+    def landed(self) -> bool:
+        """The first of them has its answer; True: it was the only one."""
+        self.batches.popleft()
+        self.hangs = False
+        self.end()
+        if self.batches:
+            self._expect()
+        return not self.batches
+
+    def end(self) -> None:
+        """Expect nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expect(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(HANG_S, self._too_late)
+
+    def _too_late(self) -> None:
+        self.hangs, self._timer = True, None
+        self._late()
+
 
 class _Writer:
     """The thread that writes: batches in the order of the queue, each told back to the loop as committed or failed."""
@@ -202,9 +245,7 @@ class Store:
         self._reader = _Reader(path)
         self._writer = _Writer(self._database, self._reader.away)
         self._pending = _Batch()
-        self._in_flight: deque[_Batch] = deque()
-        self._hangs = False
-        self._hang_timer: asyncio.TimerHandle | None = None
+        self._flight = _Flight(self._no_answer)
         self._telemetry_timer: asyncio.TimerHandle | None = None
         self._marks: dict[tuple[str, Lane], Cursor] = {}
         self._mark_timer: asyncio.TimerHandle | None = None
@@ -236,8 +277,7 @@ class Store:
         with suppress(TimeoutError):
             async with asyncio.timeout(HANG_S):
                 await self._reader.run(self._writer.join)
-        if self._hang_timer is not None:
-            self._hang_timer.cancel()
+        self._flight.end()
         self._reader.close()
 
     @property
@@ -251,12 +291,13 @@ class Store:
         """Returns after the commit of all of them, in order. StorageError: none was taken in, or the disk hangs."""
         if not drafts:
             return
-        self._refuse_while_hanging()
+        if self._flight.hangs:
+            raise _hanging(self)
         done: asyncio.Future[None] = self._loop.create_future()
         self._pending.drafts.extend(drafts)
         self._pending.waiting.append(done)
         if any(draft.lane is not Lane.TELEMETRY for draft in drafts):
-            if not self._in_flight or any(draft.lane is Lane.ALARM for draft in drafts):
+            if not self._flight.batches or any(draft.lane is Lane.ALARM for draft in drafts):
                 self._flush()
         elif self._telemetry_timer is None:
             self._telemetry_timer = self._loop.call_later(TELEMETRY_GATHER_S, self._flush)
@@ -264,7 +305,8 @@ class Store:
 
     async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in a transaction of its own, after all that came before. StorageError: it was not committed."""
-        self._refuse_while_hanging()
+        if self._flight.hangs:
+            raise _hanging(self)
         self._flush()
         done: asyncio.Future[T] = self._loop.create_future()
         self._hand_over(_Batch(waiting=[done], work=work))
@@ -280,7 +322,7 @@ class Store:
         if self._mark_timer is not None:
             self._mark_timer.cancel()
             self._mark_timer = None
-        if self._hangs:
+        if self._flight.hangs:
             self._mark_timer = self._loop.call_later(MARK_GATHER_S, self._mark_now)
         elif self._marks:
             marks, self._marks = self._marks, {}
@@ -296,36 +338,23 @@ class Store:
 
     def _hand_over(self, batch: _Batch) -> None:
         batch.epoch = self.epoch
-        self._in_flight.append(batch)
-        if len(self._in_flight) == 1:
-            self._expect_answer()
+        self._flight.add(batch)
         self._writer.put(batch)
-
-    # a disk that hangs
-
-    def _expect_answer(self) -> None:
-        if self._hang_timer is not None:
-            self._hang_timer.cancel()
-        self._hang_timer = self._loop.call_later(HANG_S, self._no_answer) if self._in_flight else None
 
     def _no_answer(self) -> None:
         """Whoever waits is refused; what was concluded from it is void, whether it will be committed or not."""
-        self._hangs, self._hang_timer = True, None
         self.epoch += 1
         self.failing = self.failing or _HANGS
         self.trouble.set()
         void, self._pending = self._pending, _Batch()
-        for batch in (*self._in_flight, void):
-            _refuse(batch.waiting, self.path, StorageError(str(self.path), self.failing, _DO))
-
-    def _refuse_while_hanging(self) -> None:
-        if self._hangs:
-            raise StorageError(str(self.path), self.failing or _HANGS, _DO)
+        for batch in (*self._flight.batches, void):
+            _refuse(batch.waiting, self.path, _hanging(self))
 
     # back on the loop
 
     def _committed(self, batch: _Batch, result: Any, wrote: bool) -> None:
-        self._done()
+        if self._flight.landed() and self._pending.urgent:
+            self._flush()
         if wrote:
             self.failing = None
         if batch.work is None:
@@ -344,20 +373,14 @@ class Store:
             self.epoch += 1
             void, self._pending = self._pending, _Batch()
             _refuse(void.waiting, self.path, storage_error(self.path, error))
-        self._done()
+        if self._flight.landed() and self._pending.urgent:
+            self._flush()
         if isinstance(error, (sqlite3.Error, OSError)):
             self.failing = _sentence(error)
             self.trouble.set()
         for tail in self.tails.values():
             tail.clear()
         _refuse(batch.waiting, self.path, error)
-
-    def _done(self) -> None:
-        self._in_flight.popleft()
-        self._hangs = False
-        self._expect_answer()
-        if not self._in_flight and any(draft.lane is not Lane.TELEMETRY for draft in self._pending.drafts):
-            self._flush()
 
     # reading
 
@@ -394,6 +417,10 @@ async def watch_disk(store: Store, clock: Clock) -> None:
                 await store.transact(lambda connection: put_fact(connection, "disk.tried", rfc3339(clock.utc())))
         store.trouble.clear()
         _LOG.info("the disk takes events again")
+
+
+def _hanging(store: Store) -> StorageError:
+    return StorageError(str(store.path), store.failing or _HANGS, _DO)
 
 
 def _raise(error: BaseException, _connection: sqlite3.Connection) -> None:
