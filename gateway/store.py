@@ -190,6 +190,7 @@ class _Reader:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
         self._connection: sqlite3.Connection | None = None
         self._busy = threading.Lock()
+        self.stale = False  # the disk failed: it may be another one that comes back
 
     @contextmanager
     def away(self) -> Iterator[None]:
@@ -209,6 +210,9 @@ class _Reader:
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         with self._busy:
             try:
+                if self.stale:
+                    self.stale = False
+                    self.forget()
                 if self._connection is None:
                     where = f"{self._path.absolute().as_uri()}?mode=ro"
                     self._connection = sqlite3.connect(where, uri=True, check_same_thread=False)
@@ -378,6 +382,7 @@ class Store:
         if isinstance(error, (sqlite3.Error, OSError)):
             self.failing = _sentence(error)
             self.trouble.set()
+            self._reader.stale = True
         for tail in self.tails.values():
             tail.clear()
         _refuse(batch.waiting, self.path, error)
