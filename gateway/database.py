@@ -75,6 +75,7 @@ class Database:
         self.uplinks = tuple(uplinks)
         self.last: dict[Lane, int] = dict.fromkeys(Lane, 0)  # newest seq of each lane
         self.numbers = {lane: dict.fromkeys(uplinks, 0) for lane in Lane}  # newest sequence of each stream
+        self.cursors: dict[tuple[str, Lane], Cursor] = {}  # newest known; the store keeps them so
         self.newest_id_ms = 0  # the moment in the newest event's id, ms since 1970
         self.counted = False  # the counters have been read once: from then on they are right, whatever the file says
         self._connection: sqlite3.Connection | None = None
@@ -162,6 +163,7 @@ class Database:
 
     def _count(self, connection: sqlite3.Connection) -> None:
         """Counters from the newest row of each lane, and from `stream` for uplinks that row does not know."""
+        self.cursors = read_cursors(connection) | self.cursors
         known = {(u, lane): n for u, lane, n in connection.execute("SELECT uplink, lane, sequence FROM stream")}
         for lane, table in TABLES.items():
             newest = connection.execute(f"SELECT seq, numbers, body FROM {table} ORDER BY seq DESC LIMIT 1").fetchone()  # noqa: S608
@@ -330,9 +332,12 @@ def _alarm(row: tuple[str | int, ...]) -> Alarm:
 
 
 def read_cursors(connection: sqlite3.Connection) -> dict[tuple[str, Lane], Cursor]:
-    """What each uplink has confirmed."""
+    """What each uplink has confirmed. Damaged."""
     found = connection.execute("SELECT uplink, lane, seq, sequence FROM cursor")
-    return {(uplink, Lane(lane)): Cursor(seq, sequence) for uplink, lane, seq, sequence in found}
+    try:
+        return {(uplink, Lane(lane)): Cursor(seq, sequence) for uplink, lane, seq, sequence in found}
+    except ValueError as error:
+        raise Damaged(f"no lane: {error}") from error
 
 
 def put_cursors(connection: sqlite3.Connection, cursors: Mapping[tuple[str, Lane], Cursor]) -> None:

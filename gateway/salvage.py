@@ -21,6 +21,7 @@ from gateway.database import (
     LANE_ITSELF,
     PAGE_BYTES,
     TABLES,
+    Cursor,
     Damaged,
     building,
     id_ms,
@@ -55,11 +56,12 @@ def is_damage(error: BaseException) -> bool:
 
 @dataclass
 class Known:
-    """Uplinks configured; what a running daemon remembers: newest seq of lanes, newest numbers. Empty: nothing."""
+    """Uplinks configured; what a running daemon remembers: newest seqs and numbers, and cursors. Empty: nothing."""
 
     uplinks: Sequence[str] = ()
     last: Mapping[Lane, int] = field(default_factory=dict)
     numbers: Mapping[Lane, Mapping[str, int]] = field(default_factory=dict)
+    cursors: Mapping[Stream, Cursor] = field(default_factory=dict)
 
 
 @dataclass
@@ -96,6 +98,9 @@ def rescue(old: sqlite3.Connection, known: Known, now_us: int, put: Callable[[st
         for row in _small(old, table, key):
             put(table, row)
             _note(found, given, table, row)
+    for (uplink, lane), cursor in known.cursors.items():
+        put("cursor", (uplink, lane.value, cursor.seq, cursor.sequence))
+        found.cursors[uplink, lane] = cursor.seq, cursor.sequence
     for lane in Lane:
         whole = _lane(old, lane, found, put)
         found.strange += not whole

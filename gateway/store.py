@@ -164,7 +164,7 @@ class _Writer:
     def _mend(self) -> None:
         """What can be read goes into a new database, and work goes on there. sqlite3.Error, OSError: not yet."""
         database, now = self._database, SystemClock().utc()
-        known = (database.last, database.numbers) if database.counted else ()
+        known = (database.last, database.numbers, dict(database.cursors)) if database.counted else ()
         with self._alone():
             found, aside = mend(
                 database.path,
@@ -318,7 +318,7 @@ class Store:
 
     def mark(self, uplink: str, lane: Lane, cursor: Cursor) -> None:
         """An uplink has confirmed a lane up to `cursor`; durable within MARK_GATHER_S or so."""
-        self._marks[uplink, lane] = cursor
+        self._marks[uplink, lane] = self._database.cursors[uplink, lane] = cursor
         if self._mark_timer is None:
             self._mark_timer = self._loop.call_later(MARK_GATHER_S, self._mark_now)
 
