@@ -4,7 +4,9 @@ The daemon lives, says so, takes nothing that it cannot keep, and goes on by its
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +16,7 @@ from tests.faults.card import Card, card
 from tests.faults.daemon import Daemon
 from tests.faults.judge import check_streams
 from tests.faults.seen import on_disk
-from tests.faults.test_disk import PANIC, RETRY_S, Ground, about_the_disk, ground, refuses
+from tests.faults.test_disk import PANIC, RETRY_S, Ground, Limited, about_the_disk, ground, refuses
 
 
 class Trouble(NamedTuple):
@@ -65,6 +67,21 @@ async def test_card(name: str, tmp_path: Path) -> None:
                 trouble.end(made_card)
             await made.device.all_accepted()
             await goes_on(made, trouble.said)
+
+
+async def test_held_up_by_another_program(tmp_path: Path) -> None:
+    """What hangs for anyone, root or not: somebody else has locked the file."""
+    async with ground(tmp_path, Limited(tmp_path)) as made:
+        await made.daemon.start()
+        await made.device.say(*[PANIC] * 5)
+        await made.device.all_accepted()
+        with closing(sqlite3.connect(made.daemon.state / "events.db", isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            await refuses(made)
+            await says_so(made)
+            other.execute("ROLLBACK")
+        await made.device.all_accepted()
+        await goes_on(made, "the disk does not")
 
 
 async def says_so(made: Ground) -> None:
