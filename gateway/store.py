@@ -114,7 +114,7 @@ class _Writer:
 
     def start(
         self,
-        committed: Callable[[_Batch, Any, bool], None],
+        committed: Callable[[_Batch, Any, bool, Mapping[Lane, int]], None],
         failed: Callable[[_Batch, Exception], None],
         mended: Callable[[], None],
     ) -> None:
@@ -145,7 +145,7 @@ class _Writer:
                     spoilt, why = batch.epoch, storage_error(self._database.path, error)
                 self._tell(self._failed, batch, error)
             else:
-                self._tell(self._committed, batch, result, wrote)
+                self._tell(self._committed, batch, result, wrote, dict(self._database.last))
         self._database.close()
 
     def _write(self, batch: _Batch) -> tuple[Any, bool]:
@@ -245,7 +245,7 @@ class Store:
         self.listeners: list[Listener] = []  # told after each commit which lane grew
         self._database = Database(path, uplinks)
         self.numbers: Mapping[Lane, Mapping[str, int]] = self._database.numbers  # newest sequence of each stream
-        self.last: Mapping[Lane, int] = self._database.last  # newest seq of each lane
+        self.last = dict(self._database.last)  # newest seq of each lane that is committed
         self._reader = _Reader(path)
         self._writer = _Writer(self._database, self._reader.away)
         self._pending = _Batch()
@@ -263,6 +263,7 @@ class Store:
             self.failing = _sentence(error)
             self.trouble.set()
             self._writer.damaged = is_damage(error)
+        self.last = dict(self._database.last)
         if self._writer.damaged:
             with suppress(StorageError):
                 await self.transact(lambda connection: put_fact(connection, "damaged", str(error)))
@@ -356,7 +357,8 @@ class Store:
 
     # back on the loop
 
-    def _committed(self, batch: _Batch, result: Any, wrote: bool) -> None:
+    def _committed(self, batch: _Batch, result: Any, wrote: bool, last: Mapping[Lane, int]) -> None:
+        self.last.update(last)
         if self._flight.landed() and self._pending.urgent:
             self._flush()
         if wrote:
