@@ -53,10 +53,6 @@ class Card:
         """Also after a cut: the journal is replayed."""
         run("mount", "-o", f"loop,errors={self._errors}", str(self.image), str(self.mounted))
 
-    def unmount(self) -> None:
-        """When nobody uses it any more."""
-        run("umount", str(self.mounted))
-
     def destroy(self) -> None:
         """Whatever state it is in."""
         with suppress(OSError):
@@ -70,7 +66,7 @@ class Card:
 
     def power_back(self) -> None:
         """After a cut, and after whoever used it is dead."""
-        self.unmount()
+        run("umount", str(self.mounted))
         self.mount()
 
     def freeze(self) -> None:

@@ -15,7 +15,7 @@ from tests.faults.appender import UPLINKS, append
 from tests.faults.record import Call, Card, recorded
 
 APPENDS = 40
-STATES = 500 * int(os.environ.get("FAULT_ROUNDS", "1"))
+STATES = 250 * int(os.environ.get("FAULT_ROUNDS", "1"))
 
 
 def cuts(base: Path, calls: Sequence[Call], folder: Path) -> tuple[int, list[str]]:
