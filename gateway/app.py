@@ -29,6 +29,7 @@ from gateway.folder import held
 from gateway.health import Vitals
 from gateway.house import House
 from gateway.identity import Identities
+from gateway.losses import tell_losses
 from gateway.normalize import Subject
 from gateway.outbox import Outbox
 from gateway.pipeline import Pipeline, Rim
@@ -92,6 +93,7 @@ async def live(house: House, stopping: asyncio.Event) -> None:
         page = group.create_task(_page(house, tried))
         watch.append(group.create_task(_retention(house).run(house.vitals.clock)))
         watch.append(group.create_task(house.timekeeper.run()))
+        watch.append(group.create_task(_losses(house)))
         watch.append(group.create_task(watch_disk(house.store, house.vitals.clock)))
         uplinks = [group.create_task(_guard(uplink, leaving)) for uplink in house.uplinks]
         drivers = group.create_task(house.supervisor.run())
@@ -126,6 +128,11 @@ def _retention(house: House) -> Retention:
     limits = Limits(buffer.max_size, buffer.max_age, buffer.alarm_reserve)
     outboxes = [(uplink.name, uplink.parts.outbox) for uplink in house.uplinks]
     return Retention(house.config.gateway.id, limits, house.store, house.pipeline, outboxes)
+
+
+async def _losses(house: House) -> None:
+    outboxes = [(uplink.name, uplink.parts.outbox) for uplink in house.uplinks]
+    await tell_losses(house.config.gateway.id, house.store, house.pipeline, outboxes, house.vitals.clock)
 
 
 async def _page(house: House, tried: asyncio.Event) -> None:

@@ -3,8 +3,10 @@
 A plain database that any SQLite tool opens: WAL, `synchronous=FULL`, one table per lane (`schema/*.sql`).
 """
 
+import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +19,8 @@ from gateway.identity import moment_ms
 VERSION = 1  # of the schema: the last file of schema/
 BUSY_TIMEOUT_S = 5.0
 PAGE_BYTES = 4096
+LANE_ITSELF = ""  # in `stream`: the lane's own newest seq, where no row has it any more (gateway/salvage.py)
+SMALL_BYTES = 16 * 2**20  # a database up to this size is checked page by page when it is opened first: some 20 ms
 TABLES = {Lane.ALARM: "alarm_lane", Lane.EVENT: "event_lane", Lane.TELEMETRY: "telemetry_lane"}
 _ALARM_COLUMNS = ", ".join(f.name for f in fields(Alarm))
 _ALARM_MARKS = ", ".join("?" for _ in fields(Alarm))
@@ -26,6 +30,10 @@ _INSERTS = {
     for lane, table in TABLES.items()
     for count in _AT_ONCE
 }
+
+
+class Damaged(sqlite3.DatabaseError):
+    """What stands in the file is not what we wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +75,9 @@ class Database:
         self.uplinks = tuple(uplinks)
         self.last: dict[Lane, int] = dict.fromkeys(Lane, 0)  # newest seq of each lane
         self.numbers = {lane: dict.fromkeys(uplinks, 0) for lane in Lane}  # newest sequence of each stream
+        self.cursors: dict[tuple[str, Lane], Cursor] = {}  # newest known; the store keeps them so
         self.newest_id_ms = 0  # the moment in the newest event's id, ms since 1970
+        self.counted = False  # the counters have been read once: from then on they are right, whatever the file says
         self._connection: sqlite3.Connection | None = None
 
     @property
@@ -124,7 +134,19 @@ class Database:
         rest = self.numbers[lane]
         return " ".join([f"{name}={mine[name] if name in mine else -rest[name]}" for name in self.uplinks])
 
+    def check(self) -> None:
+        """Every page, where they are few. Damaged."""
+        connection = self.connection
+        if self.path.stat().st_size <= SMALL_BYTES:
+            found = quick_check(connection)
+            if found is not None:
+                raise Damaged(found)
+
     def _open(self) -> sqlite3.Connection:
+        if not self.path.exists():
+            create(self.path)
+        if self.path.is_file() and self.path.stat().st_size == 0:
+            raise Damaged("an empty file")
         connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
             self.path.chmod(0o600)
@@ -134,9 +156,6 @@ class Database:
             connection.execute("PRAGMA synchronous = FULL")
             migrate(connection, self.path)
             self._count(connection)
-        except ValueError as error:  # rows that we did not write so
-            connection.close()
-            raise sqlite3.DatabaseError(f"damaged: {error}") from error
         except BaseException:
             connection.close()
             raise
@@ -144,15 +163,17 @@ class Database:
 
     def _count(self, connection: sqlite3.Connection) -> None:
         """Counters from the newest row of each lane, and from `stream` for uplinks that row does not know."""
+        self.cursors = read_cursors(connection) | self.cursors
         known = {(u, lane): n for u, lane, n in connection.execute("SELECT uplink, lane, sequence FROM stream")}
         for lane, table in TABLES.items():
             newest = connection.execute(f"SELECT seq, numbers, body FROM {table} ORDER BY seq DESC LIMIT 1").fetchone()  # noqa: S608
-            self.newest_id_ms = max(self.newest_id_ms, _id_ms(newest[2]) if newest else 0)
-            self.last[lane] = newest[0] if newest else 0
+            self.newest_id_ms = max(self.newest_id_ms, id_ms(newest[2]) if newest else 0)
+            self.last[lane] = max(newest[0] if newest else 0, known.get((LANE_ITSELF, lane.value), 0))
             there = {name: abs(number) for name, number in unpacked(newest[1])} if newest else {}
             self.numbers[lane] = {u: max(there.get(u, 0), known.get((u, lane.value), 0)) for u in self.uplinks}
             gone = [(name, lane.value, number) for name, number in there.items() if name not in self.uplinks]
             connection.executemany("INSERT OR REPLACE INTO stream VALUES (?, ?, ?)", gone)
+        self.counted = True
 
 
 def _insert(connection: sqlite3.Connection, lane: Lane, rows: Sequence[Row], packed: Sequence[str]) -> None:
@@ -166,27 +187,82 @@ def _insert(connection: sqlite3.Connection, lane: Lane, rows: Sequence[Row], pac
             start += count
 
 
+@contextmanager
+def building(draft: Path, path: Path) -> Iterator[sqlite3.Connection]:
+    """A new database, written beside as `draft`; complete and on disk before it gets the name `path`.
+
+    So no file of no bytes is ever a new database: it is a damaged one.
+    """
+    draft.unlink(missing_ok=True)
+    try:
+        with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
+            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("PRAGMA journal_mode = OFF")  # all or nothing comes from the name
+            connection.execute("PRAGMA synchronous = OFF")  # synced as a whole, below
+            migrate(connection, path)
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("COMMIT")
+        draft.chmod(0o600)
+        sync(draft)
+        os.rename(draft, path)
+        sync(path.parent)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def create(path: Path) -> None:
+    """An empty database."""
+    with building(path.with_name(f"{path.name}.new"), path):
+        pass
+
+
+def sync(path: Path) -> None:
+    """fsync of a file or folder. OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def quick_check(connection: sqlite3.Connection) -> str | None:
+    """What is wrong with the file's structure, or None."""
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    return None if found == "ok" else str(found)
+
+
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Bring the schema to VERSION; a newer one is refused (StateError)."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > VERSION:
-        raise StateError(
-            str(path),
-            Text(
-                f"the database has schema version {version}, this program knows up to {VERSION}",
-                f"数据库结构版本为 {version},本程序只认识到 {VERSION}",
-            ),
-            Text("install the newer program again, or restore a backup", "请重新安装较新的程序,或恢复备份"),
-        )
-    for number in range(version + 1, VERSION + 1):
+    for number in range(version(connection, path) + 1, VERSION + 1):
         script = (files("gateway") / "schema" / f"{number:03d}.sql").read_text("utf-8")
         connection.executescript(f"BEGIN;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
 
 
+def version(connection: sqlite3.Connection, path: Path) -> int:
+    """Of the schema; a newer one is refused (StateError)."""
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found > VERSION:
+        raise StateError(
+            str(path),
+            Text(
+                f"the database has schema version {found}, this program knows up to {VERSION}",
+                f"数据库结构版本为 {found},本程序只认识到 {VERSION}",
+            ),
+            Text("install the newer program again, or restore a backup", "请重新安装较新的程序,或恢复备份"),
+        )
+    return int(found)
+
+
 def unpacked(numbers: str) -> list[tuple[str, int]]:
-    """`"district=42 fire-brigade=-7"` → pairs; see schema/001.sql."""
-    pairs = [pair.split("=") for pair in numbers.split()]
-    return [(name, int(number)) for name, number in pairs]
+    """`"district=42 fire-brigade=-7"` → pairs; see schema/001.sql. Damaged."""
+    try:
+        pairs = [pair.split("=") for pair in str(numbers).split()]  # a record that ends too early has None
+        return [(name, int(number)) for name, number in pairs]
+    except ValueError as error:
+        raise Damaged(f"no numbers: {error}") from error
 
 
 def read_rows(connection: sqlite3.Connection, lane: Lane, after: int, limit: int) -> list[Row]:
@@ -222,9 +298,13 @@ def used_bytes(connection: sqlite3.Connection) -> int:
     return int((pages - free) * size)
 
 
-def _id_ms(body: str) -> int:
-    start = body.index('"id":"') + 6
-    return moment_ms(body[start : start + 36])
+def id_ms(body: str) -> int:
+    """The moment in the id of an event, ms since 1970. Damaged."""
+    try:
+        start = str(body).index('"id":"') + 6  # a record that ends too early has None
+        return moment_ms(body[start : start + 36])
+    except ValueError as error:
+        raise Damaged(f"no event: {error}") from error
 
 
 def put_alarms(connection: sqlite3.Connection, alarms: Iterable[Alarm]) -> None:
@@ -252,9 +332,12 @@ def _alarm(row: tuple[str | int, ...]) -> Alarm:
 
 
 def read_cursors(connection: sqlite3.Connection) -> dict[tuple[str, Lane], Cursor]:
-    """What each uplink has confirmed."""
+    """What each uplink has confirmed. Damaged."""
     found = connection.execute("SELECT uplink, lane, seq, sequence FROM cursor")
-    return {(uplink, Lane(lane)): Cursor(seq, sequence) for uplink, lane, seq, sequence in found}
+    try:
+        return {(uplink, Lane(lane)): Cursor(seq, sequence) for uplink, lane, seq, sequence in found}
+    except ValueError as error:
+        raise Damaged(f"no lane: {error}") from error
 
 
 def put_cursors(connection: sqlite3.Connection, cursors: Mapping[tuple[str, Lane], Cursor]) -> None:

@@ -18,6 +18,10 @@ class Identities:
         if last_ms:
             self._moment = max(self._moment, (last_ms + 1) << _COUNTER_BITS)
 
+    def after(self, last_ms: int) -> None:
+        """None of the ids to come is from before the end of this millisecond since 1970."""
+        self._moment = max(self._moment, (last_ms + 1) << _COUNTER_BITS if last_ms else 0)
+
     def next(self, now_ms: int) -> str:
         """The next id: later than every one before. `now_ms` is milliseconds since 1970."""
         self._moment = max(self._moment + 1, now_ms << _COUNTER_BITS)

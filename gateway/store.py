@@ -7,34 +7,43 @@ Constraints
 - After any error the connection is closed and the next transaction opens it anew and reads the counters again: an
   fsync that failed once is never retried as if nothing had happened. What was pending has failed, its senders know:
   all that was appended before the loop knew of the error, for it may build on what failed (`epoch` counts on).
+- A commit that has not returned after HANG_S: all that wait are refused, and whatever comes then is refused at once,
+  until it returns. What was refused so may stand on disk all the same, and be sent again: at least once.
+- A damaged file is salvaged by the writer, before its next transaction (`salvage.py`); until then the disk "fails".
 - Cursors move by `mark()`, in groups; one lost in a crash only means that a few events are sent twice.
 """
 
 import asyncio
+import errno
 import logging
 import queue
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from gateway.clock import Clock, rfc3339
+from gateway.clock import Clock, SystemClock, rfc3339
 from gateway.database import Cursor, Database, Draft, Row, put_cursors, put_fact, read_rows
 from gateway.errors import StateError, StorageError, Text
 from gateway.event import Lane
+from gateway.salvage import Known, is_damage, mend, take_place
 
 TELEMETRY_GATHER_S = 0.5  # architecture, section 4
 MARK_GATHER_S = 0.2  # confirmed events wait at most this long for their cursor to be durable
 TAIL_ROWS = 2000  # newest events of a lane kept in memory: an uplink that keeps up never reads the disk
+HANG_S = 5.0  # a commit or a read that takes longer: the disk hangs
 TRY_S = 1.0  # how often a disk that took nothing is tried
 _DO = Text("free space or replace the card; it goes on by itself", "请清理空间或更换存储卡;恢复后自动继续")
+_HANGS = Text("the disk does not answer", "磁盘没有响应")
+_TROUBLES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})  # of a disk, which may pass
 _LOG = logging.getLogger("gateway.store")
 T = TypeVar("T")
 Listener = Callable[[Lane], None]
@@ -49,12 +58,57 @@ class _Batch:
     work: Callable[[sqlite3.Connection], Any] | None = None
     epoch: int = 0
 
+    @property
+    def urgent(self) -> bool:
+        """There is more in it than telemetry, which gathers."""
+        return any(draft.lane is not Lane.TELEMETRY for draft in self.drafts)
+
+
+class _Flight:
+    """What the writer has been given and has not yet answered. `late` is called once when that takes too long."""
+
+    def __init__(self, late: Callable[[], None]) -> None:
+        self.batches: deque[_Batch] = deque()
+        self.hangs = False
+        self._late = late
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, batch: _Batch) -> None:
+        """One more."""
+        self.batches.append(batch)
+        if self._timer is None and not self.hangs:
+            self._expect()
+
+    def landed(self) -> bool:
+        """The first of them has its answer; True: it was the only one."""
+        self.batches.popleft()
+        self.hangs = False
+        self.end()
+        if self.batches:
+            self._expect()
+        return not self.batches
+
+    def end(self) -> None:
+        """Expect nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _expect(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(HANG_S, self._too_late)
+
+    def _too_late(self) -> None:
+        self.hangs, self._timer = True, None
+        self._late()
+
 
 class _Writer:
     """The thread that writes: batches in the order of the queue, each told back to the loop as committed or failed."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, alone: Callable[[], AbstractContextManager[None]]) -> None:
         self._database = database
+        self._alone = alone
+        self.damaged = False  # the file is to be salvaged before the next transaction
         self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write_all, name="store-writer", daemon=True)
 
@@ -62,10 +116,11 @@ class _Writer:
         self,
         committed: Callable[[_Batch, Any, bool, Mapping[Lane, int]], None],
         failed: Callable[[_Batch, Exception], None],
+        mended: Callable[[], None],
     ) -> None:
-        """`committed` and `failed` are called on the loop that runs now."""
+        """`committed`, `failed` and `mended` are called on the loop that runs now."""
         self._loop = asyncio.get_running_loop()
-        self._committed, self._failed = committed, failed
+        self._committed, self._failed, self._mended = committed, failed, mended
         self._thread.start()
 
     def put(self, batch: _Batch | None) -> None:
@@ -73,8 +128,8 @@ class _Writer:
         self._queue.put(batch)
 
     def join(self) -> None:
-        """Wait until the thread has ended."""
-        self._thread.join()
+        """Wait until the thread has ended, but not for a disk that hangs: to end then is like a power cut."""
+        self._thread.join(HANG_S)
 
     def _write_all(self) -> None:
         spoilt, why = -1, Exception()  # the epoch that an error has ended, and the error
@@ -85,6 +140,7 @@ class _Writer:
                 result, wrote = self._write(batch)
             except Exception as error:  # noqa: BLE001  # whatever it is, who waits hears of it and the thread lives on
                 self._database.close()
+                self.damaged = self.damaged or is_damage(error)
                 if batch.drafts:
                     spoilt, why = batch.epoch, storage_error(self._database.path, error)
                 self._tell(self._failed, batch, error)
@@ -94,6 +150,8 @@ class _Writer:
 
     def _write(self, batch: _Batch) -> tuple[Any, bool]:
         """What came of it, and whether anything was written: nothing else shows that the disk takes it."""
+        if self.damaged:
+            self._mend()
         if batch.work is None:
             return self._database.append(batch.drafts), True
         connection = self._database.connection
@@ -102,6 +160,22 @@ class _Writer:
         result = batch.work(connection)
         connection.execute("COMMIT")
         return result, connection.total_changes > before
+
+    def _mend(self) -> None:
+        """What can be read goes into a new database, and work goes on there. sqlite3.Error, OSError: not yet."""
+        database, now = self._database, SystemClock().utc()
+        known = (database.last, database.numbers, dict(database.cursors)) if database.counted else ()
+        with self._alone():
+            found, aside = mend(
+                database.path,
+                Known(database.uplinks, *known),
+                now.strftime("%Y%m%dT%H%M%SZ"),
+                int(now.timestamp() * 1_000_000),
+            )
+        self.damaged = False
+        saved = f"{sum(found.rows.values())} events saved, {found.lost()} numbers lost, " if found else ""
+        _LOG.error("%s: the database was damaged; %sthe damaged file is kept as %s", database.path, saved, aside.name)
+        self._tell(self._mended)
 
     def _tell(self, what: Callable[..., None], *details: Any) -> None:
         if not self._loop.is_closed():
@@ -115,6 +189,15 @@ class _Reader:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
         self._connection: sqlite3.Connection | None = None
+        self._busy = threading.Lock()
+        self.stale = False  # the disk failed: it may be another one that comes back
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """While the block lasts the file is not open here: SQLite, when it closes one, deletes a WAL by its name."""
+        with self._busy:
+            self.forget()
+            yield
 
     async def run(self, work: Callable[[], T]) -> T:
         """Something that may block."""
@@ -125,14 +208,18 @@ class _Reader:
         return await self.run(lambda: self._read(work))
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            if self._connection is None:
-                where = f"{self._path.absolute().as_uri()}?mode=ro"
-                self._connection = sqlite3.connect(where, uri=True, check_same_thread=False)
-            return work(self._connection)
-        except (sqlite3.Error, OSError) as error:
-            self._connection = None
-            raise storage_error(self._path, error) from error
+        with self._busy:
+            try:
+                if self.stale:
+                    self.stale = False
+                    self.forget()
+                if self._connection is None:
+                    where = f"{self._path.absolute().as_uri()}?mode=ro"
+                    self._connection = sqlite3.connect(where, uri=True, check_same_thread=False)
+                return work(self._connection)
+            except (sqlite3.Error, OSError) as error:
+                self.forget()
+                raise storage_error(self._path, error) from error
 
     def forget(self) -> None:
         """Close the connection; the next read opens another."""
@@ -152,27 +239,34 @@ class Store:
         self.path = path
         self.failing: Text | None = None  # why the disk takes nothing now, or None
         self.trouble = asyncio.Event()  # set when `failing` begins
+        self.mended = asyncio.Event()  # set when something may have been lost (gateway/losses.py)
         self.epoch = 0  # counts up when events were refused: what was concluded from them is void
         self.tails: dict[Lane, deque[Row]] = {lane: deque(maxlen=TAIL_ROWS) for lane in Lane}
         self.listeners: list[Listener] = []  # told after each commit which lane grew
         self._database = Database(path, uplinks)
         self.numbers: Mapping[Lane, Mapping[str, int]] = self._database.numbers  # newest sequence of each stream
         self.last = dict(self._database.last)  # newest seq of each lane that is committed
-        self._writer = _Writer(self._database)
         self._reader = _Reader(path)
+        self._writer = _Writer(self._database, self._reader.away)
         self._pending = _Batch()
-        self._in_flight = 0
+        self._flight = _Flight(self._no_answer)
         self._telemetry_timer: asyncio.TimerHandle | None = None
         self._marks: dict[tuple[str, Lane], Cursor] = {}
         self._mark_timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self.failing = await self._reader.run(lambda: _begin(self._database))
-        if self.failing is not None:
+        self.mended.set()
+        error = await self._reader.run(lambda: _begin(self._database))
+        self._writer.start(self._committed, self._failed, self.mended.set)
+        if error is not None:
+            self.failing = _sentence(error)
             self.trouble.set()
+            self._writer.damaged = is_damage(error)
         self.last = dict(self._database.last)
-        self._writer.start(self._committed, self._failed)
+        if self._writer.damaged:
+            with suppress(StorageError):
+                await self.transact(lambda connection: put_fact(connection, "damaged", str(error)))
         return self
 
     async def __aexit__(
@@ -180,11 +274,15 @@ class Store:
     ) -> None:
         self._flush()
         self._mark_now()
-        await self._reader.run(
-            self._reader.forget
-        )  # first: the last to close empties the WAL, and must be able to write
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HANG_S):
+                # first: the last to close empties the WAL, and must be able to write
+                await self._reader.run(self._reader.forget)
         self._writer.put(None)
-        await self._reader.run(self._writer.join)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HANG_S):
+                await self._reader.run(self._writer.join)
+        self._flight.end()
         self._reader.close()
 
     @property
@@ -195,21 +293,25 @@ class Store:
     # writing
 
     async def append(self, drafts: Sequence[Draft]) -> None:
-        """Returns after the commit of all of them, in this order. StorageError: none of them was taken in."""
+        """Returns after the commit of all of them, in order. StorageError: none was taken in, or the disk hangs."""
         if not drafts:
             return
+        if self._flight.hangs:
+            raise _hanging(self)
         done: asyncio.Future[None] = self._loop.create_future()
         self._pending.drafts.extend(drafts)
         self._pending.waiting.append(done)
         if any(draft.lane is not Lane.TELEMETRY for draft in drafts):
-            if not self._in_flight or any(draft.lane is Lane.ALARM for draft in drafts):
+            if not self._flight.batches or any(draft.lane is Lane.ALARM for draft in drafts):
                 self._flush()
         elif self._telemetry_timer is None:
             self._telemetry_timer = self._loop.call_later(TELEMETRY_GATHER_S, self._flush)
         await done
 
     async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in a transaction of its own, after all that came before; returns after the commit."""
+        """Run `work` in a transaction of its own, after all that came before. StorageError: it was not committed."""
+        if self._flight.hangs:
+            raise _hanging(self)
         self._flush()
         done: asyncio.Future[T] = self._loop.create_future()
         self._hand_over(_Batch(waiting=[done], work=work))
@@ -217,7 +319,7 @@ class Store:
 
     def mark(self, uplink: str, lane: Lane, cursor: Cursor) -> None:
         """An uplink has confirmed a lane up to `cursor`; durable within MARK_GATHER_S or so."""
-        self._marks[uplink, lane] = cursor
+        self._marks[uplink, lane] = self._database.cursors[uplink, lane] = cursor
         if self._mark_timer is None:
             self._mark_timer = self._loop.call_later(MARK_GATHER_S, self._mark_now)
 
@@ -225,7 +327,9 @@ class Store:
         if self._mark_timer is not None:
             self._mark_timer.cancel()
             self._mark_timer = None
-        if self._marks:
+        if self._flight.hangs:
+            self._mark_timer = self._loop.call_later(MARK_GATHER_S, self._mark_now)
+        elif self._marks:
             marks, self._marks = self._marks, {}
             self._hand_over(_Batch(work=lambda connection: put_cursors(connection, marks)))
 
@@ -239,14 +343,24 @@ class Store:
 
     def _hand_over(self, batch: _Batch) -> None:
         batch.epoch = self.epoch
-        self._in_flight += 1
+        self._flight.add(batch)
         self._writer.put(batch)
+
+    def _no_answer(self) -> None:
+        """Whoever waits is refused; what was concluded from it is void, whether it will be committed or not."""
+        self.epoch += 1
+        self.failing = self.failing or _HANGS
+        self.trouble.set()
+        void, self._pending = self._pending, _Batch()
+        for batch in (*self._flight.batches, void):
+            _refuse(batch.waiting, self.path, _hanging(self))
 
     # back on the loop
 
     def _committed(self, batch: _Batch, result: Any, wrote: bool, last: Mapping[Lane, int]) -> None:
         self.last.update(last)
-        self._done()
+        if self._flight.landed() and self._pending.urgent:
+            self._flush()
         if wrote:
             self.failing = None
         if batch.work is None:
@@ -265,18 +379,15 @@ class Store:
             self.epoch += 1
             void, self._pending = self._pending, _Batch()
             _refuse(void.waiting, self.path, storage_error(self.path, error))
-        self._done()
+        if self._flight.landed() and self._pending.urgent:
+            self._flush()
         if isinstance(error, (sqlite3.Error, OSError)):
             self.failing = _sentence(error)
             self.trouble.set()
+            self._reader.stale = True
         for tail in self.tails.values():
             tail.clear()
         _refuse(batch.waiting, self.path, error)
-
-    def _done(self) -> None:
-        self._in_flight -= 1
-        if not self._in_flight and any(draft.lane is not Lane.TELEMETRY for draft in self._pending.drafts):
-            self._flush()
 
     # reading
 
@@ -290,7 +401,15 @@ class Store:
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a read on the reader thread. StorageError when the disk does not answer it."""
-        return await self._reader.read(work)
+        try:
+            async with asyncio.timeout(HANG_S):
+                return await self._reader.read(work)
+        except TimeoutError as error:
+            raise StorageError(str(self.path), _HANGS, _DO) from error
+        except StorageError as error:
+            if error.__cause__ is not None and is_damage(error.__cause__) and self.failing is None:
+                self._hand_over(_Batch(work=partial(_raise, error.__cause__)))
+            raise
 
 
 async def watch_disk(store: Store, clock: Clock) -> None:
@@ -307,14 +426,25 @@ async def watch_disk(store: Store, clock: Clock) -> None:
         _LOG.info("the disk takes events again")
 
 
-def _begin(database: Database) -> Text | None:
-    """A full disk does not keep the gateway from starting, and is returned; a database that is none does."""
+def _hanging(store: Store) -> StorageError:
+    return StorageError(str(store.path), store.failing or _HANGS, _DO)
+
+
+def _raise(error: BaseException, _connection: sqlite3.Connection) -> None:
+    """As if the writer had met what the reader met."""
+    raise error
+
+
+def _begin(database: Database) -> Exception | None:
+    """A full or damaged disk does not keep the gateway from starting, and is returned; what we may not use does."""
     try:
-        _ = database.connection
-    except sqlite3.Error as error:
+        take_place(database.path, SystemClock().utc().strftime("%Y%m%dT%H%M%SZ"))
+        database.check()
+    except (sqlite3.Error, OSError) as error:
         database.close()
-        if isinstance(error, sqlite3.OperationalError) and "open" not in str(error):
-            return _sentence(error)
+        refused = isinstance(error, sqlite3.OperationalError) and "open" not in str(error)
+        if refused or is_damage(error) or getattr(error, "errno", None) in _TROUBLES:
+            return error
         raise StateError(
             str(database.path),
             Text(f"this database cannot be used ({error})", f"数据库无法使用({error})"),
@@ -336,4 +466,9 @@ def storage_error(path: Path, error: Exception) -> StorageError:
 
 
 def _sentence(error: Exception) -> Text:
+    if is_damage(error):
+        return Text(
+            f"the database is damaged ({error}); what can be read is being saved",
+            f"数据库已损坏({error}),正在抢救可读数据",
+        )
     return Text(f"the disk does not take it ({error})", f"磁盘写入失败({error})")

@@ -29,7 +29,7 @@ LAYERS = (
     "explain credentials sections cards checks config canonical site documents samples",
     "driver access mqtt tls target schemas asyncapi",
     "normalize alarms states privacy",
-    "folder vault identity database store outbox pipeline retention timekeeper",
+    "folder vault identity database salvage store outbox pipeline losses retention timekeeper",
     "retained delivery uplink supervisor health systemd house control",
     "web",
     "app",

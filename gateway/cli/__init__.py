@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-from gateway.cli import act, daemon, events, language, look, schema, show, simulate
+from gateway.cli import act, daemon, disk, events, language, look, schema, show, simulate
 from gateway.cli.frame import Command, Group, explain
 from gateway.errors import ConfigError, GatewayError
 
@@ -37,6 +37,7 @@ plain: tuple[Callable[..., None], ...] = (
 for command in plain:
     app.command(cls=Command)(command)
 outbox.command("show", cls=Command)(look.outbox_show)
+outbox.command("check", cls=Command)(disk.outbox_check)
 for command in (schema.config, schema.events, schema.asyncapi):
     schemas.command(cls=Command)(command)
 app.add_typer(outbox, name="outbox")

@@ -49,6 +49,11 @@ HELPS: Mapping[str, str] = {
     "Events that wait, and since when the oldest does; events sent, confirmed by the broker, refused by it.": (
         "待上报数、最早一条的等待时间、已发送数、平台已确认数、被拒数。"
     ),
+    "Check the database on disk.": "检查磁盘上的数据库。",
+    "Also while the gateway is stopped. Says whether the file is sound, and what the gateway would do with it; changes "
+    "nothing. Exit status 1 where it is not sound.": (
+        "网关停止时也可使用。说明文件是否完好以及网关将如何处理,不作任何修改。文件受损时退出码 1。"
+    ),
     # events
     "Show events as they were taken in, the newest last.": "按接收顺序显示事件,最新的在最后。",
     "With --follow only what comes, unless --since or --limit say from where on.": (

@@ -21,7 +21,8 @@ CREATE TABLE cursor (
     PRIMARY KEY (uplink, lane)
 ) STRICT, WITHOUT ROWID;
 
--- Counters of uplinks that are no longer configured, so that one that comes back goes on where it was.
+-- Counters of uplinks that are no longer configured, so that one that comes back goes on where it was. After a salvage
+-- all counters stand here, and with the empty name those of the lanes themselves: no row may have them any more.
 CREATE TABLE stream (
     uplink TEXT NOT NULL, lane TEXT NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (uplink, lane)
 ) STRICT, WITHOUT ROWID;

@@ -54,8 +54,10 @@ class Daemon:
         buses: Mapping[str, str] | None = None,
         state: Path | None = None,
         room: str = "512MiB",
+        program: str = "gateway",
     ) -> None:
         self.folder = folder
+        self.program = program
         self.state = state or folder / "state"
         self.page = free_port()
         self.log: list[str] = []
@@ -109,7 +111,7 @@ class Daemon:
 
         began_s = time.monotonic()
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gateway", "run", "--config", str(self._config),
+            sys.executable, "-m", self.program, "run", "--config", str(self._config),
             stderr=asyncio.subprocess.PIPE, cwd=ROOT, preexec_fn=limit,
             env=os.environ | {"NOTIFY_SOCKET": str(path)} | self.environment,
         )  # fmt: skip

@@ -352,15 +352,18 @@ async def test_a_second_gateway_on_the_same_folder_is_told_whose_it_is(tmp_path:
         pass  # free again
 
 
-async def test_a_database_that_is_none_is_told_and_left_alone(tmp_path: Path) -> None:
+async def test_a_database_that_is_none_is_told_and_moved_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     made = config(tmp_path, DEVICES)
     made.gateway.state_dir.mkdir()
     database = made.gateway.state_dir / app.DATABASE
     database.write_text("somebody's letters, which are no database at all\n" * 100, "utf-8")
-    with pytest.raises(StateError, match=re.escape(app.DATABASE)):
-        async with living(made, Puppets()):
-            pass
-    assert database.read_text("utf-8").startswith("somebody's letters")
+    async with living(made, Puppets()) as house:
+        assert house.ready()
+    assert f"{app.DATABASE}: the database was damaged" in caplog.text
+    (aside,) = database.parent.glob(f"{app.DATABASE}.damaged-*")
+    assert "somebody's letters" in aside.read_text("utf-8", "replace")
 
 
 # --- the clock

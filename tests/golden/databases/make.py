@@ -1,0 +1,108 @@
+"""Writes `schema-N.db`, a database of the present schema version N, and `schema-N.json`, what stands in it.
+
+`python -m tests.golden.databases.make`, once for each version, before anything is released with it; a file that is
+there is never written again: it stands for the boxes outside.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from gateway.alarms import Alarm
+from gateway.database import (
+    VERSION,
+    Cursor,
+    Draft,
+    put_alarms,
+    put_fact,
+    read_alarms,
+    read_cursors,
+    read_fact,
+    read_rows,
+)
+from gateway.event import Lane, Severity
+from gateway.identity import Identities
+from gateway.store import Store
+
+FOLDER = Path(__file__).parent
+UPLINKS = ("district", "fire-brigade")
+FACTS = {"session.district": "7", "dossier.district": "3 5c6ffbdd40d9556b73a21e63c3e0e904"}
+COUNT = 12  # events of each lane
+NOW_MS = 1_795_428_379_123
+
+
+async def fill(path: Path) -> None:
+    """Every table has something in it, also an uplink that is no longer there, and events that one of them is not's."""
+    identities = Identities()
+
+    def draft(lane: Lane, number: int, names: tuple[str, ...]) -> Draft:
+        body = {
+            "id": identities.next(NOW_MS + number),
+            "type": "fire.smoke",
+            "data": {"raw": {"n": number, "门": "北"}},
+        }
+        private = '{"format":"wiegand-26","number":1234}' if number % 5 == 0 else None
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        return Draft(lane, NOW_MS + number, text, frozenset(names), private)
+
+    async with Store(path, ("gone", *UPLINKS)) as store:
+        await store.append([draft(lane, 0, ("gone",)) for lane in Lane])
+    async with Store(path, UPLINKS) as store:
+        for number in range(1, COUNT):
+            names = UPLINKS if number % 3 else UPLINKS[:1]
+            await store.append([draft(lane, number, names if lane is Lane.EVENT else UPLINKS) for lane in Lane])
+        first = (await store.rows(Lane.ALARM, 1, 1))[0].body[7:43]
+        flags = Alarm(
+            "smoke-1",
+            "fire.smoke",
+            "",
+            first,
+            Severity.CRITICAL,
+            True,
+            False,
+            False,
+            True,
+            2,
+            NOW_MS,
+            NOW_MS + 9,
+            False,
+        )
+        await store.transact(lambda connection: put_alarms(connection, [flags]))
+        for name, value in FACTS.items():
+            await store.transact(lambda connection, name=name, value=value: put_fact(connection, name, value))  # type: ignore[misc]
+        store.mark(UPLINKS[0], Lane.EVENT, Cursor(5, 4))
+
+
+async def content(path: Path) -> dict[str, Any]:
+    """All that the present program finds in a database, as JSON has it."""
+    async with Store(path, ("gone", *UPLINKS)) as store:
+        rows = {lane: await store.read(lambda c, lane=lane: read_rows(c, lane, 0, 1000)) for lane in Lane}  # type: ignore[misc]
+        found = {
+            "events": {
+                lane: [[row.seq, row.time_ms, dict(sorted(row.numbers.items())), row.body, row.private] for row in many]
+                for lane, many in rows.items()
+            },
+            "last": dict(store.last),
+            "numbers": {lane: dict(numbers) for lane, numbers in store.numbers.items()},
+            "cursors": {
+                f"{u}.{lane}": [c.seq, c.sequence] for (u, lane), c in (await store.read(read_cursors)).items()
+            },
+            "alarms": [repr(alarm) for alarm in await store.read(read_alarms)],
+            "facts": {name: await store.read(lambda c, name=name: read_fact(c, name)) for name in FACTS},  # type: ignore[misc]
+        }
+    plain: dict[str, Any] = json.loads(json.dumps(found))
+    return plain
+
+
+async def main() -> None:
+    """Of this version, where it is not there yet."""
+    path = FOLDER / f"schema-{VERSION}.db"
+    if not path.exists():
+        await fill(path)
+        found = await content(path)
+        path.with_suffix(".json").write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
