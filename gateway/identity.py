@@ -14,11 +14,6 @@ class Identities:
         self.after(last_ms)
 
     def after(self, last_ms: int) -> None:
-        """There are ids up to this millisecond already; 0: none."""
-        if last_ms:
-            self._moment = max(self._moment, (last_ms + 1) << _COUNTER_BITS)
-
-    def after(self, last_ms: int) -> None:
         """None of the ids to come is from before the end of this millisecond since 1970."""
         self._moment = max(self._moment, (last_ms + 1) << _COUNTER_BITS if last_ms else 0)
 
