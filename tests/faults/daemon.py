@@ -45,6 +45,8 @@ class Daemon:
     `devices` and `buses` are lines of YAML flow style. What it logs is in `log`.
     """
 
+    program = "gateway"  # the module that is run
+
     def __init__(
         self,
         folder: Path,
@@ -108,7 +110,7 @@ class Daemon:
 
         began_s = time.monotonic()
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gateway", "run", "--config", str(self._config),
+            sys.executable, "-m", self.program, "run", "--config", str(self._config),
             stderr=asyncio.subprocess.PIPE, cwd=ROOT, preexec_fn=limit, env=os.environ | {"NOTIFY_SOCKET": str(path)},
         )  # fmt: skip
         self._reading = asyncio.create_task(self._read(self.process))
