@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
-from gateway import __version__, health, site, systemd, watchdog
+from gateway import __version__, health, holes, site, systemd, watchdog
 from gateway.access import Access
 from gateway.clock import SystemClock, rfc3339
 from gateway.config import Config, UplinkConfig
@@ -95,6 +95,7 @@ async def live(house: House, stopping: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as group:
         watch = [group.create_task(watchdog.watch(house.store, house.supervisor.lines))]
         watch.append(group.create_task(_tell_losses(house)))
+        watch.append(group.create_task(_tell_holes(house)))
         watch.append(group.create_task(_tell_systemd(house)))
         tried = asyncio.Event()
         page = group.create_task(_page(house, tried))
@@ -175,6 +176,11 @@ async def _tell_systemd(house: House) -> None:
             told = status
             systemd.notify(f"STATUS={status}")
         await house.vitals.clock.sleep(STATUS_S)
+
+
+async def _tell_holes(house: House) -> None:
+    config = house.config
+    await holes.tell(config.gateway.id, house.store, house.pipeline, config.uplinks, house.vitals.clock)
 
 
 async def _tell_losses(house: House) -> None:

@@ -160,6 +160,7 @@ class Store:
         self._reader = _Reader(path)
         self._pending = _Batch()
         self._in_flight: deque[float] = deque()  # when each batch was handed over, on the loop's clock
+        self.busy_since_s: float | None = None  # when the oldest of them was
         self._telemetry_timer: asyncio.TimerHandle | None = None
         self._marks: dict[tuple[str, Lane], Cursor] = {}
         self._mark_timer: asyncio.TimerHandle | None = None
@@ -188,11 +189,6 @@ class Store:
     def newest_id_ms(self) -> int:
         """The moment in the newest event's id, ms since 1970; 0 where there is none."""
         return self._database.newest_id_ms
-
-    @property
-    def busy_since_s(self) -> float | None:
-        """When the oldest batch in flight was handed to the writer, on the loop's monotonic clock, or None."""
-        return self._in_flight[0] if self._in_flight else None
 
     # writing
 
@@ -242,6 +238,7 @@ class Store:
     def _hand_over(self, batch: _Batch) -> None:
         batch.epoch = self.epoch
         self._in_flight.append(self._loop.time())
+        self.busy_since_s = self._in_flight[0]
         self._writer.put(batch)
 
     # back on the loop
@@ -276,6 +273,7 @@ class Store:
 
     def _done(self) -> None:
         self._in_flight.popleft()
+        self.busy_since_s = self._in_flight[0] if self._in_flight else None
         if not self._in_flight and any(draft.lane is not Lane.TELEMETRY for draft in self._pending.drafts):
             self._flush()
 

@@ -28,7 +28,7 @@ LAYERS = (
     "problems yamltext yamlmarks explain credentials sections cards checks config canonical site documents samples",
     "driver access mqtt target schemas asyncapi",
     "normalize alarms states privacy",
-    "folder vault identity database store outbox pipeline retention backup",
+    "folder vault identity database store outbox pipeline retention holes backup restore",
     "retained delivery uplink pulse supervisor health systemd watchdog house control",
     "web",
     "app",
