@@ -21,6 +21,9 @@ VALUES_S = 10.0  # state documents in which only values changed go out this ofte
 FLUSH_S = 3.0  # at shutdown, for what is still owed
 FAREWELL_S = 1.0  # at shutdown, for the last status
 REFUSED = 0x80  # MQTT 5.0, 2.4: reason codes from here on are failures
+TOO_LARGE = 0x95  # MQTT 5.0, 2.4: packet too large
+_NOT_SENT = 0  # no packet identifier (MQTT 5.0, 2.2.1)
+_HEAD_BYTES = 128  # of a PUBLISH besides topic and payload, at most
 Document = Mapping[str, Any]
 
 
@@ -136,10 +139,7 @@ class Delivery:
         found = self._retained.take(queue)
         if found is None:
             return False
-        topic, payload = found
-        self._fly(
-            self._session.publish(f"{self._plan.base}/{topic}".encode(), payload.encode(), JSON, retain=True), found
-        )
+        self._fly(found, f"{self._plan.base}/{found[0]}".encode(), found[1].encode(), JSON, retain=True)
         return True
 
     def _send_event(self, entry: Entry) -> None:
@@ -149,37 +149,41 @@ class Delivery:
         topic = self._topics.get(category)
         if topic is None:
             topic = self._topics[category] = f"{self._plan.base}/event/{category}".encode()
-        payload = self._plan.policy.render(entry.lane, entry.sequence, row.body, row.private)
-        self._fly(self._session.publish(topic, payload.encode(), CLOUD_EVENT), entry)
+        payload = self._plan.policy.render(entry.lane, entry.sequence, row.body, row.private).encode()
+        self._fly(entry, topic, payload, CLOUD_EVENT)
 
-    def _fly(self, mid: int, what: Entry | tuple[str, str]) -> None:
+    def _fly(
+        self, what: Entry | tuple[str, str], topic: bytes, payload: bytes, kind: bytes, *, retain: bool = False
+    ) -> None:
         if not self._flying:
             self._heard_at_s = self._clock.monotonic()
-        self._flying[mid] = what
+        largest_bytes = self._session.opened.largest_bytes
+        if largest_bytes is not None and _HEAD_BYTES + len(topic) + len(payload) > largest_bytes:
+            self._flying[_NOT_SENT] = what  # the broker would hang up (MQTT 5.0, 3.2.2.3.6)
+            self._acknowledged(_NOT_SENT, TOO_LARGE)
+        else:
+            self._flying[self._session.publish(topic, payload, kind, retain=retain)] = what
 
     # hearing
 
     def _acknowledged(self, mid: int, reason: int) -> None:
+        """A refusal is told once: an event is kept and tried again slowly, a document when it changes."""
         what = self._flying.pop(mid, None)
         if isinstance(what, Entry):
             if reason < REFUSED:
                 self._outbox.confirmed(what)
             elif self._outbox.refused(what, self._clock.monotonic()):
                 self._log.error(
-                    "the broker refuses events of the %s lane (reason 0x%02X); kept and tried again slowly; "
-                    "check this gateway's rights on the topic",
+                    "the broker refuses events of the %s lane (reason 0x%02X); kept and tried again slowly; %s",
                     what.lane.value,
                     reason,
+                    _what_to_do(reason, self._session.opened.largest_bytes),
                 )
         elif what is not None and reason < REFUSED:
             self._retained.confirmed(*what)
         elif what is not None and self._retained.refused(what[0]):
-            self._log.error(
-                "the broker refuses %s/%s (reason 0x%02X); check this gateway's rights on the topic",
-                self._plan.base,
-                what[0],
-                reason,
-            )
+            where, do = f"{self._plan.base}/{what[0]}", _what_to_do(reason, self._session.opened.largest_bytes)
+            self._log.error("the broker refuses %s (reason 0x%02X); %s", where, reason, do)
 
     def _turn(self) -> None:
         self._heard_at_s = self._clock.monotonic()
@@ -246,6 +250,12 @@ async def _until(
                 ends: set[asyncio.Future[Any]] = {waiting, lost}
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 waiting.cancel()
+
+
+def _what_to_do(reason: int, largest_bytes: int | None) -> str:
+    if reason != TOO_LARGE:
+        return "check this gateway's rights on the topic"
+    return f"set the largest packet it takes higher than {largest_bytes or '?'} bytes"
 
 
 def _word(document: Document) -> tuple[Any, ...]:
