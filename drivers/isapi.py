@@ -34,6 +34,7 @@ from gateway.taxonomy import TYPES
 PATHS = ("/ISAPI/Event/notification/alertStream", "/Event/notification/alertStream")
 FAILED_RECONNECTS = 3  # then the device is told to be offline
 OUTAGE_S = 60.0  # or after this long without a stream
+QUIET_S = 60.0  # beyond the silence that ends a stream: a login has no end of its own
 
 _TYPES: dict[str, tuple[str, str | None]] = {  # eventType in lower case → our type, reason
     "vmd": ("video.motion", None),
@@ -237,4 +238,9 @@ async def run(line: Line[Config], link: Link) -> None:
         await _Stream(config, link, site, http).run()
 
 
-DRIVER = Driver("Hikvision ISAPI alert stream", Config, run, decode, EXAMPLES, kind="camera")
+def quiet_s(line: Line[Config]) -> float:
+    """The longest a healthy stream leaves its link alone."""
+    return QUIET_S + max(config.silence for config in line.devices)
+
+
+DRIVER = Driver("Hikvision ISAPI alert stream", Config, run, decode, EXAMPLES, kind="camera", quiet_s=quiet_s)

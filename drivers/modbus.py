@@ -33,6 +33,7 @@ from gateway.event import Json, Phase, Reading, Value
 
 PROBE_HANDICAP_S = 3.0  # one that did not answer goes before one that did only when it is so much later
 RETRY_TELEMETRY_S = 5.0
+QUIET_S = 60.0  # beyond the longest answer: the line reads its clock around each question
 
 
 def decode(config: Config, wire: bytes) -> Sequence[Reading]:
@@ -239,6 +240,11 @@ async def _serve(round: Round, link: Link) -> None:
         raise gone
 
 
+def quiet_s(line: Line[Config]) -> float:
+    """The longest a healthy line leaves its link alone."""
+    return QUIET_S + max(config.peer.timeout_s for config in line.devices)
+
+
 def _example(title: str, profile: str, wire: str, *readings: Reading, **config: Json) -> Example:
     return Example(title, {"bus": "line", "address": 1, "profile": profile, **config}, bytes.fromhex(wire), readings)
 
@@ -305,4 +311,5 @@ DRIVER = Driver(
     decode=decode,
     examples=EXAMPLES,
     actions=("output",),
+    quiet_s=quiet_s,
 )

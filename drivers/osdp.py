@@ -24,6 +24,8 @@ from gateway.errors import BadInput, GatewayError, Misconfigured, NeedsPerson, T
 from gateway.event import Credential, Phase
 from gateway.event import Reading as Seen
 
+QUIET_S = 60.0  # each question takes the line 1 s at most, and is asked by the link's clock
+
 
 def decode(config: Config, wire: bytes) -> Sequence[Seen]:
     """One reply in clear (from 53, with or without mark) → what it says, nothing known before. BadInput: no reply.
@@ -82,6 +84,7 @@ DRIVER = Driver(
     decode=decode,
     kind="door",
     actions=ACTIONS,
+    quiet_s=lambda _line: QUIET_S,
     examples=(
         Example(
             "a 26-bit card",

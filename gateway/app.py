@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
-from gateway import __version__, health, site, systemd
+from gateway import __version__, health, holes, site, systemd, watchdog
 from gateway.access import Access
 from gateway.clock import Clock, SystemClock, TimeQuality, rfc3339
 from gateway.config import Config, UplinkConfig
@@ -57,6 +57,16 @@ LOST = "gateway.uplink_lost"
 _LOG = logging.getLogger("gateway")
 
 
+def main(config: Config, drivers: Mapping[str, Driver[Any]]) -> None:
+    """`run`, in a loop that is left open where a driver does not end: to close it would wait for that for ever."""
+    runner = asyncio.Runner()
+    try:
+        runner.run(run(config, drivers))
+    finally:
+        if not asyncio.all_tasks(runner.get_loop()):
+            runner.close()
+
+
 async def run(config: Config, drivers: Mapping[str, Driver[Any]]) -> None:
     """The daemon, until SIGTERM or SIGINT. StateError where it cannot start."""
     stopping = asyncio.Event()
@@ -87,7 +97,9 @@ async def live(house: House, stopping: asyncio.Event) -> None:
     """Drivers and uplinks run until `stopping`; then the end, in stages."""
     leaving = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        watch = [group.create_task(_watchdog()), group.create_task(_tell_losses(house))]
+        watch = [group.create_task(watchdog.watch(house.store, house.supervisor.lines))]
+        watch.append(group.create_task(_tell_losses(house)))
+        watch.append(group.create_task(_tell_holes(house)))
         watch.append(group.create_task(_tell_systemd(house)))
         tried = asyncio.Event()
         page = group.create_task(_page(house, tried))
@@ -162,13 +174,6 @@ async def _page(house: House, tried: asyncio.Event) -> None:
             await asyncio.Event().wait()
 
 
-async def _watchdog() -> None:
-    every_s = systemd.watchdog_s()
-    while every_s is not None:
-        systemd.notify("WATCHDOG=1")
-        await asyncio.sleep(every_s)
-
-
 async def _tell_systemd(house: House) -> None:
     """`systemctl status` shows how it is: told when it changes."""
     told = ""
@@ -182,6 +187,11 @@ async def _tell_systemd(house: House) -> None:
             told = status
             systemd.notify(f"STATUS={status}")
         await house.vitals.clock.sleep(STATUS_S)
+
+
+async def _tell_holes(house: House) -> None:
+    config = house.config
+    await holes.tell(config.gateway.id, house.store, house.pipeline, config.uplinks, house.vitals.clock)
 
 
 async def _tell_losses(house: House) -> None:

@@ -52,8 +52,13 @@ class Jump:
 class Clock(Protocol):
     """Time as the rest of the house sees it."""
 
-    boot: str  # tells this boot of the machine from every other
-    jump: Jump | None  # the last one seen
+    @property
+    def boot(self) -> str:
+        """Tells this boot of the machine from every other."""
+
+    @property
+    def jump(self) -> Jump | None:
+        """The last one seen."""
 
     def utc(self) -> datetime:
         """Wall time, timezone-aware, UTC."""

@@ -22,6 +22,7 @@ PAGE_BYTES = 4096
 LANE_ITSELF = ""  # in `stream`: the lane's own newest seq, where no row has it any more (gateway/salvage.py)
 SMALL_BYTES = 16 * 2**20  # a database up to this size is checked page by page when it is opened first: some 20 ms
 TABLES = {Lane.ALARM: "alarm_lane", Lane.EVENT: "event_lane", Lane.TELEMETRY: "telemetry_lane"}
+IDS_AFTER_MS = "ids.after_ms"  # a fact: every new id is later than this, ms since 1970
 _ALARM_COLUMNS = ", ".join(f.name for f in fields(Alarm))
 _ALARM_MARKS = ", ".join("?" for _ in fields(Alarm))
 _AT_ONCE = (64, 8, 1)  # rows per INSERT: fewer statements, and the interpreter is let go once per statement
@@ -65,6 +66,21 @@ class Cursor:
 
     seq: int = 0
     sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Numbers of a stream that a restore skipped: none of them will ever come from here."""
+
+    uplink: str
+    lane: Lane
+    first: int
+    last: int
+    told: bool = False
+
+    def beyond(self, sequence: int) -> int:
+        """How many of them come after this number."""
+        return max(0, self.last - max(sequence, self.first - 1))
 
 
 class Database:
@@ -165,13 +181,15 @@ class Database:
         """Counters from the newest row of each lane, and from `stream` for uplinks that row does not know."""
         self.cursors = read_cursors(connection) | self.cursors
         known = {(u, lane): n for u, lane, n in connection.execute("SELECT uplink, lane, sequence FROM stream")}
+        self.newest_id_ms = max(self.newest_id_ms, int(read_fact(connection, IDS_AFTER_MS) or 0))
         for lane, table in TABLES.items():
             newest = connection.execute(f"SELECT seq, numbers, body FROM {table} ORDER BY seq DESC LIMIT 1").fetchone()  # noqa: S608
             self.newest_id_ms = max(self.newest_id_ms, id_ms(newest[2]) if newest else 0)
             self.last[lane] = max(newest[0] if newest else 0, known.get((LANE_ITSELF, lane.value), 0))
             there = {name: abs(number) for name, number in unpacked(newest[1])} if newest else {}
             self.numbers[lane] = {u: max(there.get(u, 0), known.get((u, lane.value), 0)) for u in self.uplinks}
-            gone = [(name, lane.value, number) for name, number in there.items() if name not in self.uplinks]
+            gone = [(name, lane.value, max(number, known.get((name, lane.value), 0))) for name, number in there.items()
+                    if name not in self.uplinks]  # fmt: skip
             connection.executemany("INSERT OR REPLACE INTO stream VALUES (?, ?, ?)", gone)
         self.counted = True
 
@@ -346,6 +364,22 @@ def put_cursors(connection: sqlite3.Connection, cursors: Mapping[tuple[str, Lane
         "INSERT OR REPLACE INTO cursor VALUES (?, ?, ?, ?)",
         [(uplink, lane.value, cursor.seq, cursor.sequence) for (uplink, lane), cursor in cursors.items()],
     )
+
+
+def read_holes(connection: sqlite3.Connection) -> list[Hole]:
+    """What restores skipped, one a stream at most."""
+    found = connection.execute("SELECT name, value FROM fact WHERE name LIKE 'hole.%'").fetchall()
+    return [_hole(*name.split(".")[1:], *value.split()) for name, value in found]
+
+
+def _hole(uplink: str, lane: str, first: str, last: str, told: str) -> Hole:
+    return Hole(uplink, Lane(lane), int(first), int(last), told == "told")
+
+
+def put_hole(connection: sqlite3.Connection, hole: Hole) -> None:
+    """Remember it."""
+    told = "told" if hole.told else "untold"
+    put_fact(connection, f"hole.{hole.uplink}.{hole.lane.value}", f"{hole.first} {hole.last} {told}")
 
 
 def read_fact(connection: sqlite3.Connection, name: str) -> str | None:

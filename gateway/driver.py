@@ -147,6 +147,7 @@ class Driver(Generic[C]):
     examples: tuple[Example, ...] = ()
     kind: str = "device"  # of a device that names none itself
     actions: tuple[str, ...] = ()  # commands its devices may take
+    quiet_s: Callable[[Line[C]], float] | None = None  # see gateway.pulse; None: it may wait for the world for ever
 
 
 class Registry(Mapping[str, Driver[Any]]):

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gateway.database import Cursor, Row, read_cursors
+from gateway.database import Cursor, Hole, Row, read_cursors, read_holes
 from gateway.event import Lane
 from gateway.store import Store
 
@@ -66,18 +66,22 @@ class Outbox:
         self._uplink = uplink
         self._since_telemetry = 0
         self._loaded = False
+        self._holes: dict[Lane, Hole] = {}
         self.queues = {lane: Queue() for lane in Lane}
 
     async def load(self) -> None:
         """Cursors as they stand on disk, once. StorageError when the disk fails."""
         if self._loaded:
             return
-        cursors = await self._store.transact(read_cursors)
+        cursors, holes = await self._store.transact(
+            lambda connection: (read_cursors(connection), read_holes(connection))
+        )
         if self._loaded:
             return  # somebody else was first, and has gone on from there
         for lane, queue in self.queues.items():
             queue.cursor = cursors.get((self._uplink, lane), Cursor())
             queue.read_to = queue.cursor.seq
+        self._holes = {hole.lane: hole for hole in holes if hole.uplink == self._uplink}
         self._loaded = True
 
     # what comes next
@@ -195,7 +199,8 @@ class Outbox:
     def backlog(self, lane: Lane) -> int:
         """How many events of the lane the uplink has not confirmed."""
         newest = self._store.numbers.get(lane, {}).get(self._uplink, 0)
-        return max(0, newest - self.queues[lane].cursor.sequence)
+        confirmed, hole = self.queues[lane].cursor.sequence, self._holes.get(lane)
+        return max(0, newest - confirmed - (hole.beyond(confirmed) if hole else 0))
 
     def oldest_ms(self, lane: Lane) -> int | None:
         """When the oldest unconfirmed event was taken in, ms since 1970."""

@@ -69,19 +69,27 @@ class _Flight:
 
     def __init__(self, late: Callable[[], None]) -> None:
         self.batches: deque[_Batch] = deque()
+        self.since_s: deque[float] = deque()  # when each was handed over, on the loop's clock
         self.hangs = False
         self._late = late
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def oldest_s(self) -> float | None:
+        """Since when the writer owes an answer, on the loop's clock; None: it owes none."""
+        return self.since_s[0] if self.since_s else None
+
     def add(self, batch: _Batch) -> None:
         """One more."""
         self.batches.append(batch)
+        self.since_s.append(asyncio.get_running_loop().time())
         if self._timer is None and not self.hangs:
             self._expect()
 
     def landed(self) -> bool:
         """The first of them has its answer; True: it was the only one."""
         self.batches.popleft()
+        self.since_s.popleft()
         self.hangs = False
         self.end()
         if self.batches:
@@ -249,7 +257,7 @@ class Store:
         self._reader = _Reader(path)
         self._writer = _Writer(self._database, self._reader.away)
         self._pending = _Batch()
-        self._flight = _Flight(self._no_answer)
+        self.flight = _Flight(self._no_answer)
         self._telemetry_timer: asyncio.TimerHandle | None = None
         self._marks: dict[tuple[str, Lane], Cursor] = {}
         self._mark_timer: asyncio.TimerHandle | None = None
@@ -282,7 +290,7 @@ class Store:
         with suppress(TimeoutError):
             async with asyncio.timeout(HANG_S):
                 await self._reader.run(self._writer.join)
-        self._flight.end()
+        self.flight.end()
         self._reader.close()
 
     @property
@@ -296,13 +304,13 @@ class Store:
         """Returns after the commit of all of them, in order. StorageError: none was taken in, or the disk hangs."""
         if not drafts:
             return
-        if self._flight.hangs:
+        if self.flight.hangs:
             raise _hanging(self)
         done: asyncio.Future[None] = self._loop.create_future()
         self._pending.drafts.extend(drafts)
         self._pending.waiting.append(done)
         if any(draft.lane is not Lane.TELEMETRY for draft in drafts):
-            if not self._flight.batches or any(draft.lane is Lane.ALARM for draft in drafts):
+            if not self.flight.batches or any(draft.lane is Lane.ALARM for draft in drafts):
                 self._flush()
         elif self._telemetry_timer is None:
             self._telemetry_timer = self._loop.call_later(TELEMETRY_GATHER_S, self._flush)
@@ -310,7 +318,7 @@ class Store:
 
     async def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in a transaction of its own, after all that came before. StorageError: it was not committed."""
-        if self._flight.hangs:
+        if self.flight.hangs:
             raise _hanging(self)
         self._flush()
         done: asyncio.Future[T] = self._loop.create_future()
@@ -327,7 +335,7 @@ class Store:
         if self._mark_timer is not None:
             self._mark_timer.cancel()
             self._mark_timer = None
-        if self._flight.hangs:
+        if self.flight.hangs:
             self._mark_timer = self._loop.call_later(MARK_GATHER_S, self._mark_now)
         elif self._marks:
             marks, self._marks = self._marks, {}
@@ -343,7 +351,7 @@ class Store:
 
     def _hand_over(self, batch: _Batch) -> None:
         batch.epoch = self.epoch
-        self._flight.add(batch)
+        self.flight.add(batch)
         self._writer.put(batch)
 
     def _no_answer(self) -> None:
@@ -352,14 +360,14 @@ class Store:
         self.failing = self.failing or _HANGS
         self.trouble.set()
         void, self._pending = self._pending, _Batch()
-        for batch in (*self._flight.batches, void):
+        for batch in (*self.flight.batches, void):
             _refuse(batch.waiting, self.path, _hanging(self))
 
     # back on the loop
 
     def _committed(self, batch: _Batch, result: Any, wrote: bool, last: Mapping[Lane, int]) -> None:
         self.last.update(last)
-        if self._flight.landed() and self._pending.urgent:
+        if self.flight.landed() and self._pending.urgent:
             self._flush()
         if wrote:
             self.failing = None
@@ -379,7 +387,7 @@ class Store:
             self.epoch += 1
             void, self._pending = self._pending, _Batch()
             _refuse(void.waiting, self.path, storage_error(self.path, error))
-        if self._flight.landed() and self._pending.urgent:
+        if self.flight.landed() and self._pending.urgent:
             self._flush()
         if isinstance(error, (sqlite3.Error, OSError)):
             self.failing = _sentence(error)

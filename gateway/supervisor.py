@@ -14,9 +14,10 @@ from typing import Any, Literal
 
 from gateway.clock import Clock
 from gateway.driver import Command, Decision, Driver, Handler, Intake, Line, Outcome
-from gateway.errors import DeviceError, GatewayError, Misconfigured, NeedsPerson, StorageError
+from gateway.errors import DeviceError, GatewayError, Misconfigured, NeedsPerson, StorageError, Text
 from gateway.event import NOTHING, Credential, Json, Phase, Reading
 from gateway.pipeline import Pipeline
+from gateway.pulse import Pulse, PulseClock, standing
 from gateway.states import OFFLINE, States
 from gateway.vault import Vault
 
@@ -24,8 +25,13 @@ RETRY_FIRST_S = 1.0
 RETRY_MOST_S = 10.0  # a device that comes back is seen within this time
 PERSON_FIRST_S = 60.0  # wrong password: slowly, or the device locks us out
 PERSON_MOST_S = 600.0
+END_S = (1.0, 0.5)  # a driver is told to end so often, and has so long each time; together within the stage of the end
 Running = Literal["running", "retrying", "stopped"]
 Decide = Callable[[str, Credential], Decision]
+
+
+class Stuck(GatewayError):
+    """A driver hangs: it has not used its link for longer than a healthy one would."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +57,23 @@ class DeviceLink:
     """The `Link` of one line (see `gateway.driver`)."""
 
     def __init__(self, tools: Tools, board: Switchboard, log: logging.LoggerAdapter[logging.Logger]) -> None:
-        self.clock = tools.clock
+        self.pulse = Pulse(tools.clock)
+        self.clock: Clock = PulseClock(tools.clock, self.pulse)
         self.log = log
         self._tools = tools
         self._board = board
 
     async def emit(self, *readings: Reading) -> list[str]:
         """Returns after the commit."""
-        return await self._tools.pipeline.accept(readings)
+        with self.pulse:
+            return await self._tools.pipeline.accept(readings)
 
     async def seen(self, device: str) -> None:
         """Clears `device.offline` when it was told. StorageError: the next call tells it."""
+        with self.pulse:
+            await self._seen(device)
+
+    async def _seen(self, device: str) -> None:
         states = self._tools.states
         if states[device].online is not True:
             await self._tools.pipeline.load()
@@ -73,6 +85,10 @@ class DeviceLink:
 
     async def lost(self, device: str, reason: str, raw: Mapping[str, Json] = NOTHING) -> None:
         """Raises `device.offline` once. StorageError: the next call tells it."""
+        with self.pulse:
+            await self._lost(device, reason, raw)
+
+    async def _lost(self, device: str, reason: str, raw: Mapping[str, Json]) -> None:
         news = self._tools.states[device].online is not False
         self._tools.states.silent(device)
         await self._tools.pipeline.load()
@@ -125,6 +141,7 @@ class Supervised:
         self.line = line
         self.state: Running = "running"
         self.why: GatewayError | None = None
+        self.dead = False  # its driver hangs and cannot be ended: only the end of the process helps
         self._driver = driver
         self._link = link
         self._failures = 0
@@ -140,7 +157,7 @@ class Supervised:
         while True:
             started_s = self._link.clock.monotonic()
             try:
-                await self._driver.run(self.line, self._link)
+                await self._drive()
                 failure: Exception = RuntimeError("the driver ended by itself")
             except (DeviceError, StorageError) as error:
                 failure = error
@@ -154,12 +171,51 @@ class Supervised:
             await self._link.clock.sleep(self._wait_s(failure))
             self.state = "running"
 
+    async def _drive(self) -> None:
+        """One run of the driver: ends as it ends, or by Stuck. No task of it is left that can be ended."""
+        running = asyncio.ensure_future(self._driver.run(self.line, self._link))
+        tasks = {running}
+        quiet_s = None if self._driver.quiet_s is None else self._driver.quiet_s(self.line)
+        if quiet_s is not None:
+            self._link.pulse.beat()
+            tasks.add(asyncio.ensure_future(self._link.pulse.stops(quiet_s)))
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                raise self._stuck(running, quiet_s or 0.0)
+            if running.cancelled():
+                raise RuntimeError("the driver cancelled itself")
+            running.result()
+        finally:
+            for task in tasks - {running}:
+                task.cancel()
+            await self._end(running)
+
+    def _stuck(self, running: "asyncio.Future[None]", quiet_s: float) -> Stuck:
+        what = Text(f"its driver hangs: no sign of life for {quiet_s:g} s", f"驱动停滞:{quiet_s:g} 秒没有任何动作")
+        failure = Stuck(self.line.name, what, Text("it is started anew", "正在重新启动该驱动"))
+        mine = [task for task in self._link.pulse.tasks if task is not running]
+        failure.add_note(standing([running, *mine] if isinstance(running, asyncio.Task) else mine))
+        return failure
+
+    async def _end(self, running: "asyncio.Future[None]") -> None:
+        for patience_s in END_S:
+            if running.done():
+                break
+            running.cancel()
+            await asyncio.wait({running}, timeout=patience_s)
+        if not running.done():
+            self.dead = True
+            self._link.log.error("the driver does not end when it is told to; it is left behind")
+        elif not running.cancelled() and (error := running.exception()) is not None:
+            self._link.log.debug("the driver ended with %r", error)
+
     async def _failed(self, failure: Exception) -> None:
-        self.state = "stopped" if isinstance(failure, Misconfigured) else "retrying"
+        self.state = "stopped" if self.dead or isinstance(failure, Misconfigured) else "retrying"
         self.why = failure if isinstance(failure, GatewayError) else None
         if self._told != repr(failure):
             self._told = repr(failure)
-            known = isinstance(failure, GatewayError)
+            known = isinstance(failure, GatewayError) and not isinstance(failure, Stuck)
             self._link.log.error("%s", failure, exc_info=None if known else failure)
         if isinstance(failure, StorageError):
             return  # the devices are as they were; it is our disk

@@ -5,17 +5,20 @@ import socket
 
 
 def notify(*lines: str) -> None:
-    """Send e.g. `READY=1`, `STATUS=…`, `WATCHDOG=1`, `STOPPING=1`; nothing happens without systemd."""
+    """Send e.g. `READY=1`, `STATUS=…`, `WATCHDOG=1`, `STOPPING=1`; nothing happens without systemd.
+
+    Nor does anything wait: where it does not read (its queue holds a few datagrams only), the words are lost.
+    """
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
     if address.startswith("@"):
         address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as out:
         try:
             out.sendto("\n".join(lines).encode(), address)
         except OSError:
-            return  # systemd is not listening any more; there is nobody to tell
+            return  # systemd is not listening any more, or not now; there is nobody to tell
 
 
 def watchdog_s() -> float | None:

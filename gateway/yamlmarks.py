@@ -36,6 +36,7 @@ class Document:
     values: dict[KeyPath, Mark] = field(default_factory=dict)
     broken: set[KeyPath] = field(default_factory=set)  # values that could not be had
     problems: list[Problem] = field(default_factory=list)
+    files: set[Path] = field(default_factory=set)  # every file that was read, as it is named
 
     def mark(self, path: KeyPath, key: bool = False) -> Mark:
         """Where the value stands (or its key); of what is not there, where its nearest parent stands."""
@@ -98,6 +99,7 @@ class _Reader:
             node = compose(file, read_text(file, asked))
         except Unreadable as exc:
             return self._document.refuse(path, exc.mark, exc.what)
+        self._document.files.add(file)
         if node is None:
             return self._document.refuse(path, Mark(file, 1, 1), Text(f"{file.name} is empty", f"{file.name} 是空的"))
         return self._value(node, _Source(file, (*files, real)), path)
@@ -157,6 +159,7 @@ class _Reader:
             empty = str(source.file.parent / name)
             try:
                 text = _FINAL_NEWLINE.sub("", read_text(source.file.parent / name, mark))
+                self._document.files.add(source.file.parent / name)
             except Unreadable as exc:
                 return self._document.refuse(path, exc.mark, exc.what)
         if not text or not _is_text(text):

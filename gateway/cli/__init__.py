@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-from gateway.cli import act, daemon, disk, events, language, look, schema, show, simulate
+from gateway.cli import act, backup, daemon, disk, events, language, look, schema, show, simulate
 from gateway.cli.frame import Command, Group, explain
 from gateway.errors import ConfigError, GatewayError
 
@@ -43,6 +43,8 @@ for command in (schema.config, schema.events, schema.asyncapi):
 app.add_typer(outbox, name="outbox")
 app.add_typer(schemas, name="schema")
 app.add_typer(simulate.simulators, name="simulate")
+app.command(cls=Command)(backup.backup)
+app.command(cls=Command)(backup.restore)
 app.command(cls=Command)(daemon.demo)
 app.command(cls=Command)(daemon.version)
 

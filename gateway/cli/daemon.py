@@ -1,6 +1,6 @@
 """The daemon and its configuration: run, check, demo, version."""
 
-import asyncio
+import faulthandler
 import logging
 import sys
 from pathlib import Path
@@ -35,7 +35,8 @@ def run(config: ConfigOption = CONFIG) -> None:
     logs.configure(log.format, log.level)
     for warning in found.warnings:
         logging.getLogger("gateway.config").warning("%s", warning.say(spoken()))
-    asyncio.run(app.run(found.config, drivers))
+    faulthandler.enable()  # systemd's watchdog ends a process that stands still by SIGABRT: then it says where it stood
+    app.main(found.config, drivers)
 
 
 def check(config: ConfigOption = CONFIG, json: JsonOption = False) -> None:

@@ -86,6 +86,25 @@ HELPS: Mapping[str, str] = {
     "wiegand-26, wiegand-34, wiegand-37, raw-32, …": "wiegand-26、wiegand-34、wiegand-37、raw-32 等。",
     "Facility code; 0 where there is none.": "区域码;没有则写 0。",
     "Card number.": "卡号。",
+    # backup, restore
+    "Write all that this box is into one file.": "将本机的全部内容写入一个文件。",
+    "The gateway may run meanwhile. Configuration, keys, every event on disk and how far each uplink has it. The file "
+    "holds every secret of the site: only its owner may read it, and it belongs where nobody else does.": (
+        "网关无需停止。包括配置、密钥、磁盘上的全部事件及各上行链路的进度。文件含本站点的全部密钥和密码,仅所有者可读,"
+        "请妥善保管。"
+    ),
+    "What to write, a tar; none may be there yet.": "要写入的文件(tar 格式);不能已存在。",
+    "Make this box the one in a backup.": "用备份恢复本机。",
+    "No gateway may run here. Every stream goes on with numbers that the old box cannot have used, and each uplink is "
+    "told which never come. All of the file is checked before anything is written.": (
+        "须在网关停止时执行。各数据流从旧网关不可能用过的序号继续,并告知各上行链路哪些序号不会再出现。"
+        "写入前先检查整个文件。"
+    ),
+    "What `gateway backup` wrote.": "gateway backup 生成的文件。",
+    "The state folder to fill; else as on the old box.": "要恢复到的状态目录;默认与旧网关相同。",
+    "The configuration's folder; else as on the old box.": "配置目录;默认与旧网关相同。",
+    "The old box has not run since the backup: no number is skipped.": "备份之后旧网关未再运行:不跳过序号。",
+    "Move what is there aside.": "将已有内容移开。",
     # schema
     "What the gateway speaks, for machines.": "供程序使用的接口描述。",
     "Print the JSON Schema of gateway.yaml.": "输出 gateway.yaml 的 JSON Schema。",

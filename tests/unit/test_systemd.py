@@ -1,6 +1,7 @@
 """sd_notify(3) by a real datagram socket; the watchdog's rhythm by its variables."""
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,23 @@ def test_an_abstract_address(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
         notify("WATCHDOG=1")
         assert listening.recv(1000) == b"WATCHDOG=1"
+
+
+def test_a_manager_that_does_not_read_stops_nothing(manager: socket.socket) -> None:
+    """The event loop would stand still for ever: with it every door, every post and every alarm."""
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.setitimer(signal.ITIMER_REAL, 5.0)
+    try:
+        for number in range(2000):
+            notify(f"STATUS={number}")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    assert manager.recv(1000) == b"STATUS=0"
+
+
+def _too_long(*_: object) -> None:
+    raise AssertionError("notify() waits for the manager")
 
 
 def test_nobody_there_is_no_error(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
