@@ -3,15 +3,21 @@
 - Handed out in the order of the lane; alarms first, then events, then telemetry, which gets at least one message in
   TELEMETRY_SHARE so that it never starves.
 - The cursor moves over the confirmed prefix only. A refused message holds its lane and is tried again slowly.
+- A letter that the broker can never take is set aside, and the lane goes on.
+- What is asked for once more goes out when its lane has nothing new.
+- What waited while the link was away goes out at `rate`; alarms do not wait for it.
 - After a lost link what was in flight is handed out again: at least once, with the same id and number.
 """
 
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from gateway.database import Cursor, Row, read_cursors
 from gateway.event import Lane
+from gateway.letters import count_dead, put_again, read_agains
+from gateway.replay import Found, Rate, Replay, look
 from gateway.store import Store
 
 TELEMETRY_SHARE = 50  # contract, section 3: one telemetry message in 50
@@ -28,7 +34,8 @@ class Entry:
     lane: Lane
     row: Row
     sequence: int
-    state: Literal["flying", "confirmed", "refused"] = "flying"
+    state: Literal["flying", "confirmed", "refused", "dying"] = "flying"
+    again: bool = False  # sent once more, because it was asked for
 
 
 @dataclass(slots=True)
@@ -45,6 +52,9 @@ class Queue:
     confirmed: int = 0
     refused: int = 0
     dropped: int = 0
+    dead: int = 0  # letters set aside
+    late_to: int = 0  # rows up to this seq waited while the link was away
+    replay: Replay = field(default_factory=Replay)
 
 
 class Outbox:
@@ -53,6 +63,7 @@ class Outbox:
     def __init__(self, store: Store, uplink: str) -> None:
         self._store = store
         self._uplink = uplink
+        self.rate = Rate(None)
         self._since_telemetry = 0
         self._loaded = False
         self.queues = {lane: Queue() for lane in Lane}
@@ -62,9 +73,12 @@ class Outbox:
         if self._loaded:
             return
         cursors = await self._store.transact(read_cursors)
+        await self.count_dead()
+        agains = await self._store.read(partial(read_agains, uplink=self._uplink))
         if self._loaded:
             return  # somebody else was first, and has gone on from there
         for lane, queue in self.queues.items():
+            queue.replay.ask(*agains.get(lane, (0, 0)))
             queue.cursor = cursors.get((self._uplink, lane), Cursor())
             queue.read_to = queue.cursor.seq
         self._loaded = True
@@ -74,21 +88,30 @@ class Outbox:
     def take(self, lane: Lane, now_s: float) -> Entry | None:
         """The lane's next event, now in flight; None when there is none or the lane is held."""
         queue = self.queues[lane]
-        entry = self._retry(queue, now_s) if queue.refused_s else self._next(queue, lane)
+        entry = self._retry(queue, lane, now_s) if queue.refused_s else self._next(queue, lane, now_s)
         if entry is not None:
             queue.sent += 1
             self._since_telemetry = 0 if lane is Lane.TELEMETRY else self._since_telemetry + 1
         return entry
 
-    def _next(self, queue: Queue, lane: Lane) -> Entry | None:
-        if not queue.waiting:
+    def _next(self, queue: Queue, lane: Lane, now_s: float) -> Entry | None:
+        again = not queue.waiting
+        source = queue.replay.waiting if again else queue.waiting
+        if not source:
             return None
-        row = queue.waiting.popleft()
-        entry = Entry(lane, row, row.numbers[self._uplink])
-        queue.flying.append(entry)
+        if lane is not Lane.ALARM and (again or source[0].seq <= queue.late_to):
+            if not self.rate.allows(now_s):
+                return None
+            self.rate.took(now_s)
+        row = source.popleft()
+        entry = Entry(lane, row, row.numbers[self._uplink], again=again)
+        if again:
+            queue.replay.flying.append(row)
+        else:
+            queue.flying.append(entry)
         return entry
 
-    def _retry(self, queue: Queue, now_s: float) -> Entry | None:
+    def _retry(self, queue: Queue, lane: Lane, now_s: float) -> Entry | None:
         if now_s < queue.try_at_s:
             return None
         for entry in queue.flying:
@@ -97,7 +120,7 @@ class Outbox:
             if entry.state == "refused":
                 entry.state = "flying"
                 return entry
-        return None
+        return None if queue.replay.flying else self._next(queue, lane, now_s)
 
     def order(self) -> tuple[Lane, ...]:
         """Which lane to ask first now."""
@@ -110,8 +133,20 @@ class Outbox:
     def confirmed(self, entry: Entry) -> None:
         """The broker has it: the cursor moves over the confirmed prefix."""
         queue = self.queues[entry.lane]
-        entry.state = "confirmed"
         queue.confirmed += 1
+        self._settle(queue, entry)
+
+    def set_aside(self, entry: Entry, dead: int) -> None:
+        """The broker will never have it, and it is in the list of dead letters, now `dead` long for its lane."""
+        queue = self.queues[entry.lane]
+        queue.dead = dead
+        self._settle(queue, entry)
+
+    def _settle(self, queue: Queue, entry: Entry) -> None:
+        """Nothing more is to be done with it: the cursor moves over the settled prefix."""
+        entry.state = "confirmed"
+        if entry.again:
+            queue.replay.landed(entry.row)
         moved = None
         while queue.flying and queue.flying[0].state == "confirmed":
             moved = queue.flying.popleft()
@@ -125,8 +160,10 @@ class Outbox:
         """The broker has it not, and said so: the lane is held. True when that is news."""
         queue = self.queues[entry.lane]
         news = queue.refused_s == 0.0
-        entry.state = "refused"
         queue.refused += 1
+        entry.state = "refused"
+        if entry.again:
+            queue.replay.back(entry.row)
         if news or now_s >= queue.try_at_s:  # not once more for each of the same window
             queue.refused_s = min(max(2 * queue.refused_s, REFUSED_FIRST_S), REFUSED_MOST_S)
             queue.try_at_s = now_s + queue.refused_s
@@ -152,6 +189,34 @@ class Outbox:
             queue.waiting.extendleft(entry.row for entry in reversed(queue.flying))
             queue.flying.clear()
             queue.refused_s = 0.0
+            queue.replay.rewind()
+
+    def connected(self) -> None:
+        """The link is up: what has been taken in by now is late."""
+        for lane, queue in self.queues.items():
+            queue.late_to = self._store.last[lane]
+
+    async def count_dead(self) -> None:
+        """How many letters are set aside, as it stands on disk. StorageError when the disk fails."""
+        for lane, letters in (await self._store.read(partial(count_dead, uplink=self._uplink))).items():
+            self.queues[lane].dead = letters
+
+    async def resend(self, lane: Lane, first: int, last: int | None) -> Found:
+        """Send numbers `first` to `last` once more, as far as they are kept. StorageError when the disk fails.
+
+        What has not been confirmed yet is on its way anyway, and does not belong to it.
+        """
+        await self.load()
+        queue = self.queues[lane]
+        newest = queue.cursor.sequence
+        found = await look(
+            self._store, self._uplink, lane, queue.cursor.seq, first, newest if last is None else min(last, newest)
+        )
+        if found.count:
+            after, upto = queue.replay.merged(found.after, found.upto)
+            await self._store.transact(partial(put_again, uplink=self._uplink, lane=lane, after=after, upto=upto))
+            queue.replay.ask(*queue.replay.merged(after, upto))
+        return found
 
     # reading ahead
 
@@ -166,6 +231,7 @@ class Outbox:
                 queue.read_to = max(queue.read_to, rows[-1].seq if rows else 0)
                 found = found or bool(rows)
             self._skip(lane, queue)
+            found = await queue.replay.fill(self._store, self._uplink, lane, PREFETCH_ROWS) or found
         return found
 
     def _skip(self, lane: Lane, queue: Queue) -> None:
@@ -178,7 +244,7 @@ class Outbox:
     def short(self) -> bool:
         """Some lane runs out of what was read ahead, and there is more on disk."""
         return any(
-            len(queue.waiting) < PREFETCH_ROWS // 2 and self._store.last[lane] > queue.read_to
+            (len(queue.waiting) < PREFETCH_ROWS // 2 and self._store.last[lane] > queue.read_to) or queue.replay.short
             for lane, queue in self.queues.items()
         )
 
