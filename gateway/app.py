@@ -263,7 +263,7 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
     outbox.rate = Rate(settings.replay_rate)
     dead = DeadLetters(name, outbox, Room(config.gateway.id, house.store, house.pipeline), log)
     desk = Desk(_rules(house, name, plan.base), house.store, vitals.clock, asked, log)
-    parts = Parts(plan, outbox, Retained(), dead, desk, vitals.clock, log)
+    parts = Parts(plan, house.store, outbox, Retained(), dead, desk, vitals.clock, log)
     uplink = Uplink(
         parts,
         partial(target, name, config.gateway.id, settings),

@@ -49,7 +49,7 @@ class Delivery:
         """Returns why the link was lost, or None after a farewell."""
         self._session.on_ack = self._flight.acknowledged
         self._session.on_turn = self._turn
-        self._outbox.connected()
+        self._outbox.rewind()
         await self.announce()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._read_ahead()), group.create_task(self._tick())]

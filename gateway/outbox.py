@@ -56,13 +56,43 @@ class Queue:
     late_to: int = 0  # rows up to this seq waited while the link was away
     replay: Replay = field(default_factory=Replay)
 
+    def next(self, lane: Lane, uplink: str, rate: Rate, now_s: float) -> Entry | None:
+        """What comes next, now in flight: new before what is sent once more; late ones as `rate` allows."""
+        again = not self.waiting
+        source = self.replay.waiting if again else self.waiting
+        if not source:
+            return None
+        if lane is not Lane.ALARM and (again or source[0].seq <= self.late_to):
+            if not rate.allows(now_s):
+                return None
+            rate.took(now_s)
+        row = source.popleft()
+        entry = Entry(lane, row, row.numbers[uplink], again=again)
+        if again:
+            self.replay.flying.append(row)
+        else:
+            self.flying.append(entry)
+        return entry
+
+    def retry(self, lane: Lane, uplink: str, rate: Rate, now_s: float) -> Entry | None:
+        """While the lane is held: one at a time."""
+        if now_s < self.try_at_s:
+            return None
+        for entry in self.flying:
+            if entry.state == "flying":
+                return None
+            if entry.state == "refused":
+                entry.state = "flying"
+                return entry
+        return None if self.replay.flying else self.next(lane, uplink, rate, now_s)
+
 
 class Outbox:
     """One uplink's lanes."""
 
     def __init__(self, store: Store, uplink: str) -> None:
         self._store = store
-        self._uplink = uplink
+        self.uplink = uplink
         self.rate = Rate(None)
         self._since_telemetry = 0
         self._loaded = False
@@ -73,13 +103,13 @@ class Outbox:
         if self._loaded:
             return
         cursors = await self._store.transact(read_cursors)
-        await self.count_dead()
-        agains = await self._store.read(partial(read_agains, uplink=self._uplink))
+        await count_letters(self, self._store)
+        agains = await self._store.read(partial(read_agains, uplink=self.uplink))
         if self._loaded:
             return  # somebody else was first, and has gone on from there
         for lane, queue in self.queues.items():
             queue.replay.ask(*agains.get(lane, (0, 0)))
-            queue.cursor = cursors.get((self._uplink, lane), Cursor())
+            queue.cursor = cursors.get((self.uplink, lane), Cursor())
             queue.read_to = queue.cursor.seq
         self._loaded = True
 
@@ -88,39 +118,15 @@ class Outbox:
     def take(self, lane: Lane, now_s: float) -> Entry | None:
         """The lane's next event, now in flight; None when there is none or the lane is held."""
         queue = self.queues[lane]
-        entry = self._retry(queue, lane, now_s) if queue.refused_s else self._next(queue, lane, now_s)
+        entry = (
+            queue.retry(lane, self.uplink, self.rate, now_s)
+            if queue.refused_s
+            else queue.next(lane, self.uplink, self.rate, now_s)
+        )
         if entry is not None:
             queue.sent += 1
             self._since_telemetry = 0 if lane is Lane.TELEMETRY else self._since_telemetry + 1
         return entry
-
-    def _next(self, queue: Queue, lane: Lane, now_s: float) -> Entry | None:
-        again = not queue.waiting
-        source = queue.replay.waiting if again else queue.waiting
-        if not source:
-            return None
-        if lane is not Lane.ALARM and (again or source[0].seq <= queue.late_to):
-            if not self.rate.allows(now_s):
-                return None
-            self.rate.took(now_s)
-        row = source.popleft()
-        entry = Entry(lane, row, row.numbers[self._uplink], again=again)
-        if again:
-            queue.replay.flying.append(row)
-        else:
-            queue.flying.append(entry)
-        return entry
-
-    def _retry(self, queue: Queue, lane: Lane, now_s: float) -> Entry | None:
-        if now_s < queue.try_at_s:
-            return None
-        for entry in queue.flying:
-            if entry.state == "flying":
-                return None  # one at a time while the lane is held
-            if entry.state == "refused":
-                entry.state = "flying"
-                return entry
-        return None if queue.replay.flying else self._next(queue, lane, now_s)
 
     def order(self) -> tuple[Lane, ...]:
         """Which lane to ask first now."""
@@ -152,7 +158,7 @@ class Outbox:
             moved = queue.flying.popleft()
         if moved is not None:
             queue.cursor = Cursor(moved.row.seq, moved.sequence)
-            self._store.mark(self._uplink, entry.lane, queue.cursor)
+            self._store.mark(self.uplink, entry.lane, queue.cursor)
         if queue.refused_s and not any(flying.state == "refused" for flying in queue.flying):
             queue.refused_s = 0.0
 
@@ -181,42 +187,19 @@ class Outbox:
         queue.read_to = max(queue.read_to, seq)
         queue.cursor = Cursor(seq, max(sequence, queue.cursor.sequence))
         queue.dropped += count
-        self._store.mark(self._uplink, lane, queue.cursor)
+        self._store.mark(self.uplink, lane, queue.cursor)
 
     def rewind(self) -> None:
-        """The link is lost: sending begins again at the cursor, also with what was confirmed beyond it."""
-        for queue in self.queues.values():
+        """A link is up, or lost: sending begins at the cursor, also with what was confirmed beyond it.
+
+        What has been taken in by now is late: it goes out at `rate`.
+        """
+        for lane, queue in self.queues.items():
             queue.waiting.extendleft(entry.row for entry in reversed(queue.flying))
             queue.flying.clear()
             queue.refused_s = 0.0
             queue.replay.rewind()
-
-    def connected(self) -> None:
-        """The link is up: what has been taken in by now is late."""
-        for lane, queue in self.queues.items():
             queue.late_to = self._store.last[lane]
-
-    async def count_dead(self) -> None:
-        """How many letters are set aside, as it stands on disk. StorageError when the disk fails."""
-        for lane, letters in (await self._store.read(partial(count_dead, uplink=self._uplink))).items():
-            self.queues[lane].dead = letters
-
-    async def resend(self, lane: Lane, first: int, last: int | None) -> Found:
-        """Send numbers `first` to `last` once more, as far as they are kept. StorageError when the disk fails.
-
-        What has not been confirmed yet is on its way anyway, and does not belong to it.
-        """
-        await self.load()
-        queue = self.queues[lane]
-        newest = queue.cursor.sequence
-        found = await look(
-            self._store, self._uplink, lane, queue.cursor.seq, first, newest if last is None else min(last, newest)
-        )
-        if found.count:
-            after, upto = queue.replay.merged(found.after, found.upto)
-            await self._store.transact(partial(put_again, uplink=self._uplink, lane=lane, after=after, upto=upto))
-            queue.replay.ask(*queue.replay.merged(after, upto))
-        return found
 
     # reading ahead
 
@@ -227,18 +210,18 @@ class Outbox:
         for lane, queue in self.queues.items():
             if len(queue.waiting) < PREFETCH_ROWS and self._store.last[lane] > queue.read_to:
                 rows = await self._store.rows(lane, queue.read_to, PREFETCH_ROWS)
-                queue.waiting.extend(r for r in rows if r.seq > queue.read_to and self._uplink in r.numbers)
+                queue.waiting.extend(r for r in rows if r.seq > queue.read_to and self.uplink in r.numbers)
                 queue.read_to = max(queue.read_to, rows[-1].seq if rows else 0)
                 found = found or bool(rows)
             self._skip(lane, queue)
-            found = await queue.replay.fill(self._store, self._uplink, lane, PREFETCH_ROWS) or found
+            found = await queue.replay.fill(self._store, self.uplink, lane, PREFETCH_ROWS) or found
         return found
 
     def _skip(self, lane: Lane, queue: Queue) -> None:
         idle = not queue.waiting and not queue.flying
         if idle and queue.read_to - queue.cursor.seq >= SKIP_ROWS:
             queue.cursor = Cursor(queue.read_to, queue.cursor.sequence)
-            self._store.mark(self._uplink, lane, queue.cursor)
+            self._store.mark(self.uplink, lane, queue.cursor)
 
     @property
     def short(self) -> bool:
@@ -252,7 +235,7 @@ class Outbox:
 
     def backlog(self, lane: Lane) -> int:
         """How many events of the lane the uplink has not confirmed."""
-        newest = self._store.numbers.get(lane, {}).get(self._uplink, 0)
+        newest = self._store.numbers.get(lane, {}).get(self.uplink, 0)
         return max(0, newest - self.queues[lane].cursor.sequence)
 
     def oldest_ms(self, lane: Lane) -> int | None:
@@ -261,3 +244,25 @@ class Outbox:
         if queue.flying:
             return queue.flying[0].row.time_ms
         return queue.waiting[0].time_ms if queue.waiting else None
+
+
+async def count_letters(outbox: Outbox, store: Store) -> None:
+    """How many letters are set aside, as it stands on disk. StorageError when the disk fails."""
+    for lane, letters in (await store.read(partial(count_dead, uplink=outbox.uplink))).items():
+        outbox.queues[lane].dead = letters
+
+
+async def resend(outbox: Outbox, store: Store, lane: Lane, first: int, last: int | None) -> Found:
+    """Send numbers `first` to `last` once more, as far as they are kept. StorageError when the disk fails.
+
+    What has not been confirmed yet is on its way anyway, and does not belong to it.
+    """
+    await outbox.load()
+    cursor, replay = outbox.queues[lane].cursor, outbox.queues[lane].replay
+    upto = cursor.sequence if last is None else min(last, cursor.sequence)
+    found = await look(store, outbox.uplink, lane, cursor.seq, first, upto)
+    if found.count:
+        merged = replay.merged(found.after, found.upto)
+        await store.transact(partial(put_again, uplink=outbox.uplink, lane=lane, after=merged[0], upto=merged[1]))
+        replay.ask(*merged)
+    return found

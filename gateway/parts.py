@@ -11,6 +11,7 @@ from gateway.dead import DeadLetters
 from gateway.outbox import Outbox
 from gateway.privacy import Policy
 from gateway.retained import Retained
+from gateway.store import Store
 
 Document = Mapping[str, Any]
 
@@ -34,6 +35,7 @@ class Parts:
     """What an uplink works with."""
 
     plan: Plan
+    store: Store
     outbox: Outbox
     retained: Retained
     dead: DeadLetters

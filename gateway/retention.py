@@ -18,7 +18,7 @@ from gateway.database import TABLES, counters_at, used_bytes
 from gateway.errors import StorageError
 from gateway.event import Json, Lane, Phase, Reading
 from gateway.letters import drop_oldest_dead
-from gateway.outbox import Outbox
+from gateway.outbox import Outbox, count_letters
 from gateway.pipeline import Pipeline
 from gateway.privacy import DATA_LOST
 from gateway.store import Store
@@ -77,7 +77,7 @@ class Retention:
                 return True
         if await self._store.transact(partial(drop_oldest_dead, most_rows=CHUNK_ROWS)):
             for _, outbox in self._outboxes:
-                await outbox.count_dead()
+                await count_letters(outbox, self._store)
             return True
         return await self._drop(Lane.TELEMETRY) or await self._drop(Lane.EVENT)
 

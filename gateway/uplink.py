@@ -16,6 +16,7 @@ from gateway.delivery import Delivery
 from gateway.errors import LinkError, LinkRefused, ProtocolRefused, StorageError, Text
 from gateway.event import Lane
 from gateway.mqtt import Session, Target, Will
+from gateway.outbox import resend
 from gateway.parts import Parts
 from gateway.replay import Found, Rate
 from gateway.retained import encode
@@ -93,7 +94,7 @@ class Uplink:
 
     async def resend(self, lane: Lane, first: int, last: int | None) -> Found:
         """Numbers of a lane once more, as far as they are kept. StorageError when the disk fails."""
-        found = await self.parts.outbox.resend(lane, first, last)
+        found = await resend(self.parts.outbox, self.parts.store, lane, first, last)
         self.grown(lane)
         return found
 
@@ -217,7 +218,7 @@ def actions(uplink: Uplink) -> dict[str, Action]:
             await uplink.delivery.announce()
         return {}
 
-    async def resend(args: ResendArgs) -> Mapping[str, Any]:
+    async def again(args: ResendArgs) -> Mapping[str, Any]:
         if args.uplink != plan.name or (args.last is not None and args.last < args.first):
             what = Text(
                 f"stream: one of {plan.name}'s is needed; to: not below from",
@@ -226,4 +227,4 @@ def actions(uplink: Uplink) -> dict[str, Action]:
             raise Refused("bad-arguments", what)
         return resent(args.stream, await uplink.resend(args.lane, args.first, args.last))
 
-    return {"ping": (Args, ping), "sync": (SyncArgs, sync), "resend": (ResendArgs, resend)}
+    return {"ping": (Args, ping), "sync": (SyncArgs, sync), "resend": (ResendArgs, again)}

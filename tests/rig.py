@@ -65,7 +65,8 @@ class Rig:
         dead = DeadLetters(name, outbox, Room("gw-0001", self.store, self.pipeline), log)
         rules = Rules(name, BASE, "en", frozenset({"ping", "sync", "resend"}), {"door-1": frozenset({"unlock"})})
         desk = Desk(rules, self.store, self.clock, asked, log)
-        uplink = Uplink(Parts(plan, outbox, Retained(), dead, desk, self.clock, log), target, protocol, next_session)
+        parts = Parts(plan, self.store, outbox, Retained(), dead, desk, self.clock, log)
+        uplink = Uplink(parts, target, protocol, next_session)
         asked |= actions(uplink)
         self.store.listeners.append(uplink.grown)
         return uplink
