@@ -77,12 +77,12 @@ async def test_it_is_set_aside_and_told_and_the_lane_goes_on(tmp_path: Path, way
 
 
 async def test_a_dead_letter_survives_and_is_sent_when_it_can_be(tmp_path: Path) -> None:
-    async with Mosquitto(tmp_path, "allow_anonymous true", "max_packet_size 2000") as broker:
-        async with rig(tmp_path, "district") as made:
-            uplink = made_for(made, broker.port)
-            async with running(made, uplink):
-                identity = await large(made)
-                await quiet(made, uplink)
+    option = "max_packet_size 2000"
+    async with Mosquitto(tmp_path, "allow_anonymous true", option) as broker, rig(tmp_path, "district") as made:
+        uplink = made_for(made, broker.port)
+        async with running(made, uplink):
+            identity = await large(made)
+            await quiet(made, uplink)
     async with Mosquitto(tmp_path) as broker, rig(tmp_path, "district") as made:
         uplink = made_for(made, broker.port)
         queue = uplink.parts.outbox.queues[Lane.EVENT]
