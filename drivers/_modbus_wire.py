@@ -214,12 +214,20 @@ class Wire:
             raise Silent from error
         finally:
             self._quiet_at_s = self._clock.monotonic() + self._silence_s
+        _obey_cancel()
         code = getattr(answer, "exception_code", 0)
         if code in BUSY:
             raise Silent
         if code:
             raise Refused(answer.function_code & 0x7F, code)
         return answer
+
+
+def _obey_cancel() -> None:
+    """pymodbus uses asyncio.wait_for, which before Python 3.12 forgets a cancel that comes with the answer."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 @asynccontextmanager

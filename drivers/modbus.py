@@ -176,7 +176,9 @@ class Round:
             try:
                 await self._link.emit(*batch.values())
             except StorageError:
-                self._samples = {**batch, **self._samples}
+                newer, self._samples = self._samples, batch
+                for device, sample in newer.items():
+                    self._samples[device] = merged(batch.get(device), sample)
                 await self._link.clock.sleep(RETRY_TELEMETRY_S)
                 self._sampled.set()
 

@@ -15,6 +15,7 @@ from gateway.explain import SENTENCES, explain
 from gateway.fields import BusConfig, DeviceConfig, Id, Model
 from gateway.problems import ConfigProblems, KeyPath, Problem, allowed, in_order, joined
 from gateway.sections import GatewayConfig, Responsibility, Rule, SiteConfig, TypePattern, UplinkConfig
+from gateway.slips import hinted
 from gateway.yamlmarks import read
 
 __all__ = [
@@ -78,7 +79,7 @@ def load(path: Path, drivers: Mapping[str, type[DeviceConfig]]) -> Loaded:
     elif not problems:
         problems.append(document.problem((), SENTENCES["dict_type"]))
     if problems:
-        raise ConfigProblems(path, problems)
+        raise ConfigProblems(path, hinted(problems))
     config = _whole(draft)
     present = [name for name in _CHECKED_ONLY if document.value.get(name)]
     warnings = [document.problem((name,), _CHECKED_ONLY[name], key=True) for name in present]

@@ -61,7 +61,7 @@ class Flight:
                 "the broker refuses events of the %s lane (reason 0x%02X); kept and tried again slowly; %s",
                 entry.lane.value,
                 reason,
-                _advice(reason),
+                _advice(reason, self._session.opened.largest_bytes),
             )
 
     def _document(self, document: tuple[str, str], reason: int) -> None:
@@ -70,7 +70,11 @@ class Flight:
             parts.retained.confirmed(*document)
         elif parts.retained.refused(topic):
             parts.log.error(
-                "the broker refuses %s/%s (reason 0x%02X); %s", parts.plan.base, topic, reason, _advice(reason)
+                "the broker refuses %s/%s (reason 0x%02X); %s",
+                parts.plan.base,
+                topic,
+                reason,
+                _advice(reason, self._session.opened.largest_bytes),
             )
 
     async def blame(self) -> None:
@@ -86,7 +90,7 @@ class Flight:
             parts.log.error("the broker leaves when it gets %s/%s: it is not sent any more", parts.plan.base, guilty[0])
 
 
-def _advice(reason: int) -> str:
-    if reason == TOO_LARGE:
-        return "let the broker take larger packets"
-    return "check this gateway's rights on the topic"
+def _advice(reason: int, largest_bytes: int | None) -> str:
+    if reason != TOO_LARGE:
+        return "check this gateway's rights on the topic"
+    return f"set the largest packet it takes higher than {largest_bytes or '?'} bytes"

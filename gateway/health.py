@@ -80,7 +80,7 @@ def _uplink(uplink: Uplink, now_ms: float) -> dict[str, Any]:
 
 def _disk(vitals: Vitals) -> dict[str, Any]:
     path = vitals.store.path
-    used_bytes = sum(part.stat().st_size for part in path.parent.glob(path.name + "*"))
+    used_bytes = sum(_size_bytes(part) for part in path.parent.glob(path.name + "*"))
     shown: dict[str, Any] = {
         "used_bytes": used_bytes,
         "limit_bytes": vitals.limit_bytes,
@@ -89,6 +89,13 @@ def _disk(vitals: Vitals) -> dict[str, Any]:
     if vitals.store.failing is not None:
         shown["failing"] = {"en": vitals.store.failing.en, "zh": vitals.store.failing.zh}
     return shown
+
+
+def _size_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0  # the WAL goes with the last connection to the database
 
 
 def _cpu_percent(vitals: Vitals) -> float:

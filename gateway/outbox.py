@@ -86,6 +86,17 @@ class Queue:
                 return entry
         return None if self.replay.flying else self.next(lane, uplink, rate, now_s)
 
+    def advance(self) -> bool:
+        """The cursor over the confirmed prefix; True when it moved. With nothing refused the lane is held no longer."""
+        moved = None
+        while self.flying and self.flying[0].state == "confirmed":
+            moved = self.flying.popleft()
+        if moved is not None:
+            self.cursor = Cursor(moved.row.seq, moved.sequence)
+        if self.refused_s and not any(entry.state == "refused" for entry in self.flying):
+            self.refused_s = 0.0
+        return moved is not None
+
 
 class Outbox:
     """One uplink's lanes."""
@@ -153,18 +164,14 @@ class Outbox:
         entry.state = "confirmed"
         if entry.again:
             queue.replay.landed(entry.row)
-        moved = None
-        while queue.flying and queue.flying[0].state == "confirmed":
-            moved = queue.flying.popleft()
-        if moved is not None:
-            queue.cursor = Cursor(moved.row.seq, moved.sequence)
+        if queue.advance():
             self._store.mark(self.uplink, entry.lane, queue.cursor)
-        if queue.refused_s and not any(flying.state == "refused" for flying in queue.flying):
-            queue.refused_s = 0.0
 
     def refused(self, entry: Entry, now_s: float) -> bool:
         """The broker has it not, and said so: the lane is held. True when that is news."""
         queue = self.queues[entry.lane]
+        if entry.row.seq <= queue.cursor.seq and not entry.again:
+            return False  # given up meanwhile
         news = queue.refused_s == 0.0
         queue.refused += 1
         entry.state = "refused"
@@ -187,6 +194,7 @@ class Outbox:
         queue.read_to = max(queue.read_to, seq)
         queue.cursor = Cursor(seq, max(sequence, queue.cursor.sequence))
         queue.dropped += count
+        queue.advance()
         self._store.mark(self.uplink, lane, queue.cursor)
 
     def rewind(self) -> None:

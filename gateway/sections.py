@@ -188,8 +188,8 @@ def parse_endpoint(url: str) -> Endpoint:
     websocket = parts.scheme in ("ws", "wss")
     if parts.scheme not in PORTS or not host or port == 0 or (parts.path.strip("/") and not websocket):
         raise Wrong(
-            "mqtt://host, mqtts://host, ws://host/mqtt or wss://host/mqtt is needed, with :port where it is not usual",
-            "需要 mqtt://主机、mqtts://主机、ws://主机/mqtt 或 wss://主机/mqtt,端口不同于默认时加 :端口",
+            "mqtt://host, mqtts://host, ws://host/mqtt or wss://host/mqtt is needed, with :port (1-65535) if unusual",
+            "需要 mqtt://主机、mqtts://主机、ws://主机/mqtt 或 wss://主机/mqtt,端口不同于默认时加 :端口(1 至 65535)",
         )
     if parts.username is not None or parts.query or parts.fragment:
         raise Wrong(

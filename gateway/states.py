@@ -14,6 +14,7 @@ _NOT_ALARMS = (
     *_FAULTS, "device.offline", "device.shielded", "device.test", "device.battery_low", "device.end_of_life",
 )  # fmt: skip
 OFFLINE = "device.offline"
+MOST_VALUES = 256  # of one device; it may name them anew with each post: then the oldest go
 
 
 @dataclass(slots=True)
@@ -52,6 +53,10 @@ class States:
         presence = self._presence.get(reading.device)
         if presence is not None:
             presence.values.update({name: (reading.type, value) for name, value in told(reading.values).items()})
+            if len(presence.values) > MOST_VALUES:
+                spare = [name for name in presence.values if name not in reading.values]
+                for name in spare[: len(presence.values) - MOST_VALUES]:
+                    del presence.values[name]
             if reading.phase is not Phase.PULSE or reading.values or not reading.type.startswith("telemetry."):
                 self.changed(reading.device)
 

@@ -59,7 +59,9 @@ class _Writer:
         self._thread = threading.Thread(target=self._write_all, name="store-writer", daemon=True)
 
     def start(
-        self, committed: Callable[[_Batch, Any, bool], None], failed: Callable[[_Batch, Exception], None]
+        self,
+        committed: Callable[[_Batch, Any, bool, Mapping[Lane, int]], None],
+        failed: Callable[[_Batch, Exception], None],
     ) -> None:
         """`committed` and `failed` are called on the loop that runs now."""
         self._loop = asyncio.get_running_loop()
@@ -87,7 +89,7 @@ class _Writer:
                     spoilt, why = batch.epoch, storage_error(self._database.path, error)
                 self._tell(self._failed, batch, error)
             else:
-                self._tell(self._committed, batch, result, wrote)
+                self._tell(self._committed, batch, result, wrote, dict(self._database.last))
         self._database.close()
 
     def _write(self, batch: _Batch) -> tuple[Any, bool]:
@@ -155,7 +157,7 @@ class Store:
         self.listeners: list[Listener] = []  # told after each commit which lane grew
         self._database = Database(path, uplinks)
         self.numbers: Mapping[Lane, Mapping[str, int]] = self._database.numbers  # newest sequence of each stream
-        self.last: Mapping[Lane, int] = self._database.last  # newest seq of each lane
+        self.last = dict(self._database.last)  # newest seq of each lane that is committed
         self._writer = _Writer(self._database)
         self._reader = _Reader(path)
         self._pending = _Batch()
@@ -169,6 +171,7 @@ class Store:
         self.failing = await self._reader.run(lambda: _begin(self._database))
         if self.failing is not None:
             self.trouble.set()
+        self.last = dict(self._database.last)
         self._writer.start(self._committed, self._failed)
         return self
 
@@ -241,7 +244,8 @@ class Store:
 
     # back on the loop
 
-    def _committed(self, batch: _Batch, result: Any, wrote: bool) -> None:
+    def _committed(self, batch: _Batch, result: Any, wrote: bool, last: Mapping[Lane, int]) -> None:
+        self.last.update(last)
         self._done()
         if wrote:
             self.failing = None

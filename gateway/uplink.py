@@ -7,6 +7,7 @@ anything. The outbox is the session: after a lost link, sending begins again at 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -130,7 +131,7 @@ class Uplink:
         try:
             async with session:
                 self._number, self.session = None, number
-                self._up()
+                self._up(session.target.name)
                 self.delivery = Delivery(self.parts, session, number)
                 why = await self.delivery.run(stopping)
             if why is not None:
@@ -169,9 +170,10 @@ class Uplink:
         while not stopping.is_set():
             self._alarm.clear()
             young = clock.monotonic() - self._lost_at_s < URGENT_FOR_S
-            if await self._owes_alarm() and young and not refused:
+            owes = await self._owes_alarm()
+            if owes and young and not refused:
                 wait_s = min(wait_s, urgent_s)
-            bound_s = min(wait_s, BACKOFF_ALARM_S) if self.parts.outbox.backlog(Lane.ALARM) else wait_s
+            bound_s = min(wait_s, BACKOFF_ALARM_S) if owes else wait_s
             left_s = started_s + bound_s - clock.monotonic()
             if left_s <= 0:
                 return
@@ -182,15 +184,13 @@ class Uplink:
 
     async def _owes_alarm(self) -> bool:
         """An alarm is unsent that says more than that the link is lost."""
-        try:
+        with suppress(StorageError):  # then what was read before is what is known
             await self.parts.outbox.fill()
-        except StorageError:
-            return False
         return any(LOST not in row.body for row in self.parts.outbox.queues[Lane.ALARM].waiting)
 
-    def _up(self) -> None:
+    def _up(self, where: str) -> None:
         self.connected, self.why, self.since = True, None, rfc3339(self.parts.clock.utc())
-        self.parts.log.info("connected to %s (MQTT %s)", self._target(self._protocol).name, self._protocol)
+        self.parts.log.info("connected to %s (MQTT %s)", where, self._protocol)
         self.on_change(self)
 
     def _down(self, error: LinkError) -> None:

@@ -25,7 +25,8 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 LAYERS = (
     "errors clock logs",
     "event fields taxonomy",
-    "problems yamltext yamlmarks explain credentials sections cards checks config canonical site documents samples",
+    "problems slips yamltext yamlmarks",
+    "explain credentials sections cards checks config canonical site documents samples",
     "driver access peer mqtt target schemas asyncapi",
     "normalize alarms states privacy",
     "folder vault identity database letters store replay outbox pipeline dead retention",

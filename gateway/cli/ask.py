@@ -52,7 +52,8 @@ def _asked(folder: Path, question: dict[str, Any], timeout_s: float | None) -> I
     try:
         client = _connect(folder)
     except PermissionError as error:
-        raise StateError(str(folder), *_not_for_you(folder)) from error
+        what = Text("this user may not ask the gateway", "当前用户无权访问网关")
+        raise StateError(str(folder), what, _owner_may(folder)) from error
     except OSError as error:
         raise StateError(str(folder), *NOT_RUNNING) from error
     with client, client.makefile("rb") as lines:
@@ -81,20 +82,18 @@ def refuse_unreadable(config: Path) -> None:
         with config.open("rb"):
             return
     except PermissionError as error:
-        raise StateError(str(config), *_not_for_you(config)) from error
+        what = Text("this user may not read the configuration", "当前用户无权读取配置")
+        raise StateError(str(config), what, _owner_may(config)) from error
     except OSError:
         return  # told with its place when it is read
 
 
-def _not_for_you(path: Path) -> tuple[Text, Text]:
+def _owner_may(path: Path) -> Text:
     try:
         owner = pwd.getpwuid(path.stat().st_uid).pw_name
     except (OSError, KeyError):
         owner = "community-gateway"
-    return (
-        Text("this user may not ask the gateway", "当前用户无权访问网关"),
-        Text(f"ask as its own user: sudo -u {owner} gateway …", f"请以其用户执行:sudo -u {owner} gateway …"),
-    )
+    return Text(f"ask as its own user: sudo -u {owner} gateway …", f"请以其用户执行:sudo -u {owner} gateway …")
 
 
 def _answer(folder: Path, lines: BufferedReader) -> Any:

@@ -25,12 +25,12 @@ STATE_DIR = Path("/var/lib/community-gateway")
 
 ConfigOption = Annotated[
     Path,
-    typer.Option("--config", "-c", envvar="GATEWAY_CONFIG", metavar="FILE", help="The configuration."),
+    typer.Option("--config", "-c", envvar="GATEWAY_CONFIG", metavar="FILE", readable=False, help="The configuration."),
 ]
 StateDirOption = Annotated[
     Optional[Path],  # noqa: UP045 - typer reads it at run time
-    typer.Option("--state-dir", metavar="DIR", help="The state folder of the running gateway, instead of its "
-                 "configuration's."),
+    typer.Option("--state-dir", metavar="DIR", readable=False,  # who may not is told better than typer would
+                 help="The state folder of the running gateway, instead of its configuration's."),
 ]  # fmt: skip
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 
@@ -41,8 +41,9 @@ def loaded(config: Path) -> "tuple[Loaded, Mapping[str, Driver[Any]]]":
     from gateway.driver import registry
     from gateway.problems import ConfigProblems, Problem
 
-    if not os.path.lexists(config):
+    if _absent(config):
         raise ConfigProblems(config, [Problem(config, 1, 1, "", ABSENT)])
+    ask.refuse_unreadable(config)
     drivers = registry()
     return load(config, drivers.models()), drivers
 
@@ -51,7 +52,7 @@ def state_dir(config: Path, state_dir: Path | None) -> Path:
     """`--state-dir`, else the configuration's `gateway.state_dir`, else the usual one. ConfigProblems."""
     if state_dir is not None:
         return state_dir
-    if config == CONFIG and "GATEWAY_CONFIG" not in os.environ and not config.exists():
+    if config == CONFIG and "GATEWAY_CONFIG" not in os.environ and _absent(config):
         return STATE_DIR
     from gateway.problems import ConfigProblems
     from gateway.yamlmarks import read
@@ -71,6 +72,17 @@ def use_language_of(config: Path) -> None:
     language = _in_gateway(read(config).value, "language")
     if language is not None:
         fall_back_on(language)
+
+
+def _absent(config: Path) -> bool:
+    """Not there for sure: in a folder that this user may not look into, it may be."""
+    try:
+        config.lstat()
+    except PermissionError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def _in_gateway(document: Any, key: str) -> str | None:

@@ -1,5 +1,6 @@
 """From curtain to curtain: puts the stage up, plays the story, prints what the district sees, and sums up."""
 
+import asyncio
 import shutil
 import sys
 import tempfile
@@ -33,9 +34,16 @@ def _plain(text: str) -> None:
 async def show(*, once: bool, language: str) -> int:
     """The whole demo. 0: everything raised on the wires arrived exactly once by id, without a gap."""
     folder = Path(tempfile.mkdtemp(prefix="gateway-demo-"))
-    status = await _play(folder, once=once, language=language)
-    if status == 0:
-        shutil.rmtree(folder)  # after a failure its log and database are worth a look
+    keep = True  # after a failure its log and database are worth a look
+    try:
+        status = await _play(folder, once=once, language=language)
+        keep = status != 0
+    except asyncio.CancelledError:  # Ctrl-C
+        keep = False
+        raise
+    finally:
+        if not keep:
+            shutil.rmtree(folder)
     return status
 
 
@@ -77,10 +85,17 @@ async def _introduce(standing: Stage, district: District) -> None:
 
 
 async def _live_on(standing: Stage, district: District) -> None:
+    """Until Ctrl-C, which is how it ends."""
     text = Text("Everyday life goes on; Ctrl-C ends it", "小区照常运行,按 Ctrl-C 结束")
     district.print("", "")
     district.print(text.say(district.language), "bold cyan")
-    await everyday(standing, district)
+    try:
+        await everyday(standing, district)
+    except asyncio.CancelledError:
+        count = len(district.ids)
+        ended = Text(f"Ended: {count} events arrived in all", f"已结束:平台共收到 {count} 个事件")
+        district.print("", "")
+        district.print(ended.say(district.language), "bold")
 
 
 def summary(district: District) -> int:

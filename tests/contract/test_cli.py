@@ -20,13 +20,13 @@ ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 20.0
 AS_NOBODY = """\
 import os, sys
-from gateway import cli
+from gateway import app, cli, config, problems, yamlmarks
 cli.run(["version"])  # what it needs is imported while it may be
 if os.geteuid() == 0:
     os.seteuid(65534)  # nobody: root may everything
 else:
     os.chmod(sys.argv[1], 0)
-sys.exit(cli.run(["status", "--state-dir", sys.argv[1]]))
+sys.exit(cli.run(sys.argv[2:]))
 """
 
 
@@ -257,10 +257,20 @@ async def test_a_socket_that_a_killed_gateway_left_behind(tmp_path: Path) -> Non
 async def test_another_user_may_not_ask(tmp_path: Path) -> None:
     state = tmp_path / "state"
     async with daemon(tmp_path):
-        said = await told(sys.executable, "-c", AS_NOBODY, str(state))
+        said = await told(sys.executable, "-c", AS_NOBODY, str(state), "status", "--state-dir", str(state))
         state.chmod(0o700)
     assert (said.status, said.out.count("\n")) == (1, 1)
     assert said.err.startswith(f"{state}: this user may not ask the gateway; ask as its own user: sudo -u ")
+
+
+@pytest.mark.parametrize("command", ["check", "run", "status"])
+async def test_another_user_may_not_read_the_configuration(command: str, tmp_path: Path) -> None:
+    config = tmp_path / "etc" / "gateway.yaml"
+    config.parent.mkdir(mode=0o700)
+    said = await told(sys.executable, "-c", AS_NOBODY, str(config.parent), command, "--config", str(config))
+    config.parent.chmod(0o700)
+    assert (said.status, said.out.count("\n")) == (1, 1)
+    assert said.err.startswith(f"{config}: this user may not read the configuration; ask as its own user: sudo -u ")
 
 
 async def test_a_second_gateway_on_the_same_state_folder(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import aiomqtt
 import pytest
 import trustme
 
+from gateway import uplink as uplink_module
 from gateway.event import Lane
 from gateway.mqtt import Target
 from tests.brokers import Mosquitto, Wire, subscribed, websocket_door
@@ -169,6 +170,62 @@ async def test_refused_publish_is_kept_and_delivered_later(tmp_path: Path) -> No
             await drained(made, uplink.parts.outbox.backlog)
         assert [e["id"] for e in district.events()] == ids
         assert gapless(district.events("event"))
+
+
+async def test_what_is_too_large_for_the_broker_breaks_no_link(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would hang up on it (MQTT 5.0, 3.2.2.3.6), again after each connection, and nothing behind would arrive."""
+    async with (
+        Mosquitto(tmp_path, "allow_anonymous true", "max_packet_size 2000") as broker,
+        rig(tmp_path, "district") as made,
+    ):
+        uplink = made.uplink("district", to(broker.port), devices=["x" * 3000])
+        async with subscribed(broker.port) as district, running(made, uplink):
+            await made.accept("access.granted", "pulse", "door-1", **{f"value_{n}": float(n) for n in range(100)})
+            await made.accept("access.granted")
+            alarm = await made.accept("fire.smoke", "raise", "smoke-1")
+            await district.until(lambda: district.events("alarm"))
+            await district.until(lambda: alarm in [event["id"] for event in district.events("alarm")])
+            await drained(made, uplink.parts.outbox.backlog)
+            assert uplink.connected
+            assert uplink.parts.outbox.queues[Lane.EVENT].dead == 1
+        assert [event["sequence"] for event in district.events("event")] == [f"{2:016d}"]
+        assert made.sessions == 1
+    told = [record.getMessage() for record in caplog.records if "2000" in record.getMessage()]
+    assert len(told) == 1
+
+
+async def test_the_news_of_the_loss_does_not_shorten_the_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands in the alarm lane of every uplink that is lost: else none would ever wait longer than 10 s."""
+    monkeypatch.setattr(uplink_module, "BACKOFF_ALARM_S", 0.05)
+    monkeypatch.setattr(uplink_module, "URGENT_FOR_S", 0.0)
+    async with rig(tmp_path, "district") as made:
+        uplink = made.uplink("district", to(1))
+        uplink._backoff.failures = 16
+        await made.accept("gateway.uplink_lost", "raise", "gw-0001")
+        waiting = asyncio.create_task(uplink._pause(asyncio.Event()))
+        assert not (await asyncio.wait([waiting], timeout=0.2))[0]
+        await made.accept("fire.smoke", "raise", "smoke-1")
+        async with asyncio.timeout(2):
+            await waiting
+
+
+async def test_each_attempt_reads_its_certificates_once(tmp_path: Path) -> None:
+    """Reading them holds up everything else meanwhile."""
+    made_targets: list[Target] = []
+    async with Mosquitto(tmp_path) as broker, rig(tmp_path, "district") as made:
+
+        def target(protocol: str) -> Target:
+            made_targets.append(to(broker.port)(protocol))
+            return made_targets[-1]
+
+        uplink = made.uplink("district", target)
+        connected = asyncio.Event()
+        uplink.on_change = lambda _: connected.set()
+        async with running(made, uplink), asyncio.timeout(5):
+            await connected.wait()
+    assert len(made_targets) == 1
 
 
 async def test_a_broker_that_hangs_is_noticed(tmp_path: Path) -> None:

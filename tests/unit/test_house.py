@@ -101,7 +101,9 @@ async def test_an_event_as_told_here_has_its_numbers_in_every_stream(tmp_path: P
 async def test_a_follower_waits_for_the_commit_and_holds_up_nobody(tmp_path: Path, puppets: Puppets) -> None:
     """The writer numbers an event before it commits: whoever follows must not run in circles until it has."""
     granted = Reading("door-1", "access.granted", Phase.PULSE)
-    async with standing(config(tmp_path, DEVICES), puppets.drivers) as house:
+    others = (Reading("door-1", "access.duress", Phase.PULSE), Reading("smoke-1", "telemetry.sample", Phase.PULSE))
+    async with standing(config(tmp_path, DEVICES, {"district": to(1)}), puppets.drivers) as house:
+        await house.pipeline.accept(others)  # so that every lane is read from memory
         following = house.follow(Filter())
         coming = asyncio.ensure_future(anext(following))
         first = await house.pipeline.accept([granted])
@@ -110,7 +112,7 @@ async def test_a_follower_waits_for_the_commit_and_holds_up_nobody(tmp_path: Pat
         with closing(sqlite3.connect(house.store.path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")  # the writer waits for it, up to BUSY_TIMEOUT_S
             second = asyncio.ensure_future(house.pipeline.accept([granted]))
-            await until(house, lambda: house.store.last[Lane.EVENT] == 2)
+            await until(house, lambda: house.store.numbers[Lane.EVENT]["district"] == 2)
             for listener in house.store.listeners:
                 listener(Lane.EVENT)
             await house.store.read(lambda _connection: None)

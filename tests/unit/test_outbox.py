@@ -291,6 +291,31 @@ async def test_a_refused_lane_tries_one_at_a_time_ever_more_slowly(tmp_path: Pat
         assert (third.sequence, outbox.queues[Lane.EVENT].cursor.sequence) == (3, 2)
 
 
+async def test_a_held_lane_goes_on_when_what_held_it_is_given_up(tmp_path: Path) -> None:
+    """The refused one is gone for want of room: those behind it that arrived are over, the rest goes out."""
+    async with one(tmp_path, event=4) as (_, outbox):
+        window = [entry for entry in (outbox.take(Lane.EVENT, 0.0) for _ in range(3)) if entry]
+        outbox.refused(window[0], 0.0)
+        outbox.confirmed(window[1])
+        outbox.confirmed(window[2])
+        outbox.give_up(Lane.EVENT, window[0].row.seq, 1, 1)
+        assert outbox.queues[Lane.EVENT].cursor.sequence == 3
+        fourth = outbox.take(Lane.EVENT, 0.1)
+        assert fourth is not None
+        assert fourth.sequence == 4
+
+
+async def test_a_refusal_of_what_was_given_up_holds_nothing(tmp_path: Path) -> None:
+    async with one(tmp_path, event=2) as (_, outbox):
+        first = outbox.take(Lane.EVENT, 0.0)
+        assert first is not None
+        outbox.give_up(Lane.EVENT, first.row.seq, 1, 1)
+        assert not outbox.refused(first, 0.0)
+        second = outbox.take(Lane.EVENT, 0.1)
+        assert second is not None
+        assert second.sequence == 2
+
+
 async def test_events_of_others_do_not_hold_up_an_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An uplink that wants little has much to pass over: it looks at the alarms in between."""
     monkeypatch.setattr(store_module, "TAIL_ROWS", 5)

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.alarms import Alarm, Book, Told, acknowledged, cleared, disposed, raised
 from gateway.event import Phase, Reading, Severity, Value
-from gateway.states import States, word
+from gateway.states import MOST_VALUES, States, word
 from tests.fakes import EPOCH
 
 
@@ -83,6 +83,17 @@ def test_the_newest_value_stands_and_what_is_no_number_does_not() -> None:
     for value in (1.0, 2.0, float("nan"), float("inf")):
         states.took(Reading("door-1", "telemetry.sample", Phase.PULSE, values={"temperature": Value(value, "°C")}))
     assert states.document("door-1", Book())["values"] == {"temperature": {"value": 2.0, "unit": "°C"}}
+
+
+def test_a_device_that_names_its_values_anew_each_time_fills_no_memory() -> None:
+    states = States(["door-1"])
+    for number in range(2 * MOST_VALUES):
+        values = {"count": Value(number), f"at_{number}": Value(number)}
+        states.took(Reading("door-1", "telemetry.sample", Phase.PULSE, values=values))
+    shown = states.document("door-1", Book())["values"]
+    assert len(shown) == MOST_VALUES
+    assert shown["count"] == {"value": 2 * MOST_VALUES - 1}
+    assert f"at_{2 * MOST_VALUES - 1}" in shown
 
 
 def test_who_keeps_a_copy_hears_of_changes() -> None:

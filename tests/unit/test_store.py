@@ -243,6 +243,22 @@ async def test_an_uplink_that_comes_back_goes_on_where_it_was(tmp_path: Path) ->
         assert store.numbers[Lane.EVENT] == {"district": 2, "fire-brigade": 3}
 
 
+async def test_what_is_not_committed_is_not_the_newest(tmp_path: Path) -> None:
+    """Whoever makes room keeps the newest row, for it carries the counters: it must be one that stays."""
+    async with opened(tmp_path) as store:
+        await store.append([draft()])
+        with closing(sqlite3.connect(tmp_path / "events.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # the writer has numbered the next one, and waits to write it
+            appending = asyncio.create_task(store.append([draft()]))
+            async with asyncio.timeout(5):
+                while store.numbers[Lane.EVENT]["district"] < 2:
+                    await store.read(lambda _connection: None)
+            assert store.last[Lane.EVENT] == 1
+            other.execute("ROLLBACK")
+        await appending
+        assert store.last[Lane.EVENT] == 2
+
+
 async def test_listeners_hear_which_lane_grew(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         heard: list[Lane] = []
