@@ -17,10 +17,12 @@ from typing import Any
 from gateway import __version__, health, holes, site, systemd, watchdog
 from gateway.access import Access
 from gateway.clock import Clock, SystemClock, TimeQuality, rfc3339
+from gateway.commands import Action, Desk, Rules
 from gateway.config import Config, UplinkConfig
 from gateway.control import listening
 from gateway.database import put_fact, read_fact
-from gateway.delivery import FAREWELL_S, FLUSH_S, Parts, Plan
+from gateway.dead import DeadLetters, Room
+from gateway.delivery import FAREWELL_S, FLUSH_S
 from gateway.driver import Decision, Driver, Line
 from gateway.errors import ConfigError, StorageError
 from gateway.event import Credential, Phase, Reading
@@ -32,8 +34,10 @@ from gateway.identity import Identities
 from gateway.losses import tell_losses
 from gateway.normalize import Subject
 from gateway.outbox import Outbox
+from gateway.parts import Parts, Plan
 from gateway.pipeline import Pipeline, Rim
 from gateway.privacy import Policy
+from gateway.replay import Rate
 from gateway.retained import Retained
 from gateway.retention import Limits, Retention
 from gateway.site import Site
@@ -42,7 +46,7 @@ from gateway.store import Store, watch_disk
 from gateway.supervisor import Supervisor, Tools
 from gateway.target import target
 from gateway.timekeeper import Timekeeper
-from gateway.uplink import Uplink
+from gateway.uplink import Uplink, actions
 from gateway.vault import Vault
 
 DATABASE = "events.db"
@@ -282,16 +286,27 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
         devices=vitals.devices if settings.retain_states else (),
     )
     log = logging.getLogger(f"gateway.uplink.{name}")
-    parts = Parts(plan, Outbox(house.store, name), Retained(), vitals.clock, log)
+    outbox, asked = Outbox(house.store, name), dict[str, Action]()
+    outbox.rate = Rate(settings.replay_rate)
+    dead = DeadLetters(name, outbox, Room(config.gateway.id, house.store, house.pipeline), log)
+    desk = Desk(_rules(house, name, plan.base), house.store, vitals.clock, asked, log)
+    parts = Parts(plan, house.store, outbox, Retained(), dead, desk, vitals.clock, log)
     uplink = Uplink(
         parts,
         partial(target, name, config.gateway.id, settings, vitals.clock),
         settings.protocol,
         partial(_next_session, Fact(house.store, f"session.{name}")),
     )
+    asked |= actions(uplink)
     house.store.listeners.append(uplink.grown)
     states.listeners.append(uplink.state_changed)
     return uplink
+
+
+def _rules(house: House, name: str, base: str) -> Rules:
+    """Whom the uplink may ask for what."""
+    devices = {device.id: frozenset(line.actions) for line in house.supervisor.lines for device in line.line.devices}
+    return Rules(name, base, house.language, house.config.uplinks[name].allowed, devices)
 
 
 def _status(vitals: Vitals, state: str, session: int) -> dict[str, Any]:

@@ -53,6 +53,14 @@ class Ack(Question):
     note: str | None = None
 
 
+class Resend(Question):
+    """Which stream, from which number, to which; without `to` to its newest."""
+
+    stream: str
+    first: Annotated[int, Field(ge=1, alias="from")]
+    last: Annotated[int | None, Field(ge=1, alias="to")] = None
+
+
 class Control:
     """Answers questions about one house."""
 
@@ -63,6 +71,7 @@ class Control:
             "devices": (Question, self._devices),
             "alarms": (Question, self._alarms),
             "outbox": (Question, self._outbox),
+            "resend": (Resend, self._resend),
             "events": (Search, self._events),
             "ack": (Ack, self._ack),
         }
@@ -77,7 +86,10 @@ class Control:
         return self._house.alarms()
 
     async def _outbox(self, _: Question) -> Any:
-        return self._house.outbox()
+        return await self._house.outbox()
+
+    async def _resend(self, resend: Resend) -> Any:
+        return await self._house.resend(resend.stream, resend.first, resend.last)
 
     async def _events(self, search: Search) -> Any:
         return await self._house.events(search.filter, search.limit)

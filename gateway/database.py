@@ -16,7 +16,7 @@ from gateway.errors import StateError, Text
 from gateway.event import Lane, Severity
 from gateway.identity import moment_ms
 
-VERSION = 1  # of the schema: the last file of schema/
+VERSION = 2  # of the schema: the last file of schema/
 BUSY_TIMEOUT_S = 5.0
 PAGE_BYTES = 4096
 LANE_ITSELF = ""  # in `stream`: the lane's own newest seq, where no row has it any more (gateway/salvage.py)

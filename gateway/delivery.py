@@ -1,56 +1,26 @@
 """One connected session of an uplink: what goes out in which order, and what the broker said of it."""
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
-from gateway.clock import Clock
+from gateway.commands import Reply
 from gateway.errors import StorageError, Text
 from gateway.event import Lane
+from gateway.flight import Flight
 from gateway.mqtt import CLOUD_EVENT, JSON, Session
 from gateway.normalize import corrected
-from gateway.outbox import Entry, Outbox
-from gateway.privacy import Policy
-from gateway.retained import Retained, encode
+from gateway.outbox import Entry
+from gateway.parts import Document, Parts
+from gateway.retained import encode
 
 SILENT_S = 12.0  # messages in flight and no PUBACK for so long: the link is dead
 HEALTH_S = 60.0  # contract, section 2
 VALUES_S = 10.0  # state documents in which only values changed go out this often
 FLUSH_S = 3.0  # at shutdown, for what is still owed
 FAREWELL_S = 1.0  # at shutdown, for the last status
-REFUSED = 0x80  # MQTT 5.0, 2.4: reason codes from here on are failures
-TOO_LARGE = 0x95  # MQTT 5.0, 2.4: packet too large
-_NOT_SENT = 0  # no packet identifier (MQTT 5.0, 2.2.1)
-_HEAD_BYTES = 128  # of a PUBLISH besides topic and payload, at most
-Document = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What an uplink tells, and by which rules. Functions give documents as they are now."""
-
-    name: str
-    base: str  # {root}/{district}/{street}/{community}/{gateway}
-    policy: Policy
-    status: Callable[[str, int], Document]  # (online or offline, session)
-    health: Callable[[], Document]
-    dossier: Callable[[], Awaitable[Document]]
-    state: Callable[[str], Document]
-    devices: tuple[str, ...]  # whose state is retained on the broker; none where the uplink wants none
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What an uplink works with."""
-
-    plan: Plan
-    outbox: Outbox
-    retained: Retained
-    clock: Clock
-    log: logging.Logger
 
 
 class Delivery:
@@ -62,10 +32,13 @@ class Delivery:
         self._retained = parts.retained
         self._clock = parts.clock
         self._log = parts.log
+        self._dead = parts.dead
+        self._desk = parts.desk
+        self._replies: deque[Reply] = deque()
+        self._flight = Flight(parts, session)
         self._session = session
         self._number = number
         self.window = session.opened.window
-        self._flying: dict[int, Entry | tuple[str, str]] = {}
         self._topics: dict[str, bytes] = {}
         self._shown: dict[str, tuple[Any, ...]] = {}
         self._lazy: set[str] = set()
@@ -75,11 +48,13 @@ class Delivery:
 
     async def run(self, stopping: asyncio.Event) -> Text | None:
         """Returns why the link was lost, or None after a farewell."""
-        self._session.on_ack = self._acknowledged
+        self._session.on_ack = self._flight.acknowledged
         self._session.on_turn = self._turn
-        await self._announce()
+        self._outbox.rewind()
+        await self.announce()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._read_ahead()), group.create_task(self._tick())]
+            tasks += [group.create_task(self._dead.run(self._clock)), group.create_task(self._answer())]
             stop = group.create_task(stopping.wait())
             ends: set[asyncio.Future[Any]] = {stop, self._session.lost}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -87,7 +62,10 @@ class Delivery:
                 await self._farewell()
             for task in (stop, *tasks):
                 task.cancel()
-        return self._session.lost.result() if self._session.lost.done() else None
+        if not self._session.lost.done():
+            return None
+        await self._flight.blame()
+        return self._session.lost.result()
 
     def grown(self, _lane: Lane) -> None:
         """The store has committed something."""
@@ -107,7 +85,7 @@ class Delivery:
 
     # sending
 
-    async def _announce(self) -> None:
+    async def announce(self) -> None:
         """Birth first; then the rest, what changed before what did not (see Retained)."""
         self._retained.announce("status", self._plan.status("online", self._number))
         self._retained.announce("dossier", await self._plan.dossier())
@@ -116,15 +94,24 @@ class Delivery:
             self._shown[device] = _word(document)
             self._retained.announce(f"state/{device}", document)
         self._retained.update("health", self._plan.health())
+        self._grown.set()
 
     def _pump(self) -> None:
         """Fill the window."""
         now_s = self._clock.monotonic()
-        while len(self._flying) < self.window and self._send_next(now_s):
+        if not self._flight:
+            self._heard_at_s = now_s
+        while not self._flight.full and self._send_next(now_s):
             pass
         self._session.flush()
 
     def _send_next(self, now_s: float) -> bool:
+        if self._replies:
+            reply = self._replies.popleft()
+            packet_id = self._session.publish(reply.topic.encode(), reply.payload.encode(), reply.properties)
+            self._flight.sent(packet_id, None)
+            reply.done()
+            return True
         if self._send_document(self._retained.urgent):
             return True
         for lane in self._outbox.order():
@@ -140,7 +127,9 @@ class Delivery:
         found = self._retained.take(queue)
         if found is None:
             return False
-        self._fly(found, f"{self._plan.base}/{found[0]}".encode(), found[1].encode(), JSON, retain=True)
+        topic, payload = found
+        full = f"{self._plan.base}/{topic}".encode()
+        self._flight.sent(self._session.publish(full, payload.encode(), JSON, retain=True), found)
         return True
 
     def _send_event(self, entry: Entry) -> None:
@@ -151,41 +140,8 @@ class Delivery:
         if topic is None:
             topic = self._topics[category] = f"{self._plan.base}/event/{category}".encode()
         body = corrected(row.body, row.private, self._clock)
-        payload = self._plan.policy.render(entry.lane, entry.sequence, body, row.private).encode()
-        self._fly(entry, topic, payload, CLOUD_EVENT)
-
-    def _fly(
-        self, what: Entry | tuple[str, str], topic: bytes, payload: bytes, kind: bytes, *, retain: bool = False
-    ) -> None:
-        if not self._flying:
-            self._heard_at_s = self._clock.monotonic()
-        largest_bytes = self._session.opened.largest_bytes
-        if largest_bytes is not None and _HEAD_BYTES + len(topic) + len(payload) > largest_bytes:
-            self._flying[_NOT_SENT] = what  # the broker would hang up (MQTT 5.0, 3.2.2.3.6)
-            self._acknowledged(_NOT_SENT, TOO_LARGE)
-        else:
-            self._flying[self._session.publish(topic, payload, kind, retain=retain)] = what
-
-    # hearing
-
-    def _acknowledged(self, mid: int, reason: int) -> None:
-        """A refusal is told once: an event is kept and tried again slowly, a document when it changes."""
-        what = self._flying.pop(mid, None)
-        if isinstance(what, Entry):
-            if reason < REFUSED:
-                self._outbox.confirmed(what)
-            elif self._outbox.refused(what, self._clock.monotonic()):
-                self._log.error(
-                    "the broker refuses events of the %s lane (reason 0x%02X); kept and tried again slowly; %s",
-                    what.lane.value,
-                    reason,
-                    _what_to_do(reason, self._session.opened.largest_bytes),
-                )
-        elif what is not None and reason < REFUSED:
-            self._retained.confirmed(*what)
-        elif what is not None and self._retained.refused(what[0]):
-            where, do = f"{self._plan.base}/{what[0]}", _what_to_do(reason, self._session.opened.largest_bytes)
-            self._log.error("the broker refuses %s (reason 0x%02X); %s", where, reason, do)
+        payload = self._plan.policy.render(entry.lane, entry.sequence, body, row.private)
+        self._flight.sent(self._session.publish(topic, payload.encode(), CLOUD_EVENT), entry)
 
     def _turn(self) -> None:
         self._heard_at_s = self._clock.monotonic()
@@ -218,7 +174,7 @@ class Delivery:
         while True:
             await self._clock.sleep(1.0)
             now_s = self._clock.monotonic()
-            if self._flying and now_s - self._heard_at_s > SILENT_S:
+            if self._flight and now_s - self._heard_at_s > SILENT_S:
                 self._session.give_up(Text("no answer from the broker", "服务器没有应答"))
             if now_s - values_s >= VALUES_S:
                 values_s = now_s
@@ -230,6 +186,12 @@ class Delivery:
                 self._retained.update("health", self._plan.health())
             self._pump()
 
+    async def _answer(self) -> None:
+        """Commands, one after the other; each is acknowledged behind its answer."""
+        while True:
+            self._replies.append(await self._desk.answer(await self._session.messages.get()))
+            self._pump()
+
     async def _farewell(self) -> None:
         """Let what is owed go out for a while, then say that we leave."""
         lost = self._session.lost
@@ -237,7 +199,7 @@ class Delivery:
         self._retained.clear()
         self._retained.urgent["status"] = encode(self._plan.status("offline", self._number))
         self._pump()
-        await _until(self._turned, lost, lambda: not self._flying, FAREWELL_S)
+        await _until(self._turned, lost, lambda: not self._flight, FAREWELL_S)
 
 
 async def _until(
@@ -252,12 +214,6 @@ async def _until(
                 ends: set[asyncio.Future[Any]] = {waiting, lost}
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 waiting.cancel()
-
-
-def _what_to_do(reason: int, largest_bytes: int | None) -> str:
-    if reason != TOO_LARGE:
-        return "check this gateway's rights on the topic"
-    return f"set the largest packet it takes higher than {largest_bytes or '?'} bytes"
 
 
 def _word(document: Document) -> tuple[Any, ...]:

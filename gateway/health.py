@@ -73,7 +73,7 @@ def _uplink(uplink: Uplink, now_ms: float) -> dict[str, Any]:
             "confirmed": queue.confirmed,
             "refused": queue.refused,
             "dropped": queue.dropped,
-            "dead": 0,
+            "dead": queue.dead,
         }
     return shown
 

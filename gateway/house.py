@@ -7,11 +7,13 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from gateway import health, taxonomy
 from gateway.alarms import Alarm, acknowledged, cleared, disposed
 from gateway.clock import rfc3339
+from gateway.commands import resent
 from gateway.config import Config
 from gateway.database import Row, read_newest
 from gateway.driver import Answer, Posted
@@ -20,6 +22,7 @@ from gateway.event import Lane, Phase, Reading, Severity
 from gateway.fields import DeviceConfig
 from gateway.health import Vitals
 from gateway.identity import moment_ms
+from gateway.letters import Letter, list_dead
 from gateway.pipeline import Pipeline
 from gateway.site import Site
 from gateway.store import Store
@@ -102,9 +105,24 @@ class House:
         listed = sorted((a for a in self.pipeline.shown if a.severity != "info"), key=lambda alarm: alarm.id)
         return [_alarm(alarm) for alarm in listed]
 
-    def outbox(self) -> dict[str, Any]:
-        """What each uplink owes."""
-        return dict(self.health()["uplinks"])
+    async def outbox(self) -> dict[str, Any]:
+        """What each uplink owes, and the letters it has set aside."""
+        told = dict(self.health()["uplinks"])
+        for name, shown in told.items():
+            letters = await self.store.read(partial(list_dead, uplink=name))
+            shown["dead"] = [_letter(name, letter) for letter in letters]
+        return told
+
+    async def resend(self, stream: str, first: int, last: int | None) -> dict[str, Any]:
+        """Numbers of a stream once more, as far as they are kept; what is not is told. NotFound, StorageError."""
+        name, _, lane = stream.rpartition(".")
+        for uplink in self.uplinks:
+            if uplink.name == name and lane in set(Lane):
+                return resent(stream, await uplink.resend(Lane(lane), first, last))
+        streams = ", ".join(f"{uplink.name}.{lane}" for uplink in self.uplinks for lane in Lane)
+        raise NotFound(
+            stream, Text("there is no such stream", "没有这个流"), Text(f"there are: {streams}", f"可用的流:{streams}")
+        )
 
     async def ingest(self, device: str, token: str, posted: Posted) -> Answer:
         """A device's post: 404 where nobody takes it, 401 where the token is not its own."""
@@ -197,6 +215,17 @@ def _event(lane: Lane, row: Row) -> dict[str, Any]:
     event: dict[str, Any] = json.loads(row.body)
     event["streams"] = {f"{uplink}.{lane.value}": f"{number:016d}" for uplink, number in row.numbers.items()}
     return event
+
+
+def _letter(uplink: str, letter: Letter) -> dict[str, Any]:
+    return {
+        "stream": f"{uplink}.{letter.lane.value}",
+        "sequence": f"{letter.sequence:016d}",
+        "id": letter.id,
+        "type": letter.type,
+        "time": _moment(letter.time_ms),
+        "reason": letter.reason,
+    }
 
 
 def _alarm(alarm: Alarm) -> dict[str, Any]:

@@ -11,60 +11,31 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from gateway.errors import LinkError, LinkRefused, ProtocolRefused, Text
+from gateway.errors import Text
+from gateway.peer import Target, Will, link_error, refusal
 
+__all__ = ["CLOUD_EVENT", "JSON", "Message", "Opened", "Session", "Target", "Will", "properties"]
 CONNECT_TIMEOUT_S = 5.0  # TCP, and again TLS
 CONNACK_TIMEOUT_S = 5.0
 WINDOW = 64  # messages in flight at most; a broker's Receive Maximum may say less
 WILL_DELAY_S = 60  # contract, section 2
+UNANSWERED_MESSAGES = 20  # what a broker hands us before it has heard of the first (our Receive Maximum)
 _READ_BYTES = 65536
 _DISCONNECT = 0xE0  # MQTT 5.0, 3.14.1
 _PUBACK = 0x40  # MQTT 5.0, 3.4.1
 _SHORT = 0x7F  # the largest length in one byte
 _MOST_PACKET_ID = 65535
-_UNSUPPORTED_PROTOCOL = 0x84  # MQTT 5.0, table 3-1
-_REFUSED = {0x85, 0x86, 0x87, 0x8A, 0x8C}  # client id, user name or password, not authorized, banned, method
-
-
-@dataclass(frozen=True)
-class Will:
-    """What the broker says for us when we are gone: retained, QoS 1."""
-
-    topic: str
-    payload: str
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where and how to connect."""
-
-    host: str
-    port: int
-    client_id: str
-    protocol: str = "5"  # "5" or "3.1.1"
-    websocket: bool = False
-    path: str = "/mqtt"
-    tls: ssl.SSLContext | None = None
-    username: str | None = None
-    password: str | None = None
-    keepalive_s: int = 7  # paho notices a dead link after twice this
-    session_expiry_s: int = 0  # how long the broker keeps our subscriptions; 0: not at all
-    will: Will | None = None
-
-    @property
-    def name(self) -> str:
-        """`host:port`, for messages."""
-        return f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -74,6 +45,19 @@ class Opened:
     session_present: bool
     window: int  # messages in flight it takes, at most WINDOW
     largest_bytes: int | None  # the largest packet it takes, where it says
+
+
+@dataclass(frozen=True)
+class Message:
+    """What came on a subscription. `done()` acknowledges it: until then the broker keeps it, and sends it again."""
+
+    topic: str
+    payload: bytes
+    retained: bool = False
+    again: bool = False  # the broker has sent it before, without hearing that it is done (DUP; MQTT 5.0, 3.3.1.1)
+    response_topic: str | None = None
+    correlation: bytes | None = None
+    done: Callable[[], object] = field(default=lambda: None)
 
 
 class _Gathering(Client):
@@ -88,6 +72,7 @@ class _Gathering(Client):
             protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
             transport="websockets" if target.websocket else "tcp",
             reconnect_on_failure=False,
+            manual_ack=True,
         )
         self.incoming = bytearray()
         self.outgoing = bytearray()
@@ -102,6 +87,29 @@ class _Gathering(Client):
         if target.will is not None:
             delay = _properties(PacketTypes.WILLMESSAGE, WillDelayInterval=WILL_DELAY_S) if five else None
             self.will_set(target.will.topic, target.will.payload, 1, True, delay)
+
+    def subscribe_to(self, topics: str) -> int:
+        """Ask for messages, at QoS 1, and to be told which were retained; returns the packet id this takes."""
+        if self._protocol == MQTTProtocolVersion.MQTTv5:
+            only_new = SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
+            options = SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=only_new)
+            _, packet_id = self.subscribe(topics, options=options)
+        else:
+            _, packet_id = self.subscribe(topics, 1)
+        return packet_id or 0
+
+    def message(self, heard: MQTTMessage) -> Message:
+        """As the rest of the house sees it."""
+        told = vars(heard.properties) if heard.properties is not None else {}  # paho sets them by name
+        return Message(
+            topic=heard.topic,
+            payload=bytes(heard.payload),
+            retained=heard.retain,
+            again=heard.dup,
+            response_topic=told.get("ResponseTopic"),
+            correlation=told.get("CorrelationData"),
+            done=lambda: self.ack(heard.mid, heard.qos),
+        )
 
     @property
     def between_packets(self) -> bool:
@@ -171,14 +179,16 @@ def _properties(packet: int, **values: object) -> Properties:
     return properties
 
 
-def _payload(content_type: str) -> bytes:
-    """PUBLISH properties as they go on the wire: content type, and that the payload is UTF-8 text."""
-    packed = _properties(PacketTypes.PUBLISH, ContentType=content_type, PayloadFormatIndicator=1).pack()  # type: ignore[no-untyped-call]
-    return bytes(packed)
+def properties(content_type: str, correlation: bytes | None = None) -> bytes:
+    """PUBLISH properties as they go on the wire: content type, that the payload is UTF-8 text, correlation data."""
+    made = _properties(PacketTypes.PUBLISH, ContentType=content_type, PayloadFormatIndicator=1)
+    if correlation is not None:
+        made.CorrelationData = correlation
+    return bytes(made.pack())  # type: ignore[no-untyped-call]
 
 
-CLOUD_EVENT = _payload("application/cloudevents+json; charset=utf-8")
-JSON = _payload("application/json")
+CLOUD_EVENT = properties("application/cloudevents+json; charset=utf-8")
+JSON = properties("application/json")
 Acknowledged = Callable[[int, int], None]  # packet id, reason code (0x80 and above: refused)
 
 
@@ -189,6 +199,9 @@ class Session:
         self.target = target
         self.on_ack = on_ack
         self.on_turn: Callable[[], None] = lambda: None  # after everything that arrived was handled
+        self.messages: asyncio.Queue[Message] = asyncio.Queue()  # on the subscription; each is to be `done()`
+        self.refusals: list[str] = []  # why the broker refuses the subscription
+        self.closing: int | None = None  # the reason code the broker ended it with, 0x80 where it gave none
         self._client = _Gathering(target)
         self._five = target.protocol == "5"
         self._packet_id = 0
@@ -202,12 +215,16 @@ class Session:
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_socket_close = self._detach
+        self._client.on_message = lambda *told: self.messages.put_nowait(self._client.message(told[2]))
+        self._client.on_subscribe = lambda *told: self.refusals.extend(map(str, filter(_failed, told[3])))
         connecting = _in_its_own_thread(self._loop, self._connect)
         try:
             await asyncio.shield(connecting)
             self._attach()
             async with asyncio.timeout(CONNACK_TIMEOUT_S):
                 self.opened = await self._connack
+            if self.target.subscribe is not None:
+                self._packet_id = self._client.subscribe_to(self.target.subscribe)
         except (OSError, ValueError, TimeoutError) as error:
             self._abandon()
             raise link_error(self.target, error) from error
@@ -224,13 +241,21 @@ class Session:
             self._client.disconnect()
         self._abandon()
 
-    def publish(self, topic: bytes, payload: bytes, properties: bytes, *, retain: bool = False) -> int:
-        """Queue a QoS 1 message (MQTT 5.0, 3.3); returns its packet id. It leaves with the next `flush()`."""
-        self._packet_id = packet_id = self._packet_id % _MOST_PACKET_ID + 1
+    def publish(self, topic: bytes, payload: bytes, properties: bytes, *, retain: bool = False) -> int | None:
+        """Queue a QoS 1 message (MQTT 5.0, 3.3); returns its packet id. It leaves with the next `flush()`.
+
+        None: nothing is queued, the broker takes no packet so large (MQTT 5.0, 3.2.2.3.6).
+        """
+        packet_id = self._packet_id % _MOST_PACKET_ID + 1
         head = len(topic).to_bytes(2, "big") + topic + packet_id.to_bytes(2, "big")
         if self._five:
             head += properties
-        self._client.outgoing += (b"\x33" if retain else b"\x32") + _length(len(head) + len(payload)) + head + payload
+        start = (b"\x33" if retain else b"\x32") + _length(len(head) + len(payload))
+        largest_bytes = self.opened.largest_bytes
+        if largest_bytes is not None and len(start) + len(head) + len(payload) > largest_bytes:
+            return None
+        self._packet_id = packet_id
+        self._client.outgoing += start + head + payload
         return packet_id
 
     def flush(self) -> None:
@@ -255,9 +280,9 @@ class Session:
         target = self.target
         if target.protocol == "5":
             expiry_s = max(target.session_expiry_s, WILL_DELAY_S)
-            properties = _properties(PacketTypes.CONNECT, SessionExpiryInterval=expiry_s)
+            told = _properties(PacketTypes.CONNECT, SessionExpiryInterval=expiry_s, ReceiveMaximum=UNANSWERED_MESSAGES)
             fresh = target.session_expiry_s == 0
-            self._client.connect(target.host, target.port, target.keepalive_s, clean_start=fresh, properties=properties)
+            self._client.connect(target.host, target.port, target.keepalive_s, clean_start=fresh, properties=told)
         else:
             self._client.connect(target.host, target.port, target.keepalive_s)
 
@@ -317,7 +342,7 @@ class Session:
         self, _client: Client, _data: object, flags: ConnectFlags, reason: ReasonCode, granted: Properties | None
     ) -> None:
         if reason.is_failure:
-            self._connack.set_exception(_refusal(self.target, reason))
+            self._connack.set_exception(refusal(self.target, reason))
             return
         window = getattr(granted, "ReceiveMaximum", WINDOW)
         self._connack.set_result(
@@ -327,10 +352,15 @@ class Session:
     def _on_disconnect(
         self, _client: Client, _data: object, flags: DisconnectFlags, reason: ReasonCode, _properties: Properties | None
     ) -> None:
+        self.closing = reason.value
         who = Text("the broker closed the connection", "服务器关闭了连接")
         if not flags.is_disconnect_packet_from_server:
             who = Text("the connection broke", "连接中断")
         self._end(Text(f"{who.en} ({reason})", f"{who.zh}({reason})"))
+
+
+def _failed(reason: ReasonCode) -> bool:
+    return bool(reason.is_failure)
 
 
 class _HandedOver:
@@ -388,59 +418,3 @@ def _length(number: int) -> bytes:
         number >>= 7
     encoded.append(number)
     return bytes(encoded)
-
-
-def link_error(target: Target, error: Exception) -> LinkError:
-    """What connecting failed with, as our own error: where, why, what to do."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        why = error.verify_message or str(error)
-        return LinkRefused(
-            target.name,
-            Text(f"the broker's certificate is not accepted: {why}", f"不接受服务器证书:{why}"),
-            Text("check tls.ca, the host name and the clock", "请检查 tls.ca、主机名和本机时间"),
-        )
-    if isinstance(error, ssl.SSLError):
-        return LinkRefused(
-            target.name,
-            Text(f"no TLS connection: {error}", f"无法建立 TLS 连接:{error}"),
-            Text(
-                "check that the port speaks TLS, and tls.cert and tls.key",
-                "请检查端口是否为 TLS,以及 tls.cert 和 tls.key",
-            ),
-        )
-    if isinstance(error, socket.gaierror):
-        return LinkError(
-            target.name,
-            Text("the host name is not known", "无法解析主机名"),
-            Text("check url and the DNS server", "请检查 url 和 DNS 服务器"),
-        )
-    if isinstance(error, TimeoutError):
-        return LinkError(
-            target.name,
-            Text("no answer", "没有应答"),
-            Text("check the address, the network and the firewall", "请检查地址、网络和防火墙"),
-        )
-    if isinstance(error, ConnectionResetError):
-        return LinkError(
-            target.name,
-            Text("the connection was closed before an answer came", "对方未应答就关闭了连接"),
-            Text("check the port: one with TLS needs mqtts:// or wss://", "请检查端口:TLS 端口须用 mqtts:// 或 wss://")
-            if target.tls is None
-            else Text("check that the port is right and speaks TLS", "请检查端口是否正确、是否使用 TLS"),
-        )
-    return LinkError(
-        target.name,
-        Text(f"no connection: {error}", f"无法连接:{error}"),
-        Text("check that the broker runs there and the port is right", "请检查服务器是否运行、端口是否正确"),
-    )
-
-
-def _refusal(target: Target, reason: ReasonCode) -> LinkError:
-    what = Text(f"the broker refuses: {reason}", f"服务器拒绝:{reason}")
-    if reason.value == _UNSUPPORTED_PROTOCOL:
-        return ProtocolRefused(target.name, what, Text('set protocol: "3.1.1"', '请设置 protocol: "3.1.1"'))
-    if reason.value in _REFUSED:
-        return LinkRefused(
-            target.name, what, Text("check username, password and client_id", "请检查 username、password 和 client_id")
-        )
-    return LinkError(target.name, what, Text("it is tried again", "将自动重试"))

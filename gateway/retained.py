@@ -20,6 +20,7 @@ class Retained:
         self.rest: dict[str, str] = {}
         self._confirmed: dict[str, Any] = {}
         self._refused: set[str] = set()
+        self._barred: dict[str, int] = {}  # documents that make the broker leave, and how long they were
 
     def announce(self, topic: str, document: Mapping[str, Any]) -> None:
         """After connecting: what changed since the broker confirmed it goes first, the rest follows the alarms."""
@@ -33,14 +34,20 @@ class Retained:
 
     def take(self, queue: dict[str, str]) -> tuple[str, str] | None:
         """The next (topic, payload) of `urgent` or `rest`, oldest first."""
-        if not queue:
-            return None
-        topic = next(iter(queue))
-        return topic, queue.pop(topic)
+        while queue:
+            topic = next(iter(queue))
+            payload = queue.pop(topic)
+            if topic not in self._barred or len(payload) < self._barred[topic]:
+                return topic, payload
+        return None
 
     def confirmed(self, topic: str, payload: str) -> None:
         """The broker has it."""
         self._confirmed[topic] = _essence(json.loads(payload))
+
+    def bar(self, topic: str, payload: str) -> None:
+        """The broker leaves when it gets this: it is not sent any more unless it becomes shorter."""
+        self._barred[topic] = len(payload)
 
     def refused(self, topic: str) -> bool:
         """The broker takes it not; it is tried again when it changes. True when that is news."""

@@ -1,8 +1,9 @@
 """How long events stay on disk, and what goes when there is no room (contract, section 3; architecture, section 3).
 
-What every uplink has confirmed is history: it goes when it is older than `max_age`, or when room is needed. What is
-still owed goes only when room is needed, the oldest of the lowest lane first, counted and told as `gateway.data_lost`
-before it goes; alarms never. A quarter of the room, or as configured, is the alarms' alone.
+What every uplink has confirmed is history: it goes when it is older than `max_age`, or when room is needed; then dead
+letters go, which are told as lost already. What is still owed goes only when room is needed, the oldest of the lowest
+lane first, counted and told as `gateway.data_lost` before it goes; alarms never. A quarter of the room, or as
+configured, is the alarms' alone.
 """
 
 import logging
@@ -16,7 +17,8 @@ from gateway.clock import Clock
 from gateway.database import TABLES, counters_at, used_bytes
 from gateway.errors import StorageError
 from gateway.event import Json, Lane, Phase, Reading
-from gateway.outbox import Outbox
+from gateway.letters import drop_oldest_dead
+from gateway.outbox import Outbox, count_letters
 from gateway.pipeline import Pipeline
 from gateway.privacy import DATA_LOST
 from gateway.store import Store
@@ -73,6 +75,10 @@ class Retention:
         for lane in _LOWEST_FIRST:
             if await self._forget(lane, None):
                 return True
+        if await self._store.transact(partial(drop_oldest_dead, most_rows=CHUNK_ROWS)):
+            for _, outbox in self._outboxes:
+                await count_letters(outbox, self._store)
+            return True
         return await self._drop(Lane.TELEMETRY) or await self._drop(Lane.EVENT)
 
     async def _forget(self, lane: Lane, older_ms: int | None) -> bool:

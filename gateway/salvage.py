@@ -41,7 +41,15 @@ LOST = "lost."
 _FAR = 2**50  # keys beyond the last readable one that are tried
 _ERROR, _CORRUPT, _NOT_A_DATABASE = 1, 11, 26  # SQLite's primary result codes
 _UNREADABLE = frozenset({266, 522, 8458})  # its IOERR_READ, IOERR_SHORT_READ, IOERR_CORRUPTFS
-_SMALL = {"cursor": "uplink, lane", "stream": "uplink, lane", "alarm": "device, type, part", "fact": "name"}
+_SMALL = {
+    "cursor": "uplink, lane",
+    "stream": "uplink, lane",
+    "alarm": "device, type, part",
+    "fact": "name",
+    "dead": "uplink, lane, seq",
+    "again": "uplink, lane",
+    "command": "id",
+}
 Raw = tuple[int, int, bytes, bytes, bytes | None]
 Stream = tuple[str, Lane]
 Range = tuple[int, int]
@@ -229,7 +237,7 @@ def _plain(table: str, raw: tuple[object, ...]) -> tuple[object, ...] | None:
         row = tuple(value.decode() if isinstance(value, bytes) else value for value in raw)
         if table == "alarm":
             moment_ms(str(row[3]))
-        elif table != "fact":
+        elif table not in ("fact", "command"):
             Lane(str(row[1]))
         sane = all(0 <= value <= MOST for value in row if isinstance(value, int))
     except ValueError:

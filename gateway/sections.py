@@ -53,6 +53,7 @@ def _host_name(name: str) -> str:
 
 Folder = Annotated[Path, AfterValidator(_in_folder)]
 HostName = Annotated[str, AfterValidator(_host_name)]
+PerSecond = Annotated[float, Field(gt=0)]
 TypePattern = Annotated[str, AfterValidator(_event_types)]
 
 
@@ -239,6 +240,10 @@ class UplinkConfig(Model):
     retain_states: bool = Field(default=True, description="keep every device's present state on the broker")
     commands: tuple[Action, ...] = Field(default=(), description="actions it may ask for, besides ping, sync, resend")
     keepalive: Duration = Field(default=15.0, description="silence after which the link is probed; at most 60s")
+
+    replay_rate: PerSecond | None = Field(
+        default=None, description="of what waited while the link was away, events per second; without: no limit"
+    )
 
     @field_validator("url")
     @classmethod

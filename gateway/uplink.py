@@ -6,15 +6,20 @@ anything. The outbox is the session: after a lost link, sending begins again at 
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from gateway.clock import rfc3339
-from gateway.delivery import Delivery, Parts
+from gateway.commands import Action, Args, Refused, ResendArgs, SyncArgs, resent
+from gateway.delivery import Delivery
 from gateway.errors import LinkError, LinkRefused, ProtocolRefused, StorageError, Text
 from gateway.event import Lane
 from gateway.mqtt import Session, Target, Will
+from gateway.outbox import resend
+from gateway.parts import Parts
+from gateway.replay import Found, Rate
 from gateway.retained import encode
 
 BACKOFF_FIRST_S = 1.0  # architecture, section 5
@@ -26,6 +31,8 @@ URGENT_FOR_S = 300.0
 LOST = '"type":"gateway.uplink_lost"'
 STEADY_S = 300.0  # up this long, the back-off starts anew
 AUTO = "auto"
+RESETS_MOST = 2  # in a row, under auto: then the broker may be one that closes on what it does not speak
+SUBSCRIBED_S = 7 * 86400  # a broker keeps commands for us at most for so long
 
 
 class Backoff:
@@ -60,7 +67,10 @@ class Uplink:
         self._target = target
         self._auto = protocol == AUTO
         self._protocol = "5" if self._auto else protocol
+        self._five_refused = False  # in so many words, in this run
+        self._resets = 0  # in a row, in answer to CONNECT
         self._next_session = next_session
+        self.session = 0  # the present or the last connection's number
         self._number: int | None = None
         self._backoff = Backoff()
         self._alarm = asyncio.Event()
@@ -83,20 +93,24 @@ class Uplink:
         if self.delivery is not None:
             self.delivery.state_changed(device)
 
+    async def resend(self, lane: Lane, first: int, last: int | None) -> Found:
+        """Numbers of a lane once more, as far as they are kept. StorageError when the disk fails."""
+        found = await resend(self.parts.outbox, self.parts.store, lane, first, last)
+        self.grown(lane)
+        return found
+
     async def run(self, stopping: asyncio.Event) -> None:
         """Until `stopping` is set: then what is owed goes out for a while, and the broker is told that we leave."""
         while not stopping.is_set():
             started_s = self.parts.clock.monotonic()
             try:
                 await self._once(stopping)
-            except ProtocolRefused as error:
-                self._down(error)
-                if self._other_protocol():
-                    continue
             except LinkError as error:
                 self._down(error)
-                if self._auto and error.__cause__.__class__ is ConnectionResetError and self._other_protocol():
+                if self._other_protocol(error):
                     continue
+            else:
+                self._first_protocol()
             if self.parts.clock.monotonic() - started_s >= STEADY_S:
                 self._backoff.failures = 0
             await self._pause(stopping)
@@ -107,10 +121,16 @@ class Uplink:
             self._number = await self._next_session()
         plan, number = self.parts.plan, self._number
         will = Will(f"{plan.base}/status", encode(plan.status("offline", number)))
-        session = Session(replace(self._target(self._protocol), will=will), lambda *_: None)
+        wanted = replace(
+            self._target(self._protocol),
+            will=will,
+            subscribe=f"{plan.base}/command/#",
+            session_expiry_s=SUBSCRIBED_S,
+        )
+        session = Session(wanted, lambda *_: None)
         try:
             async with session:
-                self._number = None
+                self._number, self.session = None, number
                 self._up(session.target.name)
                 self.delivery = Delivery(self.parts, session, number)
                 why = await self.delivery.run(stopping)
@@ -121,12 +141,24 @@ class Uplink:
             self.parts.outbox.rewind()
             self.parts.retained.clear()
 
-    def _other_protocol(self) -> bool:
-        """Under `auto`: the version not tried last. True when it is to be tried at once."""
-        if not self._auto:
-            return False
-        self._protocol = "3.1.1" if self._protocol == "5" else "5"
-        return self._protocol == "3.1.1"
+    def _first_protocol(self) -> None:
+        """Under `auto`: 5 once more, unless the broker has said that it does not speak it."""
+        self._resets = 0
+        if self._auto:
+            self._protocol = "3.1.1" if self._five_refused else "5"
+
+    def _other_protocol(self, error: LinkError) -> bool:
+        """Under `auto`, after connecting failed: which version comes next. True when it is to be tried at once."""
+        tried = self._protocol
+        self._five_refused |= tried == "5" and isinstance(error, ProtocolRefused)
+        reset = tried == "5" and isinstance(error.__cause__, ConnectionResetError)
+        resets = self._resets + 1 if reset else 0
+        self._first_protocol()
+        if self._auto and resets >= RESETS_MOST:
+            self._protocol = "3.1.1"
+        else:
+            self._resets = resets
+        return tried == "5" and self._protocol == "3.1.1"
 
     async def _pause(self, stopping: asyncio.Event) -> None:
         """Wait by the back-off; an unsent alarm shortens it, also one that comes while it lasts."""
@@ -170,3 +202,29 @@ class Uplink:
         if news:
             self.parts.log.warning("%s", error)
             self.on_change(self)
+
+
+def actions(uplink: Uplink) -> dict[str, Action]:
+    """What the platform may ask of this uplink (contract, section 4)."""
+    plan = uplink.parts.plan
+
+    async def ping(_: Args) -> Mapping[str, Any]:
+        return plan.status("online", uplink.session)
+
+    async def sync(args: SyncArgs) -> Mapping[str, Any]:
+        if args.replay_rate is not None:
+            uplink.parts.outbox.rate = Rate(args.replay_rate)
+        if uplink.delivery is not None:
+            await uplink.delivery.announce()
+        return {}
+
+    async def again(args: ResendArgs) -> Mapping[str, Any]:
+        if args.uplink != plan.name or (args.last is not None and args.last < args.first):
+            what = Text(
+                f"stream: one of {plan.name}'s is needed; to: not below from",
+                f"stream:须为 {plan.name} 的流;to:不得小于 from",
+            )
+            raise Refused("bad-arguments", what)
+        return resent(args.stream, await uplink.resend(args.lane, args.first, args.last))
+
+    return {"ping": (Args, ping), "sync": (SyncArgs, sync), "resend": (ResendArgs, again)}

@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.clock import Clock, SystemClock
-from gateway.delivery import Parts, Plan
+from gateway.commands import Action, Desk, Rules
+from gateway.dead import DeadLetters, Room
 from gateway.event import Phase, Reading, Value
 from gateway.identity import Identities
 from gateway.mqtt import Target
 from gateway.normalize import Subject
 from gateway.outbox import Outbox
+from gateway.parts import Parts, Plan
 from gateway.pipeline import Pipeline, Rim
 from gateway.privacy import Policy
 from gateway.retained import Retained
 from gateway.store import Store
-from gateway.uplink import Uplink
+from gateway.uplink import Uplink, actions
 
 SOURCE = "/310104/013/002/gw-0001"
 BASE = f"sc/v1{SOURCE}"
@@ -59,8 +61,13 @@ class Rig:
             devices=tuple(devices),
         )
         log = logging.getLogger(f"tests.{name}")
-        parts = Parts(plan, Outbox(self.store, name), Retained(), self.clock, log)
+        outbox, asked = Outbox(self.store, name), dict[str, Action]()
+        dead = DeadLetters(name, outbox, Room("gw-0001", self.store, self.pipeline), log)
+        rules = Rules(name, BASE, "en", frozenset({"ping", "sync", "resend"}), {"door-1": frozenset({"unlock"})})
+        desk = Desk(rules, self.store, self.clock, asked, log)
+        parts = Parts(plan, self.store, outbox, Retained(), dead, desk, self.clock, log)
         uplink = Uplink(parts, target, protocol, next_session)
+        asked |= actions(uplink)
         self.store.listeners.append(uplink.grown)
         return uplink
 

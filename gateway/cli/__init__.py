@@ -38,6 +38,7 @@ for command in plain:
     app.command(cls=Command)(command)
 outbox.command("show", cls=Command)(look.outbox_show)
 outbox.command("check", cls=Command)(disk.outbox_check)
+outbox.command("resend", cls=Command)(act.resend)
 for command in (schema.config, schema.events, schema.asyncapi):
     schemas.command(cls=Command)(command)
 app.add_typer(outbox, name="outbox")

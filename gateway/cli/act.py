@@ -39,6 +39,35 @@ def ack(
     show.put(say(told))
 
 
+def resend(
+    stream: Annotated[str, typer.Argument(metavar="STREAM", help="UPLINK.LANE, e.g. district.event.")],
+    first: Annotated[int, typer.Argument(metavar="FROM", min=1, help="The first number.")],
+    last: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Argument(metavar="[TO]", min=1, help="The last number; without it the newest that was confirmed."),
+    ] = None,
+    config: ConfigOption = CONFIG,
+    state_folder: StateDirOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Send numbers of a stream once more, as far as they are kept.
+
+    With their ids and numbers, also dead letters. What is not kept any more is told.
+    """
+    asked = {"stream": stream, "from": first, "to": last}
+    answer = ask(state_dir(config, state_folder), "resend", **asked)
+    if json:
+        show.document(answer)
+        return
+    first, last, count = int(answer["first"]), int(answer["last"]), answer["count"]
+    show.put(
+        say(Text(f"{count} of {first} to {last} go out once more", f"{first} 至 {last} 中的 {count} 条将重新上报"))
+    )
+    for gone in answer["gone"]:
+        ends = int(gone["first"]), int(gone["last"])
+        show.put(say(Text(f"not kept any more: {ends[0]} to {ends[1]}", f"已不再保存:{ends[0]} 至 {ends[1]}")))
+
+
 def card(
     form: Annotated[str, typer.Argument(metavar="FORMAT", help="wiegand-26, wiegand-34, wiegand-37, raw-32, …")],
     facility: Annotated[int, typer.Argument(metavar="FACILITY", min=0, help="Facility code; 0 where there is none.")],

@@ -46,14 +46,22 @@ HELPS: Mapping[str, str] = {
     ),
     "What each uplink still owes.": "各上行链路的待上报情况。",
     "Show what each uplink still owes, by lane.": "按通道显示各上行链路的待上报情况。",
-    "Events that wait, and since when the oldest does; events sent, confirmed by the broker, refused by it.": (
-        "待上报数、最早一条的等待时间、已发送数、平台已确认数、被拒数。"
+    "Events that wait, and since when the oldest does; events sent, confirmed by the broker, refused by it; dead "
+    "letters, which it can never take, one by one.": (
+        "待上报数、最早一条的等待时间、已发送数、平台已确认数、被拒数;并逐条列出平台永远无法接收的死信。"
     ),
     "Check the database on disk.": "检查磁盘上的数据库。",
     "Also while the gateway is stopped. Says whether the file is sound, and what the gateway would do with it; changes "
     "nothing. Exit status 1 where it is not sound.": (
         "网关停止时也可使用。说明文件是否完好以及网关将如何处理,不作任何修改。文件受损时退出码 1。"
     ),
+    "Send numbers of a stream once more, as far as they are kept.": "重新上报某个流中仍保存的序号。",
+    "With their ids and numbers, also dead letters. What is not kept any more is told.": (
+        "事件编号和序号不变,死信也会重试;已不再保存的会列出。"
+    ),
+    "UPLINK.LANE, e.g. district.event.": "上行链路.通道,例如 district.event。",
+    "The first number.": "起始序号。",
+    "The last number; without it the newest that was confirmed.": "结束序号;不写则到最新的已确认序号。",
     # events
     "Show events as they were taken in, the newest last.": "按接收顺序显示事件,最新的在最后。",
     "With --follow only what comes, unless --since or --limit say from where on.": (

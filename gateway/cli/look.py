@@ -7,7 +7,7 @@ from gateway.cli import show
 from gateway.cli.ask import ask
 from gateway.cli.language import say, spoken
 from gateway.cli.where import CONFIG, ConfigOption, JsonOption, StateDirOption, state_dir
-from gateway.cli.words import ALARM_STATES, HEADS, LANES, LINKS, NOTHING, STATES, STYLES, VERDICTS
+from gateway.cli.words import ALARM_STATES, DEAD, HEADS, LANES, LINKS, NOTHING, STATES, STYLES, VERDICTS
 from gateway.errors import Text
 from gateway.event import Severity
 from gateway.taxonomy import SEVERITIES, TYPES
@@ -163,7 +163,8 @@ def kind(name: str) -> str:
 def outbox_show(config: ConfigOption = CONFIG, state_folder: StateDirOption = None, json: JsonOption = False) -> None:
     """Show what each uplink still owes, by lane.
 
-    Events that wait, and since when the oldest does; events sent, confirmed by the broker, refused by it.
+    Events that wait, and since when the oldest does; events sent, confirmed by the broker, refused by it; dead letters,
+    which it can never take, one by one.
     """
     answer = ask(state_dir(config, state_folder), "outbox")
     if json:
@@ -171,8 +172,18 @@ def outbox_show(config: ConfigOption = CONFIG, state_folder: StateDirOption = No
         return
     rows = [
         [name, say(LANES[lane]), str(owed["backlog"]), show.span(owed["oldest_s"]) if owed["backlog"] else "-"]
-        + [str(owed[column]) for column in ("sent", "confirmed", "refused")]
+        + [str(owed[column]) for column in ("sent", "confirmed", "refused", "dead")]
         for name, uplink in answer.items()
         for lane, owed in uplink["lanes"].items()
     ]
-    _table(("uplink", "lane", "waiting", "oldest", "sent", "confirmed", "refused"), rows, "uplinks")
+    _table(("uplink", "lane", "waiting", "oldest", "sent", "confirmed", "refused", "dead"), rows, "uplinks")
+    letters = [letter for uplink in answer.values() for letter in uplink["dead"]]
+    if letters:
+        heads = ("stream", "sequence", "type", "time", "why")
+        show.table([HEADS[head] for head in heads], map(_letter, letters), [""] * len(letters))
+
+
+def _letter(letter: Mapping[str, Any]) -> list[str]:
+    number = str(int(letter["sequence"]))
+    why = say(DEAD.get(letter["reason"], Text(letter["reason"], letter["reason"])))
+    return [letter["stream"], number, kind(letter["type"]), show.moment(letter["time"]), why]

@@ -38,6 +38,12 @@ LANES: Mapping[str, Text] = {
     "event": Text("events", "事件"),
     "telemetry": Text("measured values", "测量值"),
 }
+DEAD: Mapping[str, Text] = {  # why a broker can never take a letter
+    "too-large": Text("too large for the broker", "超过服务器允许的大小"),
+    "topic-invalid": Text("its topic is invalid there", "服务器认为主题无效"),
+    "payload-invalid": Text("its payload is invalid there", "服务器认为内容无效"),
+    "connection-closed": Text("the broker leaves when it gets it", "服务器收到后断开连接"),
+}
 NOTHING: Mapping[str, Text] = {
     "devices": Text("no device is configured", "尚未配置设备"),
     "uplinks": Text("no uplink is configured: events stay on this machine", "尚未配置上行链路,事件仅保存在本机"),
@@ -49,6 +55,7 @@ HEADS: Mapping[str, Text] = {
     "alarms": Text("ALARMS", "报警"),
     "confirmed": Text("CONFIRMED", "平台已确认"),
     "count": Text("COUNT", "次数"),
+    "dead": Text("DEAD", "死信"),
     "device": Text("DEVICE", "设备"),
     "devices": Text("DEVICES", "设备数"),
     "driver": Text("DRIVER", "驱动"),
@@ -63,11 +70,14 @@ HEADS: Mapping[str, Text] = {
     "oldest": Text("OLDEST", "最早等待"),
     "place": Text("PLACE", "位置"),
     "refused": Text("REFUSED", "被拒"),
+    "sequence": Text("NUMBER", "序号"),
     "sent": Text("SENT", "已发送"),
     "severity": Text("SEVERITY", "级别"),
     "since": Text("SINCE", "自"),
     "simulator": Text("SIMULATOR", "模拟器"),
     "state": Text("STATE", "状态"),
+    "stream": Text("STREAM", "流"),
+    "time": Text("TIME", "时间"),
     "type": Text("TYPE", "类型"),
     "uplink": Text("UPLINK", "上行链路"),
     "values": Text("VALUES", "测量值"),

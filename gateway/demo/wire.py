@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from contextlib import suppress
+from typing import Self
 
 
 def free_port() -> int:
@@ -22,7 +23,7 @@ class Wire:
         self.connections = 0
         self._writers: set[asyncio.StreamWriter] = set()
 
-    async def __aenter__(self) -> "Wire":
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = int(self._server.sockets[0].getsockname()[1])
         return self

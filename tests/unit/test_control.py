@@ -3,6 +3,7 @@
 import asyncio
 import stat
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 
 from gateway import __version__
 from gateway.control import LINE_BYTES, NAME
-from tests.houses import Client, Puppets, ask, config, disk, living, until
+from gateway.event import Lane
+from gateway.letters import put_dead
+from tests.brokers import free_port
+from tests.houses import Client, Puppets, ask, config, disk, living, to, until
 
 DEVICES = {"smoke-1": "smoke", "door-1": "door"}
 
@@ -194,3 +198,23 @@ async def test_followers_do_not_hold_up_the_end(tmp_path: Path, puppets: Puppets
         await client.ask("follow")
     assert await client.line() is None
     client.writer.close()
+
+
+async def test_resend_by_the_socket_and_the_letters_in_the_list(tmp_path: Path) -> None:
+    made = config(tmp_path, {"door-1": "door"}, {"district": to(free_port())})
+    puppets = Puppets()
+    async with living(made, puppets) as house:
+        await puppets.emit("door-1", "access.granted")
+        state = made.gateway.state_dir
+        answer = await ask(state, "resend", stream="district.event", **{"from": 1})
+        assert (answer["count"], answer["gone"]) == (0, [])  # not confirmed yet: on its way anyway
+        row = (await house.store.rows(Lane.EVENT, 0, 1))[0]
+        put = partial(put_dead, uplink="district", lane=Lane.EVENT, row=row, reason="too-large")
+        await house.store.transact(put)
+        (letter,) = (await ask(state, "outbox"))["district"]["dead"]
+        assert (letter["stream"], letter["sequence"]) == ("district.event", f"{1:016d}")
+        assert (letter["type"], letter["reason"]) == ("access.granted", "too-large")
+        async with Client(state) as client:
+            refused = await client.raw(b'{"ask": "resend", "stream": "fire.event", "from": 1}\n')
+        assert "district.event" in refused["error"]["en"]
+        assert "district.event" in refused["error"]["zh"]

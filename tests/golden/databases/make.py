@@ -6,6 +6,7 @@ there is never written again: it stands for the boxes outside.
 
 import asyncio
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,16 @@ async def fill(path: Path) -> None:
         await store.transact(lambda connection: put_alarms(connection, [flags]))
         for name, value in FACTS.items():
             await store.transact(lambda connection, name=name, value=value: put_fact(connection, name, value))  # type: ignore[misc]
+        await store.transact(_second_version)
         store.mark(UPLINKS[0], Lane.EVENT, Cursor(5, 4))
+
+
+def _second_version(connection: sqlite3.Connection) -> None:
+    """What schema/002.sql added."""
+    letter = (UPLINKS[0], Lane.EVENT.value, 3, 2, NOW_MS + 2, "packet too large", '{"id":"x"}', None)
+    connection.execute("INSERT INTO dead VALUES (?, ?, ?, ?, ?, ?, ?, ?)", letter)
+    connection.execute("INSERT INTO command VALUES (?, ?, ?, ?)", ("c-1", UPLINKS[0], NOW_MS + 60_000, None))
+    connection.execute("INSERT INTO again VALUES (?, ?, ?, ?)", (UPLINKS[0], Lane.ALARM.value, 1, 4))
 
 
 async def content(path: Path) -> dict[str, Any]:

@@ -1,0 +1,44 @@
+"""What an uplink tells, by which rules, and what it works with."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.clock import Clock
+from gateway.commands import Desk
+from gateway.dead import DeadLetters
+from gateway.outbox import Outbox
+from gateway.privacy import Policy
+from gateway.retained import Retained
+from gateway.store import Store
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an uplink tells, and by which rules. Functions give documents as they are now."""
+
+    name: str
+    base: str  # {root}/{district}/{street}/{community}/{gateway}
+    policy: Policy
+    status: Callable[[str, int], Document]  # (online or offline, session)
+    health: Callable[[], Document]
+    dossier: Callable[[], Awaitable[Document]]
+    state: Callable[[str], Document]
+    devices: tuple[str, ...]  # whose state is retained on the broker; none where the uplink wants none
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What an uplink works with."""
+
+    plan: Plan
+    store: Store
+    outbox: Outbox
+    retained: Retained
+    dead: DeadLetters
+    desk: Desk
+    clock: Clock
+    log: logging.Logger

@@ -1,0 +1,101 @@
+"""The other end of an uplink: where and how to connect, and what connecting can fail with, as our own errors."""
+
+import socket
+import ssl
+from dataclasses import dataclass
+
+from paho.mqtt.reasoncodes import ReasonCode
+
+from gateway.errors import LinkError, LinkRefused, ProtocolRefused, Text
+
+_UNSUPPORTED_PROTOCOL = 0x84  # MQTT 5.0, table 3-1
+_REFUSED = {0x85, 0x86, 0x87, 0x8A, 0x8C}  # client id, user name or password, not authorized, banned, method
+
+
+@dataclass(frozen=True)
+class Will:
+    """What the broker says for us when we are gone: retained, QoS 1."""
+
+    topic: str
+    payload: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where and how to connect."""
+
+    host: str
+    port: int
+    client_id: str
+    protocol: str = "5"  # "5" or "3.1.1"
+    websocket: bool = False
+    path: str = "/mqtt"
+    tls: ssl.SSLContext | None = None
+    username: str | None = None
+    password: str | None = None
+    keepalive_s: int = 7  # paho notices a dead link after twice this
+    session_expiry_s: int = 0  # how long the broker keeps our subscriptions; 0: not at all
+    will: Will | None = None
+    subscribe: str | None = None  # a topic filter
+
+    @property
+    def name(self) -> str:
+        """`host:port`, for messages."""
+        return f"{self.host}:{self.port}"
+
+
+def link_error(target: Target, error: Exception) -> LinkError:
+    """What connecting failed with, as our own error: where, why, what to do."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = error.verify_message or str(error)
+        return LinkRefused(
+            target.name,
+            Text(f"the broker's certificate is not accepted: {why}", f"不接受服务器证书:{why}"),
+            Text("check tls.ca, the host name and the clock", "请检查 tls.ca、主机名和本机时间"),
+        )
+    if isinstance(error, ssl.SSLError):
+        return LinkRefused(
+            target.name,
+            Text(f"no TLS connection: {error}", f"无法建立 TLS 连接:{error}"),
+            Text(
+                "check that the port speaks TLS, and tls.cert and tls.key",
+                "请检查端口是否为 TLS,以及 tls.cert 和 tls.key",
+            ),
+        )
+    if isinstance(error, socket.gaierror):
+        return LinkError(
+            target.name,
+            Text("the host name is not known", "无法解析主机名"),
+            Text("check url and the DNS server", "请检查 url 和 DNS 服务器"),
+        )
+    if isinstance(error, TimeoutError):
+        return LinkError(
+            target.name,
+            Text("no answer", "没有应答"),
+            Text("check the address, the network and the firewall", "请检查地址、网络和防火墙"),
+        )
+    if isinstance(error, ConnectionResetError):
+        return LinkError(
+            target.name,
+            Text("the connection was closed before an answer came", "对方未应答就关闭了连接"),
+            Text("check the port: one with TLS needs mqtts:// or wss://", "请检查端口:TLS 端口须用 mqtts:// 或 wss://")
+            if target.tls is None
+            else Text("check that the port is right and speaks TLS", "请检查端口是否正确、是否使用 TLS"),
+        )
+    return LinkError(
+        target.name,
+        Text(f"no connection: {error}", f"无法连接:{error}"),
+        Text("check that the broker runs there and the port is right", "请检查服务器是否运行、端口是否正确"),
+    )
+
+
+def refusal(target: Target, reason: ReasonCode) -> LinkError:
+    """What the broker answered to CONNECT, as our own error."""
+    what = Text(f"the broker refuses: {reason}", f"服务器拒绝:{reason}")
+    if reason.value == _UNSUPPORTED_PROTOCOL:
+        return ProtocolRefused(target.name, what, Text('set protocol: "3.1.1"', '请设置 protocol: "3.1.1"'))
+    if reason.value in _REFUSED:
+        return LinkRefused(
+            target.name, what, Text("check username, password and client_id", "请检查 username、password 和 client_id")
+        )
+    return LinkError(target.name, what, Text("it is tried again", "将自动重试"))
