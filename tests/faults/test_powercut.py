@@ -60,7 +60,11 @@ async def written(daemon: Daemon, seconds: float, cut: object) -> set[str]:
 
 async def halted(process: asyncio.subprocess.Process) -> None:
     """All its threads stand, none within a call of the kernel's: an fsync that runs while the journal is aborted may
-    return 0 for what is not on the card, which no real cut does."""
+    return 0 for what is not on the card, which no real cut does.
+
+    Measured (Linux 6.18), bare pwrite + fdatasync: 142 of 503 cuts made during a running fsync lost a record whose
+    fsync had returned 0; none of 527 with the process halted first.
+    """
     process.send_signal(signal.SIGSTOP)
     tasks = Path(f"/proc/{process.pid}/task")
     async with asyncio.timeout(10):
