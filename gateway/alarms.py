@@ -173,8 +173,15 @@ class Book:
         return tuple(self._by_device.get(device, {}).values())
 
     def find(self, alarm_id: str) -> Alarm | None:
-        """The alarm with this id (or a unique beginning of it, at least 8 characters), or None."""
-        found = [a for a in self if a.id == alarm_id or (len(alarm_id) >= 8 and a.id.startswith(alarm_id))]
+        """The alarm with this id, or a unique beginning (8 characters or more) or end (6 or more); or None."""
+        size = len(alarm_id)
+        found = [
+            alarm
+            for alarm in self
+            if alarm.id == alarm_id
+            or (size >= 8 and alarm.id.startswith(alarm_id))
+            or (size >= 6 and alarm.id.endswith(alarm_id))
+        ]
         return found[0] if len(found) == 1 else None
 
     def __bool__(self) -> bool:

@@ -190,8 +190,11 @@ class House:
         if alarm is None or alarm.severity is Severity.INFO:
             raise NotFound(
                 alarm_id,
-                Text("there is no such open alarm", "没有这个未结束的报警"),
-                Text("`gateway alarms` lists them", "用 gateway alarms 查看"),
+                Text("there is no such open alarm, or more than one", "没有这个未结束的报警,或不止一个"),
+                Text(
+                    "`gateway alarms` lists them; the last 6 characters of the first column are enough",
+                    "用 gateway alarms 查看;写第一列编号的最后 6 位即可",
+                ),
             )
         said: dict[str, Any] = {"who": who, "role": "installer", "from": "cli", "alarm": alarm.id}
         said |= {name: value for name, value in (("outcome", outcome), ("note", note)) if value is not None}

@@ -17,7 +17,9 @@ Outcome = Literal["real", "false", "test", "drill", "other"]  # contract, sectio
 
 
 def ack(
-    alarm: Annotated[str, typer.Argument(metavar="ALARM", help="The alarm, as `gateway alarms` lists it.")],
+    alarm: Annotated[
+        str, typer.Argument(metavar="ALARM", help="As `gateway alarms` lists it, or its last 6 characters.")
+    ],
     outcome: Annotated[Optional[Outcome], typer.Option("--outcome", help="What it was.")] = None,  # noqa: UP045
     note: Annotated[Optional[str], typer.Option("--note", metavar="TEXT", help="What is to be remembered.")] = None,  # noqa: UP045
     config: ConfigOption = CONFIG,

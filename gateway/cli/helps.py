@@ -84,7 +84,7 @@ HELPS: Mapping[str, str] = {
     "Acknowledge an alarm: somebody has seen it.": "确认一个报警:已有人知晓。",
     "With --outcome also say what it was, which ends it once its cause is gone. Both are told to the uplinks, with "
     "your user name.": "用 --outcome 同时给出处置结论,原因消除后报警即结束。两者都会连同您的用户名上报。",
-    "The alarm, as `gateway alarms` lists it.": "报警编号,见 gateway alarms。",
+    "As `gateway alarms` lists it, or its last 6 characters.": "报警编号,见 gateway alarms;写最后 6 位即可。",
     "What it was.": "处置结论:真实、误报、测试、演练、其他。",
     "What is to be remembered.": "备注。",
     "Print a card's keyed hash for `credentials:`.": "输出卡片的密钥散列,供 credentials: 使用。",

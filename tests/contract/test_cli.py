@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 20.0
 AS_NOBODY = """\
 import os, sys
-from gateway import app, cli, config, problems, yamlmarks
+from gateway import app, cli, config, logs, problems, yamlmarks
 cli.run(["version"])  # what it needs is imported while it may be
 if os.geteuid() == 0:
     os.seteuid(65534)  # nobody: root may everything
@@ -232,7 +232,10 @@ async def test_ack_of_nothing(tmp_path: Path) -> None:
     async with daemon(tmp_path):
         said = await gateway("ack", "01234567", "--state-dir", tmp_path / "state")
         assert (said.status, said.out) == (1, "")
-        assert said.err == "01234567: there is no such open alarm; `gateway alarms` lists them\n"
+        assert said.err == (
+            "01234567: there is no such open alarm, or more than one; `gateway alarms` lists them; the last 6 "
+            "characters of the first column are enough\n"
+        )
 
 
 # --- wrong surroundings ----------------------------------------------------------------------------------------------

@@ -224,14 +224,16 @@ def test_a_pulse_does_not_end_what_is_active() -> None:
 # the book
 
 
-def test_a_book_finds_by_id_and_by_its_beginning() -> None:
+def test_a_book_finds_by_id_and_by_its_beginning_or_end() -> None:
     first = replace(opened(), id="01a207de-e9f3-7c3e-9d1f-3a5b6c7d8e9f")
-    twin = replace(first, part="0A000200", id="01a207de-e9f4-7c3e-9d1f-3a5b6c7d8e9f")
+    twin = replace(first, part="0A000200", id="01a207de-e9f4-7c3e-9d1f-3a5b6c7d8eaa")
     book = Book([first, twin])
     assert book.find(first.id) == first
     assert book.find("01a207de-e9f3") == first
     assert book.find("01a207de") is None  # two begin so
     assert book.find("01a2") is None  # too short to be sure of
+    assert book.find("7d8eaa") == twin
+    assert book.find("d8eaa") is None
     assert set(book) == {first, twin} == set(book.of("smoke-1"))
     assert book.of("smoke-2") == ()
 
