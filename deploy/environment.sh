@@ -43,8 +43,13 @@ need_servers() { # real peers of the tests; they start their own brokers on free
     for program in mosquitto socat; do
         command -v "$program" >/dev/null || missing="$missing $program"
     done
+    [ -n "$missing" ] || return 0
+    python=${PYTHON:-python3} why="real peers for the tests"
+    if ! is_usable && "$python" -c '' 2>/dev/null && ! has_venv "$python"; then # all at once, for whoever asks for them
+        missing="$missing python3-venv" why="$why, and to make a Python environment"
+    fi
     # shellcheck disable=SC2086
-    [ -z "$missing" ] || debian "real peers for the tests" $missing
+    debian "$why" $missing
 }
 
 check_machine

@@ -64,11 +64,13 @@ debian() {
     rm -f "$log"
 }
 
+has_venv() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }
+
 # need_venv PYTHON: on a fresh Debian python3 comes without ensurepip.
 need_venv() {
-    "$1" -c 'import ensurepip, venv' 2>/dev/null && return
+    has_venv "$1" && return
     debian "to make a Python environment" python3-venv
-    "$1" -c 'import ensurepip, venv' 2>/dev/null || fail "$1 still cannot make environments (no ensurepip); use Debian's own: PYTHON=/usr/bin/python3" \
+    has_venv "$1" || fail "$1 still cannot make environments (no ensurepip); use Debian's own: PYTHON=/usr/bin/python3" \
         "$1 仍无法创建虚拟环境（缺少 ensurepip），请使用 Debian 自带的：PYTHON=/usr/bin/python3"
 }
 

@@ -101,6 +101,15 @@ def test_without_root_and_sudo_it_says_whom_to_ask(bare: Path) -> None:
     assert "Ask an administrator for: apt-get install mosquitto socat" in told.stderr
 
 
+def test_a_python_without_ensurepip_is_told_together_with_the_rest(bare: Path) -> None:
+    stand_in(bare, "apt-get", "exit 0")
+    stand_in(bare, "id", "echo 1000")
+    stand_in(bare, "python3", 'test -z "$2" -o "$2" != "${2#import sys}"')  # all but `import ensurepip`
+    told = set_up(bare, "test")
+    assert told.returncode == 1
+    assert "Ask an administrator for: apt-get install mosquitto socat python3-venv" in told.stderr
+
+
 def test_apt_that_fails_is_shown_with_the_command_to_try(bare: Path) -> None:
     stand_in(bare, "apt-get", 'echo "E: Unable to fetch some archives" >&2; exit 100')
     stand_in(bare, "id", "echo 0")
