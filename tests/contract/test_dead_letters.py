@@ -73,7 +73,7 @@ async def test_it_is_set_aside_and_told_and_the_lane_goes_on(tmp_path: Path, way
         reason = "connection-closed" if protocol == "3.1.1" else "too-large"
         assert (letter.id, letter.sequence, letter.reason) == (identity, 2, reason)
         if protocol == "3.1.1":
-            assert made.sessions <= LEAVES + 2
+            assert made.sessions <= 3 * LEAVES  # a reset may take a PUBACK along: then the leave does not count
 
 
 async def test_a_dead_letter_survives_and_is_sent_when_it_can_be(tmp_path: Path) -> None:
