@@ -1,27 +1,32 @@
-"""The SQLite file itself, synchronously: schema, transactions, rows. `store.py` drives it from its threads.
+"""The SQLite file and the journal before it, synchronously: schema, commits, rows. `store.py` drives it.
 
-A plain database that any SQLite tool opens: WAL, `synchronous=FULL`, one table per lane (`schema/*.sql`).
+A plain database that any SQLite tool opens: WAL, `synchronous=FULL`, one table per lane (`schema/*.sql`). Events are
+safe when they stand in the journal (`journal.py`); `settle()` takes them over into the tables, as opening does.
 """
 
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
 
 from gateway.alarms import Alarm
+from gateway.batch import Batch, Columns, Cursor, Stream, decode
 from gateway.errors import StateError, Text
 from gateway.event import Lane, Severity
 from gateway.identity import moment_ms
+from gateway.journal import Journal
+from gateway.packing import pack, unpack
 
-VERSION = 2  # of the schema: the last file of schema/
+VERSION = 3  # of the schema: the last file of schema/
 BUSY_TIMEOUT_S = 5.0
 PAGE_BYTES = 4096
 LANE_ITSELF = ""  # in `stream`: the lane's own newest seq, where no row has it any more (gateway/salvage.py)
 SMALL_BYTES = 16 * 2**20  # a database up to this size is checked page by page when it is opened first: some 20 ms
 TABLES = {Lane.ALARM: "alarm_lane", Lane.EVENT: "event_lane", Lane.TELEMETRY: "telemetry_lane"}
+JOURNAL_ROWS = 1000  # a commit of more goes into the tables at once
 IDS_AFTER_MS = "ids.after_ms"  # a fact: every new id is later than this, ms since 1970
 _ALARM_COLUMNS = ", ".join(f.name for f in fields(Alarm))
 _ALARM_MARKS = ", ".join("?" for _ in fields(Alarm))
@@ -61,14 +66,6 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
-    """What an uplink has confirmed of a lane: the lane's `seq`, and its own `sequence` there. Zero: nothing."""
-
-    seq: int = 0
-    sequence: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Hole:
     """Numbers of a stream that a restore skipped: none of them will ever come from here."""
 
@@ -95,6 +92,8 @@ class Database:
         self.newest_id_ms = 0  # the moment in the newest event's id, ms since 1970
         self.counted = False  # the counters have been read once: from then on they are right, whatever the file says
         self._connection: sqlite3.Connection | None = None
+        self._journal = Journal(journal_path(path))
+        self._unsettled: list[Batch] = []  # what stands in the journal, and not yet in the tables
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -104,36 +103,45 @@ class Database:
         return self._connection
 
     def close(self) -> None:
-        """Forget the connection; the next use opens it anew and reads the counters again."""
+        """Forget the connection; the next use opens it anew and reads the journal and the counters again."""
         connection, self._connection = self._connection, None
+        self._unsettled = []
+        self._journal.close()
         if connection is not None:
             connection.close()
 
-    def append(self, drafts: Sequence[Draft]) -> dict[Lane, list[Row]]:
-        """One transaction, durable when it returns; after any error nothing of it stands, and `close()` must follow."""
-        connection = self.connection
+    @property
+    def unsettled(self) -> int:
+        """How many events and cursors stand only in the journal."""
+        return sum(len(batch.rows) + len(batch.marks) for batch in self._unsettled)
+
+    def append(self, drafts: Sequence[Draft], marks: Mapping[Stream, Cursor] | None = None) -> dict[Lane, list[Row]]:
+        """One commit, durable when it returns. After any error `close()` must follow; what it wrote may stand."""
+        _ = self.connection  # the counters are as on disk from here on
         before = dict(self.last), {lane: dict(numbers) for lane, numbers in self.numbers.items()}
+        batch, rows = Batch(marks=marks or {}), dict[Lane, list[Row]]()
         try:
-            return self._append(connection, drafts)
+            for draft in drafts:
+                row = self._numbered(draft)
+                rows.setdefault(draft.lane, []).append(row)
+                columns = row.seq, row.time_ms, self._packed(draft.lane, row.numbers), pack(row.body), row.private
+                batch.rows.append((draft.lane, columns, draft.alarm))
+            settled = len(drafts) > JOURNAL_ROWS or not self._journal.put(batch.encode())
+            self._unsettled.append(batch)
+            if settled:
+                self.settle()
         except BaseException:
             self.last.update(before[0])
             self.numbers.update(before[1])
             raise
-
-    def _append(self, connection: sqlite3.Connection, drafts: Sequence[Draft]) -> dict[Lane, list[Row]]:
-        rows: dict[Lane, list[Row]] = {}
-        packed: dict[Lane, list[str]] = {}
-        for draft in drafts:
-            row = self._numbered(draft)
-            rows.setdefault(draft.lane, []).append(row)
-            packed.setdefault(draft.lane, []).append(self._packed(draft.lane, row.numbers))
-        changes = [draft.alarm for draft in drafts if draft.alarm is not None]
-        connection.execute("BEGIN IMMEDIATE")
-        for lane, mine in rows.items():
-            _insert(connection, lane, mine, packed[lane])
-        put_alarms(connection, changes)
-        connection.execute("COMMIT")
         return rows
+
+    def settle(self) -> None:
+        """What stands only in the journal goes into the tables, in one transaction. After any error: `close()`."""
+        if self._unsettled:
+            _put(self.connection, self._unsettled)
+            self._unsettled = []
+            self._journal.rewind()
 
     def _numbered(self, draft: Draft) -> Row:
         numbers = self.numbers[draft.lane]
@@ -172,10 +180,19 @@ class Database:
             connection.execute("PRAGMA synchronous = FULL")
             migrate(connection, self.path)
             self._count(connection)
+            self._recover(connection)
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _recover(self, connection: sqlite3.Connection) -> None:
+        """What the journal has and the tables have not, as it was left behind."""
+        fresh = beyond(_batches(self._journal), self.last, self.cursors)
+        if fresh:
+            _put(connection, fresh)
+            self._count(connection)
+        self._journal.rewind()
 
     def _count(self, connection: sqlite3.Connection) -> None:
         """Counters from the newest row of each lane, and from `stream` for uplinks that row does not know."""
@@ -184,7 +201,7 @@ class Database:
         self.newest_id_ms = max(self.newest_id_ms, int(read_fact(connection, IDS_AFTER_MS) or 0))
         for lane, table in TABLES.items():
             newest = connection.execute(f"SELECT seq, numbers, body FROM {table} ORDER BY seq DESC LIMIT 1").fetchone()  # noqa: S608
-            self.newest_id_ms = max(self.newest_id_ms, id_ms(newest[2]) if newest else 0)
+            self.newest_id_ms = max(self.newest_id_ms, id_ms(_text(newest[2])) if newest else 0)
             self.last[lane] = max(newest[0] if newest else 0, known.get((LANE_ITSELF, lane.value), 0))
             there = {name: abs(number) for name, number in unpacked(newest[1])} if newest else {}
             self.numbers[lane] = {u: max(there.get(u, 0), known.get((u, lane.value), 0)) for u in self.uplinks}
@@ -194,13 +211,64 @@ class Database:
         self.counted = True
 
 
-def _insert(connection: sqlite3.Connection, lane: Lane, rows: Sequence[Row], packed: Sequence[str]) -> None:
+def journal_path(path: Path) -> Path:
+    """Of the database at `path`."""
+    return path.with_name(f"{path.name}.journal")
+
+
+def read_journal(path: Path) -> list[Batch]:
+    """What stands in the journal of the database at `path`, in the tables or not; also beside a daemon. OSError."""
+    return _batches(Journal(journal_path(path)))
+
+
+def _batches(journal: Journal) -> list[Batch]:
+    """What cannot be understood is left out: the numbers that are missing then are found and told as lost."""
+    found = []
+    for content in journal.read():
+        with suppress(ValueError):
+            found.append(decode(content))
+    return found
+
+
+def beyond(batches: Sequence[Batch], last: Mapping[Lane, int], cursors: Mapping[Stream, Cursor]) -> list[Batch]:
+    """What goes on where these end; empty where nothing does. Damaged: something is missing in between."""
+    fresh, reached = [], dict(last)
+    for batch in batches:
+        rows = [row for row in batch.rows if row[1][0] > reached[row[0]]]
+        for lane, (seq, *_), _ in rows:
+            if seq != reached[lane] + 1:
+                raise Damaged(f"the journal goes on with {lane} {seq}, the table ends with {reached[lane]}")
+            reached[lane] = seq
+        marks = {key: mark for key, mark in batch.marks.items() if mark.seq > cursors.get(key, Cursor()).seq}
+        if rows or marks:
+            fresh.append(Batch(rows, marks))
+    return fresh
+
+
+def _put(connection: sqlite3.Connection, batches: Sequence[Batch]) -> None:
+    """One transaction."""
+    lanes: dict[Lane, list[Columns]] = {}
+    flags: dict[tuple[str, str, str], Alarm] = {}
+    marks: dict[Stream, Cursor] = {}
+    for batch in batches:
+        marks.update(batch.marks)
+        for lane, columns, alarm in batch.rows:
+            lanes.setdefault(lane, []).append(columns)
+            if alarm is not None:
+                flags[alarm.key] = alarm
+    connection.execute("BEGIN IMMEDIATE")
+    for lane, rows in lanes.items():
+        _insert(connection, lane, rows)
+    put_alarms(connection, flags.values())
+    put_cursors(connection, marks)
+    connection.execute("COMMIT")
+
+
+def _insert(connection: sqlite3.Connection, lane: Lane, rows: Sequence[Columns]) -> None:
     start = 0
     for count in _AT_ONCE:
         while len(rows) - start >= count:
-            values: list[int | str | None] = []
-            for row, numbers in zip(rows[start : start + count], packed[start : start + count], strict=True):
-                values += (row.seq, row.time_ms, numbers, row.body, row.private)
+            values = [value for row in rows[start : start + count] for value in row]
             connection.execute(_INSERTS[lane, count], values)
             start += count
 
@@ -298,8 +366,16 @@ def read_newest(connection: sqlite3.Connection, lane: Lane, before: int, limit: 
     return [_row(*columns) for columns in found]
 
 
-def _row(seq: int, time_ms: int, numbers: str, body: str, private: str | None) -> Row:
-    return Row(seq, time_ms, {name: n for name, n in unpacked(numbers) if n > 0}, body, private)
+def _row(seq: int, time_ms: int, numbers: str, body: bytes | str, private: str | None) -> Row:
+    return Row(seq, time_ms, {name: n for name, n in unpacked(numbers) if n > 0}, _text(body), private)
+
+
+def _text(body: bytes | str) -> str:
+    """An event as it stands in a row. Damaged."""
+    try:
+        return unpack(body)
+    except (ValueError, TypeError) as error:  # a record that ends too early has None
+        raise Damaged(f"no event: {error}") from error
 
 
 def counters_at(connection: sqlite3.Connection, lane: Lane, seq: int) -> dict[str, int]:

@@ -10,8 +10,8 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from gateway.batch import Cursor
 from gateway.clock import Clock
-from gateway.database import Cursor
 from gateway.errors import StorageError
 from gateway.event import Json, Lane, Phase, Reading
 from gateway.outbox import Outbox, Queue

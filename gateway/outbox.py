@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
-from gateway.database import Cursor, Hole, Row, read_cursors, read_holes
+from gateway.batch import Cursor
+from gateway.database import Hole, Row, read_cursors, read_holes
 from gateway.event import Lane
 from gateway.letters import count_dead, put_again, read_agains
 from gateway.replay import Found, Rate, Replay, look

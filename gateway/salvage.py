@@ -17,22 +17,26 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway.alarms import Alarm
+from gateway.batch import Batch, Cursor
 from gateway.database import (
     LANE_ITSELF,
     PAGE_BYTES,
     TABLES,
-    Cursor,
     Damaged,
     building,
     id_ms,
+    put_alarms,
     put_fact,
     quick_check,
+    read_journal,
     sync,
     unpacked,
     version,
 )
 from gateway.event import Lane
 from gateway.identity import moment_ms
+from gateway.packing import pack, unpack
 
 STEP = 10**12
 _MAGIC = b"SQLite format 3\0"
@@ -64,9 +68,10 @@ def is_damage(error: BaseException) -> bool:
 
 @dataclass
 class Known:
-    """Uplinks configured; what a running daemon remembers: newest seqs and numbers, and cursors. Empty: nothing."""
+    """Uplinks configured, and the journal; of a running daemon the newest seqs, numbers and cursors, else nothing."""
 
     uplinks: Sequence[str] = ()
+    journal: Sequence[Batch] = ()
     last: Mapping[Lane, int] = field(default_factory=dict)
     numbers: Mapping[Lane, Mapping[str, int]] = field(default_factory=dict)
     cursors: Mapping[Stream, Cursor] = field(default_factory=dict)
@@ -78,10 +83,20 @@ class Found:
 
     rows: dict[Lane, int] = field(default_factory=lambda: dict.fromkeys(Lane, 0))
     last: dict[Lane, int] = field(default_factory=lambda: dict.fromkeys(Lane, 0))
+    ended: dict[Lane, int] = field(default_factory=dict)  # the newest row's seq
     cursors: dict[Stream, tuple[int, int]] = field(default_factory=dict)
     top: dict[Stream, int] = field(default_factory=dict)
     holes: dict[Stream, list[Range]] = field(default_factory=dict)
+    flags: dict[tuple[str, str, str], Alarm] = field(default_factory=dict)  # as the journal has them
     strange: int = 0  # rows that we did not write so, and lanes whose end was not reached
+
+    def read(self, lane: Lane, seq: int, numbers: str) -> None:
+        """This row is there."""
+        self.rows[lane] += 1
+        self.ended[lane] = seq
+        self.last[lane] = max(self.last[lane], seq)
+        for uplink, number in unpacked(numbers):
+            self.reached((uplink, lane), abs(number), there=number > 0)
 
     def lost(self) -> int:
         """How many numbers will never come."""
@@ -111,6 +126,7 @@ def rescue(old: sqlite3.Connection, known: Known, now_us: int, put: Callable[[st
         found.cursors[uplink, lane] = cursor.seq, cursor.sequence
     for lane in Lane:
         whole = _lane(old, lane, found, put)
+        _journal(known.journal, lane, found, put)
         found.strange += not whole
         found.last[lane] = max(found.last[lane], known.last.get(lane, 0))
         _close(found, lane, given, 0 if whole or known.numbers else now_us)
@@ -143,10 +159,20 @@ def _lane(old: sqlite3.Connection, lane: Lane, found: Found, put: Callable[[str,
             found.strange += 1
             continue
         put(TABLES[lane], row)
-        found.rows[lane] += 1
-        found.last[lane] = max(found.last[lane], row[0])
-        for uplink, number in unpacked(row[2]):
-            found.reached((uplink, lane), abs(number), there=number > 0)
+        found.read(lane, row[0], row[2])
+
+
+def _journal(
+    batches: Sequence[Batch], lane: Lane, found: Found, put: Callable[[str, tuple[object, ...]], None]
+) -> None:
+    """What the journal has beyond the rows of the table."""
+    for row_lane, columns, alarm in (row for batch in batches for row in batch.rows):
+        if row_lane is not lane or columns[0] <= found.ended.get(lane, 0):
+            continue
+        put(TABLES[lane], columns)
+        found.read(lane, columns[0], columns[2])
+        if alarm is not None:
+            found.flags[alarm.key] = alarm
 
 
 def _close(found: Found, lane: Lane, given: Mapping[Stream, int], skip_us: int) -> None:
@@ -202,16 +228,17 @@ def _answers(connection: sqlite3.Connection, table: str, key: int) -> bool:
     return row is not None and row[0] >= key
 
 
-def _sound(raw: Raw) -> tuple[int, int, str, str, str | None] | None:
+def _sound(raw: Raw) -> tuple[int, int, str, bytes, str | None] | None:
     """A row as we write rows, or None."""
     seq, time_ms, numbers, body, private = raw
     texts = isinstance(numbers, bytes) and isinstance(body, bytes) and isinstance(private, bytes | None)
     if not texts or not isinstance(time_ms, int):
         return None  # a record that ends too early
     try:
-        row = seq, time_ms, numbers.decode(), body.decode(), None if private is None else private.decode()
-        json.loads(row[3]), json.loads(row[4] or "null")
-        id_ms(row[3])
+        text = unpack(body)
+        row = seq, time_ms, numbers.decode(), pack(text), None if private is None else private.decode()
+        json.loads(text), json.loads(row[4] or "null")
+        id_ms(text)
         return row if all(abs(number) <= MOST for _, number in unpacked(row[2])) else None
     except (ValueError, Damaged):
         return None
@@ -261,7 +288,7 @@ def survey(path: Path, uplinks: Sequence[str], now_us: int) -> tuple[str | None,
                 raise
             wrong = str(error)
         connection.execute("PRAGMA writable_schema = ON")  # see _salvage
-        found = rescue(connection, Known(uplinks), now_us, lambda _table, _row: None)
+        found = rescue(connection, Known(uplinks, read_journal(path)), now_us, lambda _table, _row: None)
     if wrong is None and found.strange:
         wrong = f"{found.strange} rows are not as they were written"
     return wrong, found
@@ -302,6 +329,7 @@ def _salvage(path: Path, known: Known, now_us: int) -> Found:
         with closing(sqlite3.connect(path)) as old:
             old.execute("PRAGMA writable_schema = ON")  # else a file that is too short is not opened
             found = rescue(old, known, now_us, lambda table, row: _put(new, table, row))
+        put_alarms(new, found.flags.values())
         _keep(new, found)
     return found
 

@@ -1,7 +1,9 @@
 """The disk as the daemon uses it: group commit on one writer thread, reads on another, the newest events in memory.
 
 Constraints
-- `append()` returns after the commit: what returned survives a power cut. No queue stands before it.
+- `append()` returns after the commit: what returned survives a power cut. No queue stands before it. A commit goes into
+  the journal; into the tables when SETTLE_ROWS or SETTLE_S have come together, and before anything else is read or
+  written there: whoever looks sees all that was accepted. Until then it is in memory (`tails`).
 - An alarm commits at once. Other events commit as soon as the writer is free: while it is busy they gather by
   themselves. Telemetry gathers at most TELEMETRY_GATHER_S, and goes along with whatever commits earlier.
 - After any error the connection is closed and the next transaction opens it anew and reads the counters again: an
@@ -10,38 +12,38 @@ Constraints
 - A commit that has not returned after HANG_S: all that wait are refused, and whatever comes then is refused at once,
   until it returns. What was refused so may stand on disk all the same, and be sent again: at least once.
 - A damaged file is salvaged by the writer, before its next transaction (`salvage.py`); until then the disk "fails".
-- Cursors move by `mark()`, in groups; one lost in a crash only means that a few events are sent twice.
+- Cursors move by `mark()`, along with the next commit or in groups; one that is lost in a crash only means that a few
+  events are sent twice.
 """
 
 import asyncio
 import errno
 import logging
-import queue
 import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from gateway.batch import Cursor
 from gateway.clock import Clock, SystemClock, rfc3339
-from gateway.database import Cursor, Database, Draft, Row, put_cursors, put_fact, read_rows
+from gateway.database import Database, Draft, Row, put_fact, read_rows
 from gateway.errors import StateError, StorageError, Text
 from gateway.event import Lane
-from gateway.salvage import Known, is_damage, mend, take_place
+from gateway.salvage import is_damage, take_place
+from gateway.writer import DO, Transaction, Writer, sentence, storage_error
 
 TELEMETRY_GATHER_S = 0.5  # architecture, section 4
 MARK_GATHER_S = 0.2  # confirmed events wait at most this long for their cursor to be durable
 TAIL_ROWS = 2000  # newest events of a lane kept in memory: an uplink that keeps up never reads the disk
 HANG_S = 5.0  # a commit or a read that takes longer: the disk hangs
 TRY_S = 1.0  # how often a disk that took nothing is tried
-_DO = Text("free space or replace the card; it goes on by itself", "请清理空间或更换存储卡;恢复后自动继续")
 _HANGS = Text("the disk does not answer", "磁盘没有响应")
 _TROUBLES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})  # of a disk, which may pass
 _LOG = logging.getLogger("gateway.store")
@@ -49,26 +51,11 @@ T = TypeVar("T")
 Listener = Callable[[Lane], None]
 
 
-@dataclass(slots=True)
-class _Batch:
-    """One transaction: events and who waits for them, or a piece of work of its own."""
-
-    drafts: list[Draft] = field(default_factory=list)
-    waiting: list[asyncio.Future[Any]] = field(default_factory=list)
-    work: Callable[[sqlite3.Connection], Any] | None = None
-    epoch: int = 0
-
-    @property
-    def urgent(self) -> bool:
-        """There is more in it than telemetry, which gathers."""
-        return any(draft.lane is not Lane.TELEMETRY for draft in self.drafts)
-
-
 class _Flight:
     """What the writer has been given and has not yet answered. `late` is called once when that takes too long."""
 
     def __init__(self, late: Callable[[], None]) -> None:
-        self.batches: deque[_Batch] = deque()
+        self.batches: deque[Transaction] = deque()
         self.since_s: deque[float] = deque()  # when each was handed over, on the loop's clock
         self.hangs = False
         self._late = late
@@ -79,7 +66,7 @@ class _Flight:
         """Since when the writer owes an answer, on the loop's clock; None: it owes none."""
         return self.since_s[0] if self.since_s else None
 
-    def add(self, batch: _Batch) -> None:
+    def add(self, batch: Transaction) -> None:
         """One more."""
         self.batches.append(batch)
         self.since_s.append(asyncio.get_running_loop().time())
@@ -108,86 +95,6 @@ class _Flight:
     def _too_late(self) -> None:
         self.hangs, self._timer = True, None
         self._late()
-
-
-class _Writer:
-    """The thread that writes: batches in the order of the queue, each told back to the loop as committed or failed."""
-
-    def __init__(self, database: Database, alone: Callable[[], AbstractContextManager[None]]) -> None:
-        self._database = database
-        self._alone = alone
-        self.damaged = False  # the file is to be salvaged before the next transaction
-        self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._write_all, name="store-writer", daemon=True)
-
-    def start(
-        self,
-        committed: Callable[[_Batch, Any, bool, Mapping[Lane, int]], None],
-        failed: Callable[[_Batch, Exception], None],
-        mended: Callable[[], None],
-    ) -> None:
-        """`committed`, `failed` and `mended` are called on the loop that runs now."""
-        self._loop = asyncio.get_running_loop()
-        self._committed, self._failed, self._mended = committed, failed, mended
-        self._thread.start()
-
-    def put(self, batch: _Batch | None) -> None:
-        """The next transaction; None ends the thread after all that came before."""
-        self._queue.put(batch)
-
-    def join(self) -> None:
-        """Wait until the thread has ended, but not for a disk that hangs: to end then is like a power cut."""
-        self._thread.join(HANG_S)
-
-    def _write_all(self) -> None:
-        spoilt, why = -1, Exception()  # the epoch that an error has ended, and the error
-        while (batch := self._queue.get()) is not None:
-            try:
-                if batch.drafts and batch.epoch <= spoilt:
-                    raise why
-                result, wrote = self._write(batch)
-            except Exception as error:  # noqa: BLE001  # whatever it is, who waits hears of it and the thread lives on
-                self._database.close()
-                self.damaged = self.damaged or is_damage(error)
-                if batch.drafts:
-                    spoilt, why = batch.epoch, storage_error(self._database.path, error)
-                self._tell(self._failed, batch, error)
-            else:
-                self._tell(self._committed, batch, result, wrote, dict(self._database.last))
-        self._database.close()
-
-    def _write(self, batch: _Batch) -> tuple[Any, bool]:
-        """What came of it, and whether anything was written: nothing else shows that the disk takes it."""
-        if self.damaged:
-            self._mend()
-        if batch.work is None:
-            return self._database.append(batch.drafts), True
-        connection = self._database.connection
-        before = connection.total_changes
-        connection.execute("BEGIN IMMEDIATE")
-        result = batch.work(connection)
-        connection.execute("COMMIT")
-        return result, connection.total_changes > before
-
-    def _mend(self) -> None:
-        """What can be read goes into a new database, and work goes on there. sqlite3.Error, OSError: not yet."""
-        database, now = self._database, SystemClock().utc()
-        known = (database.last, database.numbers, dict(database.cursors)) if database.counted else ()
-        with self._alone():
-            found, aside = mend(
-                database.path,
-                Known(database.uplinks, *known),
-                now.strftime("%Y%m%dT%H%M%SZ"),
-                int(now.timestamp() * 1_000_000),
-            )
-        self.damaged = False
-        saved = f"{sum(found.rows.values())} events saved, {found.lost()} numbers lost, " if found else ""
-        _LOG.error("%s: the database was damaged; %sthe damaged file is kept as %s", database.path, saved, aside.name)
-        self._tell(self._mended)
-
-    def _tell(self, what: Callable[..., None], *details: Any) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(what, *details)
 
 
 class _Reader:
@@ -255,8 +162,8 @@ class Store:
         self.numbers: Mapping[Lane, Mapping[str, int]] = self._database.numbers  # newest sequence of each stream
         self.last = dict(self._database.last)  # newest seq of each lane that is committed
         self._reader = _Reader(path)
-        self._writer = _Writer(self._database, self._reader.away)
-        self._pending = _Batch()
+        self._writer = Writer(self._database, self._reader.away)
+        self._pending = Transaction()
         self.flight = _Flight(self._no_answer)
         self._telemetry_timer: asyncio.TimerHandle | None = None
         self._marks: dict[tuple[str, Lane], Cursor] = {}
@@ -266,9 +173,9 @@ class Store:
         self._loop = asyncio.get_running_loop()
         self.mended.set()
         error = await self._reader.run(lambda: _begin(self._database))
-        self._writer.start(self._committed, self._failed, self.mended.set)
+        self._writer.start(self._committed, self._failed, self.mended.set, self._fails)
         if error is not None:
-            self.failing = _sentence(error)
+            self.failing = sentence(error)
             self.trouble.set()
             self._writer.damaged = is_damage(error)
         self.last = dict(self._database.last)
@@ -289,7 +196,7 @@ class Store:
         self._writer.put(None)
         with suppress(TimeoutError):
             async with asyncio.timeout(HANG_S):
-                await self._reader.run(self._writer.join)
+                await self._reader.run(partial(self._writer.join, HANG_S))
         self.flight.end()
         self._reader.close()
 
@@ -322,7 +229,7 @@ class Store:
             raise _hanging(self)
         self._flush()
         done: asyncio.Future[T] = self._loop.create_future()
-        self._hand_over(_Batch(waiting=[done], work=work))
+        self._hand_over(Transaction(waiting=[done], work=work))
         return await done
 
     def mark(self, uplink: str, lane: Lane, cursor: Cursor) -> None:
@@ -338,19 +245,20 @@ class Store:
         if self.flight.hangs:
             self._mark_timer = self._loop.call_later(MARK_GATHER_S, self._mark_now)
         elif self._marks:
-            marks, self._marks = self._marks, {}
-            self._hand_over(_Batch(work=lambda connection: put_cursors(connection, marks)))
+            self._hand_over(Transaction())
 
     def _flush(self) -> None:
         if self._telemetry_timer is not None:
             self._telemetry_timer.cancel()
             self._telemetry_timer = None
         if self._pending.drafts:
-            batch, self._pending = self._pending, _Batch()
+            batch, self._pending = self._pending, Transaction()
             self._hand_over(batch)
 
-    def _hand_over(self, batch: _Batch) -> None:
+    def _hand_over(self, batch: Transaction) -> None:
         batch.epoch = self.epoch
+        if batch.work is None:
+            batch.marks, self._marks = self._marks, {}
         self.flight.add(batch)
         self._writer.put(batch)
 
@@ -359,13 +267,13 @@ class Store:
         self.epoch += 1
         self.failing = self.failing or _HANGS
         self.trouble.set()
-        void, self._pending = self._pending, _Batch()
+        void, self._pending = self._pending, Transaction()
         for batch in (*self.flight.batches, void):
             _refuse(batch.waiting, self.path, _hanging(self))
 
     # back on the loop
 
-    def _committed(self, batch: _Batch, result: Any, wrote: bool, last: Mapping[Lane, int]) -> None:
+    def _committed(self, batch: Transaction, result: Any, wrote: bool, last: Mapping[Lane, int]) -> None:
         self.last.update(last)
         if self.flight.landed() and self._pending.urgent:
             self._flush()
@@ -373,7 +281,7 @@ class Store:
             self.failing = None
         if batch.work is None:
             for lane, rows in result.items():
-                self.tails[lane].extend(rows)
+                self._remember(self.tails[lane], rows)
             result = None
         for waiter in batch.waiting:
             if not waiter.done():
@@ -382,20 +290,32 @@ class Store:
             for listener in self.listeners:
                 listener(lane)
 
-    def _failed(self, batch: _Batch, error: Exception) -> None:
+    def _failed(self, batch: Transaction, error: Exception) -> None:
         if batch.drafts and batch.epoch == self.epoch:
             self.epoch += 1
-            void, self._pending = self._pending, _Batch()
+            void, self._pending = self._pending, Transaction()
             _refuse(void.waiting, self.path, storage_error(self.path, error))
         if self.flight.landed() and self._pending.urgent:
             self._flush()
         if isinstance(error, (sqlite3.Error, OSError)):
-            self.failing = _sentence(error)
-            self.trouble.set()
-            self._reader.stale = True
-        for tail in self.tails.values():
-            tail.clear()
+            self._fails(error)
         _refuse(batch.waiting, self.path, error)
+
+    def _fails(self, error: Exception) -> None:
+        """The disk has failed: it may be another one that comes back. What was accepted stays in memory."""
+        self.failing = sentence(error)
+        self.trouble.set()
+        self._reader.stale = True
+        if is_damage(error):
+            for tail in self.tails.values():
+                tail.clear()
+
+    @staticmethod
+    def _remember(tail: deque[Row], rows: Sequence[Row]) -> None:
+        """The newest, without a gap: where something stands on disk that was refused here, it is to be read there."""
+        if tail and tail[-1].seq + 1 != rows[0].seq:
+            tail.clear()
+        tail.extend(rows)
 
     # reading
 
@@ -405,18 +325,25 @@ class Store:
         if tail and tail[0].seq <= after + 1:
             start = after + 1 - tail[0].seq
             return list(islice(tail, start, start + limit))
-        return await self.read(lambda connection: read_rows(connection, lane, after, limit))
+        return await self._read(lambda connection: read_rows(connection, lane, after, limit))
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a read on the reader thread. StorageError when the disk does not answer it."""
+        """Run a read on the reader thread: it sees all that was accepted. StorageError: the disk does not answer."""
+        if self._database.unsettled and self.failing is None:
+            with suppress(StorageError):
+                await self.transact(lambda _: None)
+        return await self._read(work)
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What stands in the tables."""
         try:
             async with asyncio.timeout(HANG_S):
                 return await self._reader.read(work)
         except TimeoutError as error:
-            raise StorageError(str(self.path), _HANGS, _DO) from error
+            raise StorageError(str(self.path), _HANGS, DO) from error
         except StorageError as error:
             if error.__cause__ is not None and is_damage(error.__cause__) and self.failing is None:
-                self._hand_over(_Batch(work=partial(_raise, error.__cause__)))
+                self._hand_over(Transaction(work=partial(_raise, error.__cause__)))
             raise
 
 
@@ -425,7 +352,7 @@ async def watch_disk(store: Store, clock: Clock) -> None:
     while True:
         await store.trouble.wait()
         if store.failing is not None:
-            _LOG.error("%s", StorageError(str(store.path), store.failing, _DO))
+            _LOG.error("%s", StorageError(str(store.path), store.failing, DO))
         while store.failing is not None:
             await clock.sleep(TRY_S)
             with suppress(StorageError):
@@ -435,7 +362,7 @@ async def watch_disk(store: Store, clock: Clock) -> None:
 
 
 def _hanging(store: Store) -> StorageError:
-    return StorageError(str(store.path), store.failing or _HANGS, _DO)
+    return StorageError(str(store.path), store.failing or _HANGS, DO)
 
 
 def _raise(error: BaseException, _connection: sqlite3.Connection) -> None:
@@ -466,17 +393,3 @@ def _refuse(waiting: Sequence[asyncio.Future[Any]], path: Path, error: Exception
     for waiter in waiting:
         if not waiter.done():
             waiter.set_exception(storage_error(path, error) if disk else error)
-
-
-def storage_error(path: Path, error: Exception) -> StorageError:
-    """What the disk refused, as our own error."""
-    return StorageError(str(path), _sentence(error), _DO)
-
-
-def _sentence(error: Exception) -> Text:
-    if is_damage(error):
-        return Text(
-            f"the database is damaged ({error}); what can be read is being saved",
-            f"数据库已损坏({error}),正在抢救可读数据",
-        )
-    return Text(f"the disk does not take it ({error})", f"磁盘写入失败({error})")

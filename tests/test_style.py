@@ -29,7 +29,8 @@ LAYERS = (
     "explain credentials sections cards checks config canonical site documents samples",
     "driver access peer mqtt tls target schemas asyncapi",
     "normalize alarms states privacy",
-    "folder vault identity database letters salvage store replay outbox pipeline dead losses retention timekeeper",
+    "folder vault identity packing journal batch database letters salvage writer store",
+    "replay outbox pipeline dead losses retention timekeeper",
     "holes backup restore",
     "retained commands parts flight delivery uplink pulse supervisor health systemd watchdog house control",
     "web",
@@ -40,6 +41,7 @@ RANK = {name: place for place, name in enumerate(" ".join(LAYERS).split())}
 FOR_DRIVERS = {"clock", "driver", "errors", "event", "fields", "taxonomy"}  # all of the gateway that a driver sees
 THREADS_IN = {
     "gateway/store.py",
+    "gateway/writer.py",
     "gateway/mqtt.py",
 }  # the database's; paho-mqtt, which can only connect in blocking code
 

@@ -16,8 +16,9 @@ import pytest
 
 from gateway import cli
 from gateway.backup import Box, Manifest, left_out, read, write
+from gateway.batch import Cursor
 from gateway.cli import language
-from gateway.database import Cursor, Hole, put_fact, put_hole, read_fact, read_holes
+from gateway.database import Hole, put_fact, put_hole, read_fact, read_holes
 from gateway.errors import StateError, StorageError
 from gateway.event import Lane
 from gateway.folder import held

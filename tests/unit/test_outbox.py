@@ -16,7 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from gateway import outbox as outbox_module
 from gateway import store as store_module
-from gateway.database import Cursor, Draft, read_cursors
+from gateway.batch import Cursor
+from gateway.database import Draft, read_cursors
 from gateway.event import Lane
 from gateway.identity import Identities
 from gateway.outbox import REFUSED_FIRST_S, REFUSED_MOST_S, TELEMETRY_SHARE, Entry, Outbox

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.database import PAGE_BYTES, Cursor, Draft, read_alarms, read_cursors, read_fact, read_rows
+from gateway.batch import Cursor
+from gateway.database import PAGE_BYTES, Draft, read_alarms, read_cursors, read_fact, read_rows
 from gateway.errors import StateError, StorageError
 from gateway.event import Lane
 from gateway.losses import tell_once

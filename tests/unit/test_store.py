@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from gateway import store as store_module
-from gateway.database import Cursor, Draft, Row, put_fact, read_cursors, read_fact, read_rows
+from gateway.batch import Cursor
+from gateway.database import Draft, Row, put_fact, read_cursors, read_fact, read_rows
 from gateway.errors import StateError, StorageError
 from gateway.event import Lane
 from gateway.identity import Identities, moment_ms

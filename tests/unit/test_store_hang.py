@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from gateway import store as store_module
-from gateway.database import Cursor, read_cursors, read_rows
+from gateway.batch import Cursor
+from gateway.database import read_cursors, read_rows
 from gateway.errors import StorageError
 from gateway.event import Lane
 from gateway.store import watch_disk
@@ -129,4 +130,4 @@ async def test_it_ends_in_time(tmp_path: Path) -> None:
         began_s = loop.time()
         await store.__aexit__(None, None, None)
         assert loop.time() - began_s < 1
-    store._writer.join()
+    store._writer.join(5.0)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway.alarms import Alarm
+from gateway.batch import Cursor
 from gateway.database import (
     VERSION,
-    Cursor,
     Draft,
     put_alarms,
     put_fact,
