@@ -179,8 +179,8 @@ class Database:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             migrate(connection, self.path)
-            self._count(connection)
             self._recover(connection)
+            self._count(connection)
         except BaseException:
             connection.close()
             raise
@@ -188,10 +188,10 @@ class Database:
 
     def _recover(self, connection: sqlite3.Connection) -> None:
         """What the journal has and the tables have not, as it was left behind."""
-        fresh = beyond(_batches(self._journal), self.last, self.cursors)
+        last = {lane: _newest_seq(connection, lane) for lane in Lane}
+        fresh = beyond(_batches(self._journal), last, read_cursors(connection))
         if fresh:
             _put(connection, fresh)
-            self._count(connection)
         self._journal.rewind()
 
     def _count(self, connection: sqlite3.Connection) -> None:
@@ -209,6 +209,14 @@ class Database:
                     if name not in self.uplinks]  # fmt: skip
             connection.executemany("INSERT OR REPLACE INTO stream VALUES (?, ?, ?)", gone)
         self.counted = True
+
+
+def _newest_seq(connection: sqlite3.Connection, lane: Lane) -> int:
+    """Where the tables end."""
+    (there,) = connection.execute(f"SELECT max(seq) FROM {TABLES[lane]}").fetchone()  # noqa: S608
+    itself = "SELECT max(sequence) FROM stream WHERE uplink = ? AND lane = ?"
+    (known,) = connection.execute(itself, (LANE_ITSELF, lane.value)).fetchone()
+    return max(there or 0, known or 0)
 
 
 def journal_path(path: Path) -> Path:

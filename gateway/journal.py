@@ -39,7 +39,11 @@ class Journal:
 
     def read(self) -> list[bytes]:
         """The content of every whole record, oldest first; also beside a daemon that writes. No file: nothing."""
-        found = sorted(_records(_steady(self.path)))
+        try:
+            content = steady(self.path)
+        except FileNotFoundError:
+            return []
+        found = sorted(_records(content))
         if found and found[-1][0] >= self._number:
             self._number, self._at, _ = found[-1]
         return [content for _, _, content in found]
@@ -121,13 +125,12 @@ def _create(path: Path) -> None:
         os.close(folder)
 
 
-def _steady(path: Path) -> bytes:
-    """The file as it was at one moment: twice the same."""
-    content = None
-    with suppress(FileNotFoundError):
-        while content != (again := path.read_bytes()):
-            content = again
-    return content or b""
+def steady(path: Path) -> bytes:
+    """The file as it was at one moment, also while a daemon writes: twice the same. OSError."""
+    content = path.read_bytes()
+    while content != (again := path.read_bytes()):
+        content = again
+    return content
 
 
 def _records(content: bytes) -> Iterator[Record]:

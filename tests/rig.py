@@ -2,11 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
+from gateway import database
 from gateway.clock import Clock, SystemClock
 from gateway.commands import Action, Desk, Rules
 from gateway.dead import DeadLetters, Room
@@ -25,6 +29,21 @@ from gateway.uplink import Uplink, actions
 SOURCE = "/310104/013/002/gw-0001"
 BASE = f"sc/v1{SOURCE}"
 KEY = b"k" * 32
+
+
+@contextmanager
+def refusing(folder: Path, table: str = "alarm_lane") -> Iterator[None]:
+    """While the block lasts commits go straight into the tables, and one of these refuses rows."""
+    with (
+        closing(sqlite3.connect(folder / "events.db", isolation_level=None)) as connection,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(database, "JOURNAL_ROWS", 0)
+        connection.execute(f"CREATE TRIGGER full BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'no room'); END")
+        try:
+            yield
+        finally:
+            connection.execute("DROP TRIGGER full")
 
 
 @dataclass

@@ -8,8 +8,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from gateway.database import TABLES
+from gateway.database import read_journal, read_rows
 from gateway.event import Lane
+from gateway.packing import unpack
 
 
 def counter(pid: int, name: str) -> int:
@@ -30,7 +31,9 @@ def allow(pid: int, file_bytes: int = resource.RLIM_INFINITY) -> None:
 
 
 def on_disk(state: Path) -> list[dict[str, Any]]:
-    """Every event in the database of a state folder."""
+    """Every event in the database of a state folder, and in its journal."""
+    journal = read_journal(state / "events.db")
     with closing(sqlite3.connect(f"file:{state / 'events.db'}?mode=ro", uri=True)) as connection:
-        bodies = [body for lane in Lane for (body,) in connection.execute(f"SELECT body FROM {TABLES[lane]}")]
-    return [json.loads(body) for body in bodies]
+        found = {(lane, row.seq): row.body for lane in Lane for row in read_rows(connection, lane, 0, 10**9)}
+    found |= {(lane, columns[0]): unpack(columns[3]) for batch in journal for lane, columns, _ in batch.rows}
+    return [json.loads(body) for body in found.values()]

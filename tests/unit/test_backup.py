@@ -28,7 +28,7 @@ from gateway.outbox import Outbox
 from gateway.restore import Target, place
 from gateway.vault import Vault
 from tests.faults.seen import on_disk
-from tests.rig import Rig, rig
+from tests.rig import Rig, refusing, rig
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -349,15 +349,13 @@ async def test_a_disk_that_fails_only_delays_it(tmp_path: Path) -> None:
     await lived(tmp_path)
     async with rig(tmp_path / "state", "district", "police") as made:
         await made.store.transact(lambda c: put_hole(c, Hole("district", Lane.EVENT, 4, 9)))
-        with closing(sqlite3.connect(tmp_path / "state" / "events.db", isolation_level=None)) as other:
-            other.execute("CREATE TRIGGER full BEFORE INSERT ON alarm_lane BEGIN SELECT RAISE(ABORT, 'no room'); END")
+        with refusing(tmp_path / "state"):
             waits = Waits()
             telling = asyncio.create_task(tell("gw-0001", made.store, made.pipeline, ["district"], waits))  # type: ignore[arg-type]
             async with asyncio.timeout(5):
                 await waits.began.wait()
             with pytest.raises(StorageError):
                 await made.accept("safety.panic")
-            other.execute("DROP TRIGGER full")
         waits.over.set()
         async with asyncio.timeout(5):
             await telling

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway import database
 from gateway.app import standing
 from gateway.driver import Answer, Posted
 from gateway.event import Lane, Phase, Reading
@@ -113,8 +114,11 @@ async def test_an_event_as_told_here_has_its_numbers_in_every_stream(tmp_path: P
 # --- following
 
 
-async def test_a_follower_waits_for_the_commit_and_holds_up_nobody(tmp_path: Path, puppets: Puppets) -> None:
+async def test_a_follower_waits_for_the_commit_and_holds_up_nobody(
+    tmp_path: Path, puppets: Puppets, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The writer numbers an event before it commits: whoever follows must not run in circles until it has."""
+    monkeypatch.setattr(database, "JOURNAL_ROWS", 0)  # straight into the tables, which can be held up
     granted = Reading("door-1", "access.granted", Phase.PULSE)
     others = (Reading("door-1", "access.duress", Phase.PULSE), Reading("smoke-1", "telemetry.sample", Phase.PULSE))
     async with standing(config(tmp_path, DEVICES, {"district": to(1)}), puppets.drivers) as house:
@@ -268,6 +272,7 @@ async def test_what_was_done_and_what_was_told_stand_in_one_transaction(
 ) -> None:
     alarm = await puppets.emit("smoke-1", "fire.smoke", "raise")
     await house.acknowledge(alarm, "wang", "real", None)
+    await house.store.read(lambda _: None)
     with closing(sqlite3.connect(tmp_path / "state" / "events.db")) as connection:
         flags = connection.execute("SELECT active, acknowledged, confirmed, latched FROM alarm").fetchall()
     assert flags == [(1, 1, 1, 1)]

@@ -14,8 +14,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from gateway import database as database_module
 from gateway import outbox as outbox_module
 from gateway import store as store_module
+from gateway import writer as writer_module
 from gateway.batch import Cursor
 from gateway.database import Draft, read_cursors
 from gateway.event import Lane
@@ -66,6 +68,8 @@ class Outboxes(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(store_module, "TELEMETRY_GATHER_S", 0.0)
         self.patch.setattr(store_module, "TAIL_ROWS", 5)
+        self.patch.setattr(writer_module, "SETTLE_ROWS", 2)
+        self.patch.setattr(database_module, "JOURNAL_ROWS", 3)
         self.patch.setattr(outbox_module, "PREFETCH_ROWS", 4)
         self.patch.setattr(outbox_module, "SKIP_ROWS", 3)
         self.loop = asyncio.new_event_loop()
@@ -320,6 +324,7 @@ async def test_a_refusal_of_what_was_given_up_holds_nothing(tmp_path: Path) -> N
 async def test_events_of_others_do_not_hold_up_an_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An uplink that wants little has much to pass over: it looks at the alarms in between."""
     monkeypatch.setattr(store_module, "TAIL_ROWS", 5)
+    monkeypatch.setattr(database_module, "JOURNAL_ROWS", 3)
     monkeypatch.setattr(outbox_module, "PREFETCH_ROWS", 10)
     async with one(tmp_path) as (store, outbox):
         await store.append([draft(Lane.EVENT, ("other",)) for _ in range(200)])
@@ -351,6 +356,7 @@ async def test_given_up_while_being_read(tmp_path: Path) -> None:
     """What was told as lost is not sent after all, and the cursor does not go back."""
     async with one(tmp_path, event=1) as (store, outbox):
         await store.append([draft(Lane.EVENT) for _ in range(9)])
+        await store.read(lambda _: None)
         store.tails[Lane.EVENT].clear()  # from disk, which takes its time
         reading = asyncio.create_task(outbox.fill())
         while not reading.done() and outbox.queues[Lane.EVENT].cursor.seq == 0:

@@ -10,6 +10,7 @@ import pytest
 from gateway.cli import run
 from gateway.database import PAGE_BYTES
 from gateway.event import Lane
+from gateway.packing import pack
 from gateway.store import Store
 from tests.unit.test_salvage import NAMES, bodies, draft, overwrite, sound
 from tests.unit.test_store import files_in, plain
@@ -47,7 +48,7 @@ async def test_beside_a_running_gateway(folder: Path, capsys: pytest.CaptureFixt
 
 def test_a_damaged_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     body = bodies(folder / "events.db")[NAMES[0], Lane.EVENT, 80]
-    place = (folder / "events.db").read_bytes().index(body.encode())
+    place = (folder / "events.db").read_bytes().index(pack(body))
     overwrite(folder / "events.db", place // PAGE_BYTES, bytes(PAGE_BYTES))
     before = sha256((folder / "events.db").read_bytes())
     assert check(folder) == 1

@@ -3,8 +3,7 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,22 +21,11 @@ from gateway.errors import StorageError
 from gateway.event import Credential, Json, Lane, Phase, Reading, Severity, Value
 from gateway.normalize import BODY_BYTES, Stamp, Subject
 from tests.fakes import EPOCH, ManualClock
-from tests.rig import Rig, rig
+from tests.rig import Rig, refusing, rig
 
 CARD = Credential("wiegand-26", 12, 3456)
 SMOKE = Reading("smoke-1", "fire.smoke", Phase.RAISE)
 OVER = replace(SMOKE, phase=Phase.CLEAR)
-
-
-@contextmanager
-def refusing(folder: Path, table: str = "alarm_lane") -> Iterator[None]:
-    """While the block lasts the database itself refuses rows of a table."""
-    with closing(sqlite3.connect(folder / "events.db", isolation_level=None)) as connection:
-        connection.execute(f"CREATE TRIGGER full BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'no room'); END")
-        try:
-            yield
-        finally:
-            connection.execute("DROP TRIGGER full")
 
 
 async def events(made: Rig, lane: Lane = Lane.ALARM) -> list[dict[str, Any]]:

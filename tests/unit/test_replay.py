@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway import letters
-from gateway.database import Draft, Row, read_cursors
+from gateway.database import VERSION, Draft, Row, read_cursors
 from gateway.event import Lane
 from gateway.letters import DEAD_MOST_EVENTS, count_dead, drop_oldest_dead, list_dead, put_dead
 from gateway.outbox import Entry, Outbox, resend
@@ -131,7 +131,7 @@ async def test_a_version_1_database_is_migrated_with_all_it_has(tmp_path: Path) 
     connection.close()
     async with Store(path, ("district",)) as store:
         assert (await store.transact(read_cursors))["district", Lane.EVENT].sequence == 1
-        assert (await store.read(lambda c: c.execute("PRAGMA user_version").fetchone())) == (2,)
+        assert (await store.read(lambda c: c.execute("PRAGMA user_version").fetchone())) == (VERSION,)
         assert (await resend(Outbox(store, "district"), store, Lane.EVENT, 1, 1)).count == 1
 
 

@@ -6,20 +6,23 @@ import random
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gateway.alarms import Alarm
 from gateway.batch import Cursor
 from gateway.database import PAGE_BYTES, Draft, read_alarms, read_cursors, read_fact, read_rows
 from gateway.errors import StateError, StorageError
-from gateway.event import Lane
+from gateway.event import Lane, Severity
 from gateway.losses import tell_once
 from gateway.outbox import Outbox
+from gateway.packing import pack
 from gateway.salvage import STEP, is_damage, lost
 from gateway.store import Store, watch_disk
 from tests.rig import rig
-from tests.unit.test_store import IDENTITIES, NOW_MS, files_in, plain
+from tests.unit.test_store import IDENTITIES, NOW_MS, copied, files_in, plain
 
 NAMES = ("district", "fire-brigade")
 COUNTS = {Lane.ALARM: 40, Lane.EVENT: 160, Lane.TELEMETRY: 120}
@@ -30,7 +33,9 @@ SINCE_1970_US = 10**15  # microseconds that have surely gone by
 
 def draft(lane: Lane, number: int) -> Draft:
     """An event, the second uplink's every other time."""
-    body = json.dumps({"id": IDENTITIES.next(NOW_MS), "type": "x.y", "text": "x" * 300}, separators=(",", ":"))
+    body = json.dumps(
+        {"id": IDENTITIES.next(NOW_MS), "type": "x.y", "text": random.randbytes(300).hex()}, separators=(",", ":")
+    )
     return Draft(lane, NOW_MS, body, frozenset(NAMES if number % 2 else NAMES[:1]))
 
 
@@ -47,6 +52,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 store.mark(NAMES[0], lane, CONFIRMED)
 
     asyncio.run(make())
+    (folder / "events.db.journal").unlink()  # else the newest of what is damaged here would stand there too
     return folder
 
 
@@ -83,6 +89,7 @@ async def check(folder: Path, before: dict[tuple[str, Lane, int], str]) -> None:
         for (uplink, lane), ranges in told.items():
             assert not [n for n in range(200) if (uplink, lane, n) in after and any(a <= n <= b for a, b in ranges)]
         await store.append([draft(lane, 1) for lane in Lane])
+        await store.read(lambda _: None)
         grown = bodies(folder / "events.db").keys() - after.keys()
         assert {(uplink, lane) for uplink, lane, _ in grown} == {(uplink, lane) for uplink in NAMES for lane in Lane}
         for uplink, lane, number in grown:
@@ -129,7 +136,7 @@ async def test_several_pages(seed: int, sound: Path, tmp_path: Path) -> None:
 async def test_one_leaf_costs_its_own_events_only(sound: Path, tmp_path: Path) -> None:
     folder, before = tmp_path / "copy", bodies(sound / "events.db")
     shutil.copytree(sound, folder)
-    place = (folder / "events.db").read_bytes().index(before[NAMES[0], Lane.EVENT, 80].encode())
+    place = (folder / "events.db").read_bytes().index(pack(before[NAMES[0], Lane.EVENT, 80]))
     overwrite(folder / "events.db", place // PAGE_BYTES, bytes(PAGE_BYTES))
     await check(folder, before)
     missing = before.keys() - bodies(folder / "events.db").keys()
@@ -155,7 +162,7 @@ async def test_damage_while_running(sound: Path, tmp_path: Path) -> None:
     folder, before = tmp_path / "copy", bodies(sound / "events.db")
     shutil.copytree(sound, folder)
     async with Store(folder / "events.db", NAMES) as store:
-        place = (folder / "events.db").read_bytes().index(before[NAMES[0], Lane.EVENT, 160].encode())
+        place = (folder / "events.db").read_bytes().index(pack(before[NAMES[0], Lane.EVENT, 160]))
         overwrite(folder / "events.db", place // PAGE_BYTES, bytes(PAGE_BYTES))
         with pytest.raises(StorageError, match="malformed"):
             await store.rows(Lane.EVENT, 100, 100)
@@ -167,7 +174,42 @@ async def test_damage_while_running(sound: Path, tmp_path: Path) -> None:
         assert len(await store.read(lambda c: read_rows(c, Lane.EVENT, 0, 1000))) < 160
         ((_, last),) = dict(await store.transact(lost))[NAMES[0], Lane.EVENT]
         assert last == 160
-    assert [name.count("damaged") for name in files_in(folder)] == [0, 1]
+    assert [name.count("damaged") for name in files_in(folder)] == [0, 1, 0]
+
+
+async def test_what_the_journal_has_is_not_lost(sound: Path, tmp_path: Path) -> None:
+    """A table is damaged at its end, and the tables have not yet got the newest."""
+    folder, left = tmp_path / "copy", tmp_path / "left"
+    shutil.copytree(sound, folder)
+    flags = Alarm("smoke-1", "fire.smoke", "", "x", Severity.CRITICAL, True, False, False, True, 1, 1, 1, False)
+    async with Store(folder / "events.db", NAMES) as store:
+        await store.append([replace(draft(Lane.ALARM, 1), alarm=flags), draft(Lane.EVENT, 1)])
+        before = {(lane, row.seq): row.body for lane in Lane for row in store.tails[lane]}
+        copied(folder, left)
+    for page in ROOTS:
+        overwrite(left / "events.db", page, bytes(PAGE_BYTES))
+    async with Store(left / "events.db", NAMES) as store:
+        for (lane, seq), body in before.items():
+            (row,) = await store.rows(lane, seq - 1, 1)
+            assert row.body == body
+        assert [alarm.id for alarm in await store.transact(read_alarms)] == ["x"]
+
+
+async def test_a_gap_before_the_journal_is_told(tmp_path: Path) -> None:
+    """As when somebody has put an older database beside it."""
+    async with Store(tmp_path / "events.db", NAMES) as store:
+        await store.append([draft(Lane.EVENT, 1)])
+        await store.read(lambda _: None)
+        copied(tmp_path, tmp_path / "old")
+        for _ in range(2):
+            await store.append([draft(Lane.EVENT, 1) for _ in range(2)])
+            await store.read(lambda _: None)
+        await store.append([draft(Lane.EVENT, 1)])
+    shutil.copy(tmp_path / "events.db.journal", tmp_path / "old" / "events.db.journal")
+    async with Store(tmp_path / "old" / "events.db", NAMES) as store:
+        assert dict(await store.transact(lost))[NAMES[0], Lane.EVENT] == [(2, 5)]
+        assert [row.seq for row in await store.read(lambda c: read_rows(c, Lane.EVENT, 0, 9))] == [1, 6]
+        assert store.numbers[Lane.EVENT] == dict.fromkeys(NAMES, 6)
 
 
 async def test_it_is_mended_though_nobody_writes(sound: Path, tmp_path: Path) -> None:
@@ -189,7 +231,7 @@ async def test_it_is_mended_though_nobody_writes(sound: Path, tmp_path: Path) ->
 async def test_the_loss_is_told_once(sound: Path, tmp_path: Path) -> None:
     folder, before = tmp_path / "copy", bodies(sound / "events.db")
     shutil.copytree(sound, folder)
-    for page in {(folder / "events.db").read_bytes().index(body.encode()) // PAGE_BYTES for (_, lane, _), body in
+    for page in {(folder / "events.db").read_bytes().index(pack(body)) // PAGE_BYTES for (_, lane, _), body in
                  before.items() if lane is Lane.TELEMETRY}:  # fmt: skip
         overwrite(folder / "events.db", page, bytes(PAGE_BYTES))
     async with rig(folder, *NAMES) as made:

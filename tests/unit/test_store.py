@@ -1,21 +1,38 @@
 """The disk: what append() returned for stands on it, what it refused left nothing, and it goes on by itself."""
 
 import asyncio
+import resource
+import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gateway import database as database_module
 from gateway import store as store_module
+from gateway import writer as writer_module
+from gateway.alarms import Alarm
 from gateway.batch import Cursor
-from gateway.database import Draft, Row, put_fact, read_cursors, read_fact, read_rows
+from gateway.database import (
+    JOURNAL_ROWS,
+    Draft,
+    Row,
+    put_fact,
+    read_alarms,
+    read_cursors,
+    read_fact,
+    read_journal,
+    read_rows,
+)
 from gateway.errors import StateError, StorageError
-from gateway.event import Lane
+from gateway.event import Lane, Severity
 from gateway.identity import Identities, moment_ms
+from gateway.packing import pack
 from gateway.store import Store
 
 NOW_MS = 1795428379123
@@ -40,13 +57,41 @@ def plain(folder: Path, sql: str, *values: object) -> list[tuple[object, ...]]:
 
 
 @contextmanager
-def refusing(folder: Path, table: str = "event_lane") -> Iterator[None]:
-    """While the block lasts the database itself refuses rows of a table."""
-    plain(folder, f"CREATE TRIGGER full BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'no room'); END")
+def full_disk() -> Iterator[None]:
+    """While the block lasts the disk takes nothing of what this process writes (setrlimit(2), RLIMIT_FSIZE)."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def unsettled(folder: Path) -> Iterator[None]:
+    """While the block lasts the tables take nothing; the journal does."""
+    plain(folder, "CREATE TRIGGER full BEFORE INSERT ON event_lane BEGIN SELECT RAISE(ABORT, 'no room'); END")
     try:
         yield
     finally:
         plain(folder, "DROP TRIGGER full")
+
+
+async def turn() -> None:
+    """The loop turns, and another thread had time."""
+    await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+
+
+def copied(folder: Path, to: Path) -> None:
+    """As after a power cut: the files as they are now."""
+    to.mkdir()
+    for path in folder.glob("events.db*"):
+        shutil.copy(path, to)
+
+
+def commits(folder: Path) -> int:
+    """How many stand in the journal."""
+    return len(read_journal(folder / "events.db"))
 
 
 @pytest.fixture
@@ -64,8 +109,75 @@ async def test_append_returns_after_the_commit(tmp_path: Path, lane: Lane, monke
     event = draft(lane, private='{"number":1}')
     async with opened(tmp_path) as store:
         await store.append([event])
-        found = plain(tmp_path, f"SELECT seq, time_ms, numbers, body, private FROM {lane.value}_lane")
-    assert found == [(1, NOW_MS, "district=1", event.body, '{"number":1}')]
+        (committed,) = read_journal(tmp_path / "events.db")
+    stored = (1, NOW_MS, "district=1", pack(event.body), '{"number":1}')
+    assert committed.rows == [(lane, stored, None)]
+    assert plain(tmp_path, f"SELECT * FROM {lane.value}_lane") == [stored]
+
+
+async def test_the_tables_get_it_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "SETTLE_S", 0.01)
+    async with opened(tmp_path) as store:
+        await store.append([draft()])
+        async with asyncio.timeout(5):
+            while plain(tmp_path, "SELECT count(*) FROM event_lane") == [(0,)]:
+                await turn()
+
+
+async def test_the_tables_get_it_when_there_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "SETTLE_S", NEVER_S)
+    async with opened(tmp_path) as store:
+        for _ in range(20):
+            await store.append([draft() for _ in range(50)])
+        async with asyncio.timeout(5):
+            while plain(tmp_path, "SELECT count(*) FROM event_lane") < [(950,)]:
+                await turn()
+
+
+async def test_what_is_too_much_for_the_journal_is_safe_in_the_tables(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.append([draft()])
+        await store.append([draft() for _ in range(JOURNAL_ROWS + 1)])
+        assert plain(tmp_path, "SELECT count(*) FROM event_lane") == [(JOURNAL_ROWS + 2,)]
+        assert [row.seq for row in await store.rows(Lane.EVENT, 0, 3)] == [1, 2, 3]
+
+
+async def test_what_was_left_in_the_journal_is_taken_over(tmp_path: Path) -> None:
+    """As after a power cut: nothing is missing, nothing stands twice, and numbers go on."""
+    aside = tmp_path / "aside"
+    flags = Alarm("smoke-1", "fire.smoke", "", "x", Severity.CRITICAL, True, False, False, True, 1, 1, 1, False)
+    async with opened(tmp_path) as store:
+        await store.append([draft(), replace(draft(Lane.ALARM), alarm=flags)])
+        await store.read(read_alarms)
+        await store.append([replace(draft(Lane.ALARM), alarm=replace(flags, count=2)), draft()])
+        store.mark("district", Lane.EVENT, Cursor(1, 1))
+        await store.append([draft(Lane.ALARM)])
+        copied(tmp_path, aside)
+    for _ in range(2):
+        async with opened(aside) as store:
+            assert dict(store.last) == {Lane.ALARM: 3, Lane.EVENT: 2, Lane.TELEMETRY: 0}
+            assert store.numbers[Lane.ALARM] == {"district": 3}
+            assert [alarm.count for alarm in await store.transact(read_alarms)] == [2]
+            assert await store.transact(read_cursors) == {("district", Lane.EVENT): Cursor(1, 1)}
+            assert [row.seq for row in await store.read(lambda c: read_rows(c, Lane.ALARM, 0, 9))] == [1, 2, 3]
+
+
+async def test_when_the_tables_fail_what_was_accepted_waits_in_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "SETTLE_S", 0.01)
+    async with opened(tmp_path) as store:
+        await store.append([draft(Lane.ALARM)])
+        with unsettled(tmp_path):
+            await store.append([draft(), draft(Lane.ALARM)])
+            await asyncio.wait_for(store.trouble.wait(), 5)
+            assert "no room" in str(store.failing)
+            with pytest.raises(StorageError, match="no room"):
+                await store.append([draft()])
+            assert [row.seq for row in await store.rows(Lane.ALARM, 0, 9)] == [1, 2]  # it goes out all the same
+        await store.append([draft()])
+        assert store.failing is None
+        assert [row.seq for row in await store.read(lambda c: read_rows(c, Lane.EVENT, 0, 9))] == [1, 2]
 
 
 async def test_every_commit_is_forced_to_disk(tmp_path: Path) -> None:
@@ -76,32 +188,18 @@ async def test_every_commit_is_forced_to_disk(tmp_path: Path) -> None:
     assert (tmp_path / "events.db").stat().st_mode & 0o777 == 0o600
 
 
-async def commits(store: Store) -> list[str]:
-    """A list that grows with every COMMIT of the writer from now on."""
-    seen: list[str] = []
-
-    def watch(connection: sqlite3.Connection) -> None:
-        connection.set_trace_callback(lambda sql: seen.append(sql) if sql == "COMMIT" else None)
-
-    await store.transact(watch)
-    seen.clear()
-    return seen
-
-
 async def test_telemetry_gathers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "TELEMETRY_GATHER_S", 0.02)
     async with opened(tmp_path) as store:
-        seen = await commits(store)
         await asyncio.gather(*(store.append([draft(Lane.TELEMETRY)]) for _ in range(50)))
-        assert len(seen) == 1
+        assert commits(tmp_path) == 1
         assert store.last[Lane.TELEMETRY] == 50
 
 
 async def test_events_gather_while_the_writer_is_busy(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
-        seen = await commits(store)
         await asyncio.gather(*(store.append([draft()]) for _ in range(50)))
-        assert len(seen) == 2
+        assert commits(tmp_path) == 2
 
 
 @pytest.mark.usefixtures("patient")
@@ -117,11 +215,10 @@ async def test_nothing_waits_for_telemetry(tmp_path: Path, lane: Lane) -> None:
 
 async def test_an_alarm_does_not_wait_for_events_that_gather(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
-        seen = await commits(store)
         first, second = asyncio.create_task(store.append([draft()])), asyncio.create_task(store.append([draft()]))
         alarm = asyncio.create_task(store.append([draft(Lane.ALARM)]))
         await asyncio.gather(first, second, alarm)
-        assert len(seen) == 2  # the busy one, then all the rest at once
+        assert commits(tmp_path) == 2  # the busy one, then all the rest at once
         assert (store.last[Lane.EVENT], store.last[Lane.ALARM]) == (2, 1)
 
 
@@ -145,13 +242,12 @@ async def test_closing_takes_along_what_gathers(tmp_path: Path) -> None:
 async def test_marks_become_durable_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "MARK_GATHER_S", 0.01)
     async with opened(tmp_path) as store:
-        seen = await commits(store)
         for number in range(1, 100):
             store.mark("district", Lane.EVENT, Cursor(number, number))
         async with asyncio.timeout(5):
-            while not seen:
-                await store.read(lambda connection: None)
-        assert len(seen) == 1
+            while not commits(tmp_path):
+                await turn()
+        assert commits(tmp_path) == 1
         assert await store.transact(read_cursors) == {("district", Lane.EVENT): Cursor(99, 99)}
 
 
@@ -178,12 +274,23 @@ async def test_who_leaves_early_leaves_the_event(tmp_path: Path) -> None:
 # reading
 
 
+async def test_marks_go_along_with_the_next_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "MARK_GATHER_S", NEVER_S)
+    async with opened(tmp_path) as store:
+        store.mark("district", Lane.EVENT, Cursor(1, 1))
+        await store.append([draft()])
+        (committed,) = read_journal(tmp_path / "events.db")
+    assert (committed.marks, len(committed.rows)) == ({("district", Lane.EVENT): Cursor(1, 1)}, 1)
+
+
 async def test_memory_and_disk_tell_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "TAIL_ROWS", 10)
+    monkeypatch.setattr(writer_module, "SETTLE_ROWS", 5)
     async with opened(tmp_path, "district", "fire-brigade") as store:
         for number in range(30):
             names = ("district", "fire-brigade") if number % 3 else ("fire-brigade",)
             await store.append([draft(uplinks=names, private=str(number) if number % 2 else None)])
+        await store.read(lambda _: None)
         assert len(store.tails[Lane.EVENT]) == 10
         rows: list[Row] = []
         while more := await store.rows(Lane.EVENT, rows[-1].seq if rows else 0, 7):
@@ -228,7 +335,7 @@ async def test_each_row_knows_how_far_every_uplink_was(tmp_path: Path) -> None:
     """Also within one commit: what is given up of a lane is counted from a row's numbers (schema/001.sql)."""
     async with opened(tmp_path, "district", "fire-brigade") as store:
         await store.append([draft(uplinks=("district",)), draft(uplinks=("fire-brigade",)), draft(uplinks=())])
-        found = plain(tmp_path, "SELECT numbers FROM event_lane ORDER BY seq")
+    found = plain(tmp_path, "SELECT numbers FROM event_lane ORDER BY seq")
     told = ("district=1 fire-brigade=0", "district=-1 fire-brigade=1", "district=-1 fire-brigade=-1")
     assert found == [(numbers,) for numbers in told]
 
@@ -244,8 +351,9 @@ async def test_an_uplink_that_comes_back_goes_on_where_it_was(tmp_path: Path) ->
         assert store.numbers[Lane.EVENT] == {"district": 2, "fire-brigade": 3}
 
 
-async def test_what_is_not_committed_is_not_the_newest(tmp_path: Path) -> None:
+async def test_what_is_not_committed_is_not_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever makes room keeps the newest row, for it carries the counters: it must be one that stays."""
+    monkeypatch.setattr(database_module, "JOURNAL_ROWS", 0)  # straight into the tables, where it can be held up
     async with opened(tmp_path) as store:
         await store.append([draft()])
         with closing(sqlite3.connect(tmp_path / "events.db", isolation_level=None)) as other:
@@ -253,7 +361,7 @@ async def test_what_is_not_committed_is_not_the_newest(tmp_path: Path) -> None:
             appending = asyncio.create_task(store.append([draft()]))
             async with asyncio.timeout(5):
                 while store.numbers[Lane.EVENT]["district"] < 2:
-                    await store.read(lambda _connection: None)
+                    await turn()
             assert store.last[Lane.EVENT] == 1
             other.execute("ROLLBACK")
         await appending
@@ -274,25 +382,25 @@ async def test_listeners_hear_which_lane_grew(tmp_path: Path) -> None:
 async def test_a_refusal_reaches_those_who_waited_and_leaves_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await store.append([draft()])
-        with refusing(tmp_path):
+        with full_disk():
             with pytest.raises(StorageError) as caught:
                 await store.append([draft(Lane.ALARM), draft()])
-            assert "no room" in caught.value.say("en")
-            assert "no room" in caught.value.say("zh")
+            assert "File too large" in caught.value.say("en")
+            assert "File too large" in caught.value.say("zh")
             assert store.failing is not None
             assert (store.last[Lane.EVENT], store.last[Lane.ALARM]) == (1, 0)
             assert (store.numbers[Lane.EVENT], store.numbers[Lane.ALARM]) == ({"district": 1}, {"district": 0})
-            await store.append([draft(Lane.ALARM)])  # what can be taken is taken
-        assert plain(tmp_path, "SELECT numbers FROM alarm_lane") == [("district=1",)]
+        await store.append([draft(Lane.ALARM)])
         await store.append([draft()])
         assert store.failing is None
-        assert plain(tmp_path, "SELECT numbers FROM event_lane") == [("district=1",), ("district=2",)]
         assert [row.seq for row in await store.rows(Lane.EVENT, 0, 10)] == [1, 2]
+    assert plain(tmp_path, "SELECT numbers FROM alarm_lane") == [("district=1",)]
+    assert plain(tmp_path, "SELECT numbers FROM event_lane") == [("district=1",), ("district=2",)]
 
 
 async def test_only_what_is_written_shows_that_the_disk_takes_it(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
-        with refusing(tmp_path), pytest.raises(StorageError):
+        with full_disk(), pytest.raises(StorageError):
             await store.append([draft()])
         await store.transact(lambda connection: read_fact(connection, "anything"))
         assert store.failing is not None
@@ -303,7 +411,7 @@ async def test_only_what_is_written_shows_that_the_disk_takes_it(tmp_path: Path)
 async def test_what_was_made_before_a_failure_was_known_fails_with_it(tmp_path: Path) -> None:
     """Its flags may build on what has failed: nobody may find half of a story on disk."""
     async with opened(tmp_path) as store:
-        with refusing(tmp_path):
+        with full_disk():
             before = [
                 asyncio.create_task(store.append([draft()])),
                 asyncio.create_task(store.append([draft(Lane.ALARM)])),
@@ -339,7 +447,7 @@ async def test_reading_fails_and_goes_on(tmp_path: Path) -> None:
 
 
 _FULL_DISK = """
-import asyncio, resource, sys
+import asyncio, os, resource, sys
 from pathlib import Path
 from gateway.database import Draft
 from gateway.errors import StorageError
@@ -350,7 +458,8 @@ from gateway.store import Store
 ids = Identities()
 
 def draft():
-    return Draft(Lane.EVENT, 1, '{"id":"%s","type":"x.y","text":"%s"}' % (ids.next(1), "x" * 4000), frozenset(["a"]))
+    body = '{"id":"%s","type":"x.y","text":"%s"}' % (ids.next(1), os.urandom(2000).hex())
+    return Draft(Lane.EVENT, 1, body, frozenset(["a"]))
 
 def room(size):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
@@ -367,7 +476,7 @@ async def main():
     async with Store(Path(sys.argv[1]), ["a"]) as store:
         assert store.failing is not None
         assert await refused(store)
-        room(600_000)
+        room(300_000)
         taken = [await refused(store) for _ in range(300)].count(False)
         assert 20 < taken < 280, taken
         assert store.numbers[Lane.EVENT] == {"a": taken}, (store.numbers, taken)
@@ -417,10 +526,10 @@ def files_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-async def test_a_clean_end_leaves_one_file(tmp_path: Path) -> None:
+async def test_a_clean_end_leaves_no_log(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await store.append([draft()])
         assert await store.read(
             lambda connection: connection.execute("SELECT count(*) FROM event_lane").fetchone()
         ) == (1,)
-    assert files_in(tmp_path) == ["events.db"]
+    assert files_in(tmp_path) == ["events.db", "events.db.journal"]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway import database as database_module
 from gateway import store as store_module
 from gateway.batch import Cursor
 from gateway.database import read_cursors, read_rows
@@ -28,6 +29,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "HANG_S", 0.1)
     monkeypatch.setattr(store_module, "TRY_S", 0.02)
     monkeypatch.setattr(store_module, "MARK_GATHER_S", 0.01)
+    monkeypatch.setattr(database_module, "JOURNAL_ROWS", 0)  # straight into the tables, which can be held up
 
 
 @contextmanager

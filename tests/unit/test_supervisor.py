@@ -3,9 +3,8 @@
 import asyncio
 import json
 import logging
-import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from gateway.states import States
 from gateway.supervisor import RETRY_MOST_S, DeviceLink, Supervised, Supervisor, Tools
 from gateway.vault import Vault
 from tests.fakes import ManualClock
-from tests.rig import Rig, rig
+from tests.rig import Rig, refusing, rig
 
 WHY = Text("for a reason", "有原因")
 Run = Callable[[Line[DeviceConfig], Link], Awaitable[None]]
@@ -127,17 +126,6 @@ async def stage(
             running.cancel()
             with suppress(asyncio.CancelledError):
                 await running
-
-
-@contextmanager
-def refusing(folder: Path, table: str = "event_lane") -> Iterator[None]:
-    """While the block lasts the database itself refuses rows of a table."""
-    with closing(sqlite3.connect(folder / "events.db", isolation_level=None)) as connection:
-        connection.execute(f"CREATE TRIGGER full BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'no room'); END")
-        try:
-            yield
-        finally:
-            connection.execute("DROP TRIGGER full")
 
 
 # what next
@@ -290,7 +278,7 @@ async def test_every_device_of_a_line_goes_with_it(tmp_path: Path) -> None:
 
 async def test_offline_that_was_refused_is_told_when_the_disk_takes_it(tmp_path: Path) -> None:
     async with stage(tmp_path, {"line": (failing(Unreachable("line", WHY)), ["door-1"])}) as house:
-        with refusing(tmp_path):
+        with refusing(tmp_path, "event_lane"):
             for _ in range(3):
                 await house.starts("line", 60)
             assert await house.told() == []
@@ -309,7 +297,7 @@ async def test_back_that_was_refused_is_told_when_the_disk_takes_it(tmp_path: Pa
     async with stage(tmp_path, {"line": (failing(None), ["door-1"])}) as house:
         link = link_of(house)
         await link.lost("door-1", "no-answer")
-        with refusing(tmp_path), pytest.raises(StorageError):
+        with refusing(tmp_path, "event_lane"), pytest.raises(StorageError):
             await link.seen("door-1")
         await link.seen("door-1")
         await link.seen("door-1")

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import sqlite3
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from gateway.errors import StorageError
 from gateway.event import Lane
 from gateway.timekeeper import FACT, PATIENCE_S, SAVE_S, SETTLE_S, Timekeeper
 from tests.fakes import EPOCH, ManualClock
-from tests.rig import Rig, rig
+from tests.rig import Rig, refusing, rig
 
 UNSYNCED, SYNCED, HOLDOVER = TimeQuality.UNSYNCED, TimeQuality.SYNCED, TimeQuality.HOLDOVER
 
@@ -137,11 +135,8 @@ async def test_what_the_disk_did_not_take_is_told_when_it_does(tmp_path: Path) -
     async with rig(tmp_path, "district", clock=clock) as made:
         keeper = keeping(made)
         clock.set_wall(3600)
-        with closing(sqlite3.connect(tmp_path / "events.db", isolation_level=None)) as other:
-            other.execute("CREATE TRIGGER f BEFORE INSERT ON event_lane BEGIN SELECT RAISE(ABORT, 'no room'); END")
-            with pytest.raises(StorageError):
-                await keeper.look()
-            other.execute("DROP TRIGGER f")
+        with refusing(tmp_path, "event_lane"), pytest.raises(StorageError):
+            await keeper.look()
         await keeper.look()
         assert await told(made) == [("raise", "jumped", 3600.0)]
 

@@ -1,4 +1,4 @@
-"""Writes `schema-N.db`, a database of the present schema version N, and `schema-N.json`, what stands in it.
+"""Writes `schema-N.db`, a database of the present schema version N, its journal, and `schema-N.json`, what they hold.
 
 `python -m tests.golden.databases.make`, once for each version, before anything is released with it; a file that is
 there is never written again: it stands for the boxes outside.
@@ -6,8 +6,10 @@ there is never written again: it stands for the boxes outside.
 
 import asyncio
 import json
+import shutil
 import sqlite3
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from gateway.alarms import Alarm
@@ -15,6 +17,7 @@ from gateway.batch import Cursor
 from gateway.database import (
     VERSION,
     Draft,
+    journal_path,
     put_alarms,
     put_fact,
     read_alarms,
@@ -84,6 +87,21 @@ def _second_version(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO again VALUES (?, ?, ?, ?)", (UPLINKS[0], Lane.ALARM.value, 1, 4))
 
 
+async def leave(path: Path, folder: Path) -> None:
+    """As a power cut leaves it: the newest stand in the journal alone."""
+    async with Store(path, UPLINKS) as store:
+        await store.append([Draft(lane, NOW_MS + COUNT, _body(lane), frozenset(UPLINKS)) for lane in Lane])
+        store.mark(UPLINKS[0], Lane.ALARM, Cursor(6, 5))
+        await store.append([Draft(Lane.ALARM, NOW_MS + COUNT, _body(Lane.ALARM), frozenset(UPLINKS))])
+        for part in (path, journal_path(path)):
+            shutil.copy(part, folder)
+
+
+def _body(lane: Lane) -> str:
+    event = {"id": Identities().next(NOW_MS + COUNT), "type": "x.y", "data": {"lane": lane}}
+    return json.dumps(event, separators=(",", ":"))
+
+
 async def content(path: Path) -> dict[str, Any]:
     """All that the present program finds in a database, as JSON has it."""
     async with Store(path, ("gone", *UPLINKS)) as store:
@@ -109,8 +127,13 @@ async def main() -> None:
     """Of this version, where it is not there yet."""
     path = FOLDER / f"schema-{VERSION}.db"
     if not path.exists():
-        await fill(path)
-        found = await content(path)
+        with TemporaryDirectory() as folder:
+            await fill(Path(folder) / path.name)
+            await leave(Path(folder) / path.name, FOLDER)
+        with TemporaryDirectory() as folder:
+            for part in FOLDER.glob(f"{path.name}*"):
+                shutil.copy(part, folder)
+            found = await content(Path(folder) / path.name)
         path.with_suffix(".json").write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
