@@ -229,7 +229,7 @@ def _build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vau
     subjects = {device.id: _subject(place, device) for device in config.devices}
     subjects[config.gateway.id] = Subject(config.gateway.id, place.source, "gateway")
     rim = Rim(store, clock, subjects, tuple(policies.values()))
-    pipeline = Pipeline(rim, Identities(store.newest_id_ms))
+    pipeline = Pipeline(rim, Identities(store.database.newest_id_ms))
     pipeline.listeners.append(states.took)
     access = Access(config.credentials)
     tools = Tools(pipeline, states, clock, vault, partial(_decide, access, clock))

@@ -10,8 +10,8 @@ import io
 import os
 import sqlite3
 import tarfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,9 +20,8 @@ from tempfile import TemporaryDirectory
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from gateway import __version__
-from gateway.database import Database, journal_path
+from gateway.database import read_journal, take_over
 from gateway.errors import StateError, Text
-from gateway.journal import steady
 
 FORMAT = 1
 MANIFEST, EVENTS, KEYS, CONFIG = "manifest.json", "events.db", "keys", "config"
@@ -64,7 +63,7 @@ def write(archive: Path, box: Box, now: datetime) -> Manifest:
         raise StateError(str(archive), what, Text("name another one", "请另选文件名"))
     with explained(archive), TemporaryDirectory(dir=archive.absolute().parent, prefix=".backup-") as folder:
         copy = Path(folder) / EVENTS
-        _copy_database(box.state_dir / EVENTS, copy, box.uplinks)
+        _copy_database(box.state_dir / EVENTS, copy)
         members = {EVENTS: copy} | {f"{KEYS}/{key.name}": key for key in _kept_keys(box.state_dir / KEYS)}
         members |= {f"{CONFIG}/{name}": path for name, path in _inside(box).items()}
         manifest = Manifest(
@@ -98,21 +97,17 @@ def _kept_keys(folder: Path) -> list[Path]:
     return sorted(path for path in kept if path.is_file() and not path.name.endswith("~"))
 
 
-def _copy_database(source: Path, copy: Path, uplinks: Sequence[str]) -> None:
+def _copy_database(source: Path, copy: Path) -> None:
     """One moment of it: the journal, then what the tables have by SQLite's backup interface, put together."""
-    with suppress(FileNotFoundError):
-        journal_path(copy).write_bytes(steady(journal_path(source)))
+    journal = read_journal(source)
     with (
         closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as reading,
-        closing(sqlite3.connect(copy)) as writing,
+        closing(sqlite3.connect(copy, isolation_level=None)) as writing,
     ):
         reading.execute("BEGIN")
         reading.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # from here on it stands still for us
         reading.backup(writing)
-    whole = Database(copy, uplinks)
-    _ = whole.connection  # takes over what stands in the journal alone
-    whole.close()
-    journal_path(copy).unlink(missing_ok=True)
+        take_over(writing, journal)
 
 
 def _write_tar(path: Path, manifest: Manifest, members: Mapping[str, Path], owner: Path) -> None:

@@ -179,20 +179,13 @@ class Database:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             migrate(connection, self.path)
-            self._recover(connection)
+            take_over(connection, _batches(self._journal))
+            self._journal.rewind()
             self._count(connection)
         except BaseException:
             connection.close()
             raise
         return connection
-
-    def _recover(self, connection: sqlite3.Connection) -> None:
-        """What the journal has and the tables have not, as it was left behind."""
-        last = {lane: _newest_seq(connection, lane) for lane in Lane}
-        fresh = beyond(_batches(self._journal), last, read_cursors(connection))
-        if fresh:
-            _put(connection, fresh)
-        self._journal.rewind()
 
     def _count(self, connection: sqlite3.Connection) -> None:
         """Counters from the newest row of each lane, and from `stream` for uplinks that row does not know."""
@@ -238,8 +231,15 @@ def _batches(journal: Journal) -> list[Batch]:
     return found
 
 
-def beyond(batches: Sequence[Batch], last: Mapping[Lane, int], cursors: Mapping[Stream, Cursor]) -> list[Batch]:
-    """What goes on where these end; empty where nothing does. Damaged: something is missing in between."""
+def take_over(connection: sqlite3.Connection, batches: Sequence[Batch]) -> None:
+    """What a journal has and the tables have not. Damaged: something is missing in between."""
+    fresh = _beyond(batches, {lane: _newest_seq(connection, lane) for lane in Lane}, read_cursors(connection))
+    if fresh:
+        _put(connection, fresh)
+
+
+def _beyond(batches: Sequence[Batch], last: Mapping[Lane, int], cursors: Mapping[Stream, Cursor]) -> list[Batch]:
+    """What goes on where these end."""
     fresh, reached = [], dict(last)
     for batch in batches:
         rows = [row for row in batch.rows if row[1][0] > reached[row[0]]]

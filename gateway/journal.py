@@ -77,16 +77,16 @@ class Journal:
         if file is not None:
             os.close(file)
 
-    def _written(self, file: int, size: int) -> bool:
+    def _written(self, file: int, size_bytes: int) -> bool:
         """False: this disk's sectors are larger than ours, it is to be written through the page cache."""
-        with memoryview(self._buffer) as whole, whole[:size] as record:
+        with memoryview(self._buffer) as whole, whole[:size_bytes] as record:
             try:
                 count = os.pwrite(file, record, self._at)
             except OSError as error:
                 if error.errno != errno.EINVAL:
                     raise
                 return False
-        if count != size:
+        if count != size_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return True
 

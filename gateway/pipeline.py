@@ -77,7 +77,7 @@ class Pipeline:
             if self._book is None or self._epoch != self._rim.store.epoch:
                 self._book, self._epoch = None, self._rim.store.epoch
                 self._book = self.shown = Book(await self._rim.store.transact(read_alarms))
-                self._identities.after(self._rim.store.newest_id_ms)  # a store may open long after the start
+                self._identities.after(self._rim.store.database.newest_id_ms)  # a store may open long after the start
             return self._book
 
     def _draft(self, book: Book, reading: Reading, operated: Alarm | None = None) -> tuple[str, Draft]:

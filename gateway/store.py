@@ -40,7 +40,7 @@ from gateway.salvage import is_damage, take_place
 from gateway.writer import DO, Transaction, Writer, sentence, storage_error
 
 TELEMETRY_GATHER_S = 0.5  # architecture, section 4
-MARK_GATHER_S = 0.2  # confirmed events wait at most this long for their cursor to be durable
+MARK_GATHER_S = 0.5  # confirmed events wait at most this long for their cursor to be durable
 TAIL_ROWS = 2000  # newest events of a lane kept in memory: an uplink that keeps up never reads the disk
 HANG_S = 5.0  # a commit or a read that takes longer: the disk hangs
 TRY_S = 1.0  # how often a disk that took nothing is tried
@@ -100,8 +100,9 @@ class _Flight:
 class _Reader:
     """The thread that reads, on a connection of its own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, damaged: Callable[[BaseException], None]) -> None:
         self._path = path
+        self._damaged = damaged
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
         self._connection: sqlite3.Connection | None = None
         self._busy = threading.Lock()
@@ -120,7 +121,15 @@ class _Reader:
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """A read. StorageError when the disk does not answer it."""
-        return await self.run(lambda: self._read(work))
+        try:
+            async with asyncio.timeout(HANG_S):
+                return await self.run(lambda: self._read(work))
+        except TimeoutError as error:
+            raise StorageError(str(self._path), _HANGS, DO) from error
+        except StorageError as error:
+            if error.__cause__ is not None and is_damage(error.__cause__):
+                self._damaged(error.__cause__)
+            raise
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         with self._busy:
@@ -158,27 +167,26 @@ class Store:
         self.epoch = 0  # counts up when events were refused: what was concluded from them is void
         self.tails: dict[Lane, deque[Row]] = {lane: deque(maxlen=TAIL_ROWS) for lane in Lane}
         self.listeners: list[Listener] = []  # told after each commit which lane grew
-        self._database = Database(path, uplinks)
-        self.numbers: Mapping[Lane, Mapping[str, int]] = self._database.numbers  # newest sequence of each stream
-        self.last = dict(self._database.last)  # newest seq of each lane that is committed
-        self._reader = _Reader(path)
-        self._writer = Writer(self._database, self._reader.away)
+        self.database = Database(path, uplinks)
+        self.numbers: Mapping[Lane, Mapping[str, int]] = self.database.numbers  # newest sequence of each stream
+        self.last = dict(self.database.last)  # newest seq of each lane that is committed
+        self._reader = _Reader(path, self._met_damage)
+        self._writer = Writer(self.database, self._reader.away)
         self._pending = Transaction()
         self.flight = _Flight(self._no_answer)
         self._telemetry_timer: asyncio.TimerHandle | None = None
-        self._marks: dict[tuple[str, Lane], Cursor] = {}
         self._mark_timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self.mended.set()
-        error = await self._reader.run(lambda: _begin(self._database))
+        error = await self._reader.run(lambda: _begin(self.database))
         self._writer.start(self._committed, self._failed, self.mended.set, self._fails)
         if error is not None:
             self.failing = sentence(error)
             self.trouble.set()
             self._writer.damaged = is_damage(error)
-        self.last = dict(self._database.last)
+        self.last = dict(self.database.last)
         if self._writer.damaged:
             with suppress(StorageError):
                 await self.transact(lambda connection: put_fact(connection, "damaged", str(error)))
@@ -188,7 +196,6 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._flush()
-        self._mark_now()
         with suppress(TimeoutError):
             async with asyncio.timeout(HANG_S):
                 # first: the last to close empties the WAL, and must be able to write
@@ -199,11 +206,6 @@ class Store:
                 await self._reader.run(partial(self._writer.join, HANG_S))
         self.flight.end()
         self._reader.close()
-
-    @property
-    def newest_id_ms(self) -> int:
-        """The moment in the newest event's id, ms since 1970; 0 where there is none."""
-        return self._database.newest_id_ms
 
     # writing
 
@@ -234,31 +236,24 @@ class Store:
 
     def mark(self, uplink: str, lane: Lane, cursor: Cursor) -> None:
         """An uplink has confirmed a lane up to `cursor`; durable within MARK_GATHER_S or so."""
-        self._marks[uplink, lane] = self._database.cursors[uplink, lane] = cursor
+        self._pending.marks[uplink, lane] = self.database.cursors[uplink, lane] = cursor
         if self._mark_timer is None:
-            self._mark_timer = self._loop.call_later(MARK_GATHER_S, self._mark_now)
-
-    def _mark_now(self) -> None:
-        if self._mark_timer is not None:
-            self._mark_timer.cancel()
-            self._mark_timer = None
-        if self.flight.hangs:
-            self._mark_timer = self._loop.call_later(MARK_GATHER_S, self._mark_now)
-        elif self._marks:
-            self._hand_over(Transaction())
+            self._mark_timer = self._loop.call_later(MARK_GATHER_S, self._flush)
 
     def _flush(self) -> None:
-        if self._telemetry_timer is not None:
-            self._telemetry_timer.cancel()
-            self._telemetry_timer = None
-        if self._pending.drafts:
+        """What has gathered, events and cursors, is one commit."""
+        for timer in (self._telemetry_timer, self._mark_timer):
+            if timer is not None:
+                timer.cancel()
+        self._telemetry_timer = self._mark_timer = None
+        if self.flight.hangs:
+            self._mark_timer = self._loop.call_later(MARK_GATHER_S, self._flush)
+        elif self._pending.drafts or self._pending.marks:
             batch, self._pending = self._pending, Transaction()
             self._hand_over(batch)
 
     def _hand_over(self, batch: Transaction) -> None:
         batch.epoch = self.epoch
-        if batch.work is None:
-            batch.marks, self._marks = self._marks, {}
         self.flight.add(batch)
         self._writer.put(batch)
 
@@ -281,7 +276,7 @@ class Store:
             self.failing = None
         if batch.work is None:
             for lane, rows in result.items():
-                self._remember(self.tails[lane], rows)
+                _remember(self.tails[lane], rows)
             result = None
         for waiter in batch.waiting:
             if not waiter.done():
@@ -301,6 +296,11 @@ class Store:
             self._fails(error)
         _refuse(batch.waiting, self.path, error)
 
+    def _met_damage(self, error: BaseException) -> None:
+        """By the reader: as if the writer had met it."""
+        if self.failing is None:
+            self._hand_over(Transaction(work=partial(_raise, error)))
+
     def _fails(self, error: Exception) -> None:
         """The disk has failed: it may be another one that comes back. What was accepted stays in memory."""
         self.failing = sentence(error)
@@ -310,13 +310,6 @@ class Store:
             for tail in self.tails.values():
                 tail.clear()
 
-    @staticmethod
-    def _remember(tail: deque[Row], rows: Sequence[Row]) -> None:
-        """The newest, without a gap: where something stands on disk that was refused here, it is to be read there."""
-        if tail and tail[-1].seq + 1 != rows[0].seq:
-            tail.clear()
-        tail.extend(rows)
-
     # reading
 
     async def rows(self, lane: Lane, after: int, limit: int) -> Sequence[Row]:
@@ -325,26 +318,14 @@ class Store:
         if tail and tail[0].seq <= after + 1:
             start = after + 1 - tail[0].seq
             return list(islice(tail, start, start + limit))
-        return await self._read(lambda connection: read_rows(connection, lane, after, limit))
+        return await self._reader.read(lambda connection: read_rows(connection, lane, after, limit))
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a read on the reader thread: it sees all that was accepted. StorageError: the disk does not answer."""
-        if self._database.unsettled and self.failing is None:
+        if self.database.unsettled and self.failing is None:
             with suppress(StorageError):
                 await self.transact(lambda _: None)
-        return await self._read(work)
-
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What stands in the tables."""
-        try:
-            async with asyncio.timeout(HANG_S):
-                return await self._reader.read(work)
-        except TimeoutError as error:
-            raise StorageError(str(self.path), _HANGS, DO) from error
-        except StorageError as error:
-            if error.__cause__ is not None and is_damage(error.__cause__) and self.failing is None:
-                self._hand_over(Transaction(work=partial(_raise, error.__cause__)))
-            raise
+        return await self._reader.read(work)
 
 
 async def watch_disk(store: Store, clock: Clock) -> None:
@@ -359,6 +340,13 @@ async def watch_disk(store: Store, clock: Clock) -> None:
                 await store.transact(lambda connection: put_fact(connection, "disk.tried", rfc3339(clock.utc())))
         store.trouble.clear()
         _LOG.info("the disk takes events again")
+
+
+def _remember(tail: deque[Row], rows: Sequence[Row]) -> None:
+    """The newest, without a gap: what stands on disk though it was refused here is to be read there."""
+    if tail and tail[-1].seq + 1 != rows[0].seq:
+        tail.clear()
+    tail.extend(rows)
 
 
 def _hanging(store: Store) -> StorageError:

@@ -104,7 +104,7 @@ async def until(house: House, condition: Callable[[], object]) -> None:
     """Looked at again after each read of the disk: whatever moves it, nothing waits for longer than that."""
     async with asyncio.timeout(WAIT_S):
         while not condition():
-            await house.store.read(lambda _connection: None)
+            await house.store._reader.read(lambda _connection: None)
 
 
 async def disk(house: House) -> list[dict[str, Any]]:

@@ -109,7 +109,9 @@ async def rig(
     policies = {name: Policy(name, types, "keyed", KEY) for name in uplinks}
     clock = clock or SystemClock()
     async with Store(folder / "events.db", uplinks) as store:
-        pipeline = Pipeline(Rim(store, clock, subjects, tuple(policies.values())), Identities(store.newest_id_ms))
+        pipeline = Pipeline(
+            Rim(store, clock, subjects, tuple(policies.values())), Identities(store.database.newest_id_ms)
+        )
         yield Rig(store, pipeline, policies, clock)
 
 

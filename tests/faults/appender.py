@@ -22,7 +22,7 @@ CHECKPOINT_PAGES = 12  # a checkpoint every so often, so that a short run has so
 async def append(path: Path, count: int, way: str) -> None:
     """Events in batches of one to three, over the lanes."""
     async with Store(path, UPLINKS) as store:
-        identities = Identities(store.newest_id_ms)
+        identities = Identities(store.database.newest_id_ms)
         await store.transact(lambda c: c.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}").fetchone())
         for number in range(count):
             lane = (Lane.ALARM, Lane.EVENT)[number % 2]

@@ -2,14 +2,16 @@
 
 import asyncio
 import os
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from drivers.sim.webhook import Poster
-from gateway.database import PAGE_BYTES
+from gateway.database import PAGE_BYTES, read_rows
 from gateway.event import Lane
+from gateway.packing import pack
 from tests.brokers import Mosquitto, Subscriber, free_port, subscribed
 from tests.faults.daemon import BASE, ROOT, Daemon, token, webhook
 from tests.faults.judge import first_arrivals
@@ -60,7 +62,10 @@ async def test_at_the_start(tmp_path: Path) -> None:
         accepted = await post(device, COUNT)
     content = (state / "events.db").read_bytes()
     victim = accepted[COUNT + 1]  # in the middle of the events, or of the alarms
-    page = content.index(victim.encode()) // PAGE_BYTES
+    with closing(sqlite3.connect(state / "events.db")) as connection:
+        (row,) = [row for lane in Lane for row in read_rows(connection, lane, 0, 10_000) if victim in row.body]
+    page = content.index(pack(row.body)) // PAGE_BYTES
+    (state / "events.db.journal").unlink()  # it would have the newest still
     with (state / "events.db").open("r+b") as file:
         file.seek(page * PAGE_BYTES)
         file.write(bytes(PAGE_BYTES))

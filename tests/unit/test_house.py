@@ -134,7 +134,7 @@ async def test_a_follower_waits_for_the_commit_and_holds_up_nobody(
             await until(house, lambda: house.store.numbers[Lane.EVENT]["district"] == 2)
             for listener in house.store.listeners:
                 listener(Lane.EVENT)
-            await house.store.read(lambda _connection: None)
+            await house.store._reader.read(lambda _connection: None)
             other.execute("ROLLBACK")
         async with asyncio.timeout(5):
             assert [(await coming)["id"]] == await second

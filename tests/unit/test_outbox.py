@@ -103,7 +103,7 @@ class Outboxes(RuleBasedStateMachine):
     def restart(self, uplinks: set[str], crash: bool) -> None:
         """The daemon ends and starts, maybe configured anew; a crash loses the newest cursors."""
         if crash:
-            self.store._marks.clear()
+            self.store._pending.marks.clear()
         before = dict(self.prefix)
         self.run(self.store.__aexit__(None, None, None))
         self.start(uplinks)

@@ -99,7 +99,7 @@ async def test_ids_go_on_where_the_store_opened_late_and_the_clock_was_set_back(
     monkeypatch.setattr(Database, "_open", refuse)
     long_ago = ManualClock(EPOCH - timedelta(days=20000), TimeQuality.UNSYNCED)
     async with rig(tmp_path, "district", clock=long_ago) as made:
-        assert made.store.newest_id_ms == 0
+        assert made.store.database.newest_id_ms == 0
         with pytest.raises(StorageError):
             await made.pipeline.accept([SMOKE])
         monkeypatch.setattr(Database, "_open", opening)

@@ -328,7 +328,7 @@ async def test_numbers_go_on_after_a_restart(tmp_path: Path) -> None:
     async with opened(tmp_path, *names) as store:
         assert store.numbers == before
         assert before[Lane.EVENT] == {"district": 2, "fire-brigade": 1}
-        assert moment_ms(draft().body[7:43]) >= store.newest_id_ms == NOW_MS
+        assert moment_ms(draft().body[7:43]) >= store.database.newest_id_ms == NOW_MS
 
 
 async def test_each_row_knows_how_far_every_uplink_was(tmp_path: Path) -> None:
