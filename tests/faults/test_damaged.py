@@ -56,6 +56,12 @@ def told(city: Subscriber, lane: Lane) -> set[int]:
     return {number for data in mine for number in range(int(data["first"]), int(data["last"]) + 1)}
 
 
+def leaf_with(content: bytes, cell: bytes) -> int:
+    """The last page of a table with this in it (SQLite's file format, 1.6: 13); others may have it left over."""
+    found = [page for page in range(len(content) // PAGE_BYTES) if content[page * PAGE_BYTES] == 13]
+    return next(page for page in reversed(found) if cell in content[page * PAGE_BYTES : (page + 1) * PAGE_BYTES])
+
+
 async def test_at_the_start(tmp_path: Path) -> None:
     state = tmp_path / "state"
     async with posting(tmp_path / "away", free_port(), state) as (_, device):
@@ -64,7 +70,7 @@ async def test_at_the_start(tmp_path: Path) -> None:
     victim = accepted[COUNT + 1]  # in the middle of the events, or of the alarms
     with closing(sqlite3.connect(state / "events.db")) as connection:
         (row,) = [row for lane in Lane for row in read_rows(connection, lane, 0, 10_000) if victim in row.body]
-    page = content.index(pack(row.body)) // PAGE_BYTES
+    page = leaf_with(content, pack(row.body))
     (state / "events.db.journal").unlink()  # it would have the newest still
     with (state / "events.db").open("r+b") as file:
         file.seek(page * PAGE_BYTES)
@@ -79,7 +85,7 @@ async def test_at_the_start(tmp_path: Path) -> None:
         await city.until(lambda: told(city, Lane.EVENT))
         missing = set(accepted) - {event["id"] for event in city.events()}
         assert victim in missing
-        assert len(missing) < 20
+        assert len(missing) < COUNT / 2
         every = [number for lane in Lane for number in numbers(city, lane)]
         gone = told(city, Lane.EVENT)
         assert len(gone) == len(missing)
