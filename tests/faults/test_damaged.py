@@ -16,7 +16,7 @@ from tests.brokers import Mosquitto, Subscriber, free_port, subscribed
 from tests.faults.daemon import BASE, ROOT, Daemon, token, webhook
 from tests.faults.judge import first_arrivals
 
-COUNT = 60  # events of each lane that are posted first
+COUNT = 200  # events of each lane that are posted first
 PANIC = {"type": "safety.panic", "phase": "raise"}
 GRANTED = {"type": "access.granted"}
 
