@@ -12,6 +12,7 @@ from gateway.alarms import Alarm
 from gateway.event import Lane, Severity
 
 _LANES = tuple(Lane)
+_COUNT = struct.Struct("<I")
 _ROW = struct.Struct("<BQQHIII")  # lane, seq, time_ms; bytes of numbers, body, private and flags (_NONE: there is none)
 _NONE = 0xFFFFFFFF
 _SEVERITY = [f.name for f in fields(Alarm)].index("severity")
@@ -36,7 +37,7 @@ class Batch:
 
     def encode(self) -> bytes:
         """The rows one after the other, then the cursors; each part behind its length."""
-        pieces = [len(self.rows).to_bytes(4, "little")]
+        pieces = [_COUNT.pack(len(self.rows))]
         for lane, (seq, time_ms, numbers, body, private), alarm in self.rows:
             parts = numbers.encode(), body, _bytes(private), _bytes(None if alarm is None else _flags(alarm))
             sizes = [_NONE if part is None else len(part) for part in parts]
@@ -56,8 +57,8 @@ def decode(content: bytes) -> Batch:
 
 
 def _decode(content: bytes) -> Batch:
-    rows, at = [], 4
-    for _ in range(int.from_bytes(content[:4], "little")):
+    rows, at = [], _COUNT.size
+    for _ in range(*_COUNT.unpack_from(content)):
         lane, seq, time_ms, *sizes = _ROW.unpack_from(content, at)
         numbers, body, private, flags = _parts(content, at + _ROW.size, sizes)
         at += _ROW.size + sum(size for size in sizes if size != _NONE)

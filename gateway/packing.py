@@ -19,9 +19,15 @@ def _words() -> bytes:
     return (files("gateway") / "schema" / "words-1.txt").read_bytes()
 
 
+@cache
+def _begun() -> "zlib._Compress":
+    """The state after the list of words; to copy it is faster than to make one."""
+    return zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW_BITS, _MEMORY, zlib.Z_DEFAULT_STRATEGY, _words())
+
+
 def pack(text: str) -> bytes:
     """As it is stored."""
-    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW_BITS, _MEMORY, zlib.Z_DEFAULT_STRATEGY, _words())
+    deflate = _begun().copy()
     return _FIRST + deflate.compress(text.encode()) + deflate.flush()
 
 
