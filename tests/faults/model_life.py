@@ -14,10 +14,10 @@ import sqlite3
 import sys
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import astuple
-from io import RawIOBase
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from gateway import store as store_module
 from gateway.alarms import Alarm
@@ -57,7 +57,8 @@ def say(**what: object) -> None:
 
 def heard() -> Any:
     """The next line."""
-    line = cast("RawIOBase", sys.stdin.buffer.raw).readline()  # type: ignore[attr-defined]  # not one byte more
+    with open(0, "rb", buffering=0, closefd=False) as stdin:  # not one byte more is read
+        line = stdin.readline()
     return json.loads(line) if line else None
 
 
@@ -150,6 +151,7 @@ class Life:
         )
         say(
             seen=rows,
+            newest_ms=self._store.newest_id_ms,
             alarms=[astuple(alarm) for alarm in alarms],
             cursors=[(uplink, lane, astuple(cursor)) for (uplink, lane), cursor in cursors.items()],
             facts=facts,
@@ -173,7 +175,9 @@ async def live(path: Path, uplinks: Sequence[str], early: bool) -> None:
     async with Store(path, uplinks) as store:
         life = Life(store, uplinks, early)
         store.listeners.append(life.grew)
-        say(up=os.getpid(), newest_ms=store.newest_id_ms, failing=store.failing is not None)
+        with suppress(StorageError):
+            await store.transact(lambda c: c.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}").fetchone())
+        say(up=os.getpid(), failing=store.failing is not None)
         while isinstance(actions := heard(), list):
             await life.step(actions)
             say(end=True)
@@ -183,7 +187,7 @@ async def live(path: Path, uplinks: Sequence[str], early: bool) -> None:
 
 def prepare(way: str) -> None:
     """`full`; `weak`: commits are not forced to disk; `early`: it answers before the commit."""
-    store_module.TELEMETRY_GATHER_S = store_module.MARK_GATHER_S = 0.0
+    store_module.TELEMETRY_GATHER_S = 0.0
     if way == "weak":
         weaken()
 
@@ -194,6 +198,7 @@ def serve(way: str) -> None:
     while (order := heard()) is not None:
         child = os.fork()
         if child == 0:
+            store_module.MARK_GATHER_S = order["marks_s"]
             resource.setrlimit(resource.RLIMIT_FSIZE, (order["limit"], resource.RLIM_INFINITY))
             asyncio.run(live(Path(order["start"]) / DATABASE, order["uplinks"], way == "early"))
             os._exit(0)

@@ -16,7 +16,7 @@ from typing import Any
 from gateway.alarms import Alarm
 from gateway.event import Lane, Severity
 from tests.faults.model_disk import Disk
-from tests.faults.model_store import UPLINKS, Append, Broken, Event, Model
+from tests.faults.model_store import UPLINKS, Broken, Event, Model
 from tests.faults.record import Call, Recording
 from tests.faults.seen import allow
 
@@ -65,7 +65,7 @@ class Pair:
         self._pid: int | None = None
         self._asked: list[Callable[[], None]] = []  # by number: what it means when it is done
         self._took: list[tuple[str, Lane]] = []  # by number: whose
-        self._newest_ms = 0
+        self._marks_s = 0.0
         self.disk = Disk()
         self.model = Model()
         self.full = False
@@ -89,7 +89,10 @@ class Pair:
         order: dict[str, Any] = {"do": do.what, "uplink": do.uplink, "lane": do.lane, "count": do.count}
         done: Callable[[], None] = lambda: None  # noqa: E731
         if do.what == "append":
-            append = self.model.append([self._event(wish) for wish in do.events])
+            numbers = range(self._number + 1, self._number + 1 + len(do.events))
+            wished = zip(do.events, numbers, strict=True)
+            append = self.model.append([_event(wish, number, self.model.configured) for wish, number in wished])
+            self._number = numbers[-1]
             order["events"] = [event.order() for event in append.events]
             done = append.accept
         elif do.what == "fact":
@@ -105,33 +108,20 @@ class Pair:
         self._took.append((do.uplink, do.lane))
         return order
 
-    def _event(self, wish: Wish) -> Event:
-        self._number += 1
-        moment_ms = 1_700_000_000_000 + self._number
-        identity = f"{moment_ms >> 16:08x}-{moment_ms & 0xFFFF:04x}-7000-8000-000000000000"
-        alarm = None
-        if wish.flags is not None:
-            device, active, acknowledged, latched = wish.flags
-            alarm = Alarm(
-                device, "door.forced", "", identity, Severity.HIGH, active, acknowledged, False, latched,
-                self._number, 1, moment_ms, False,
-            )  # fmt: skip
-        uplinks = [uplink for uplink in wish.uplinks if uplink in self.model.configured]
-        return Event(wish.lane, identity, wish.bytes, uplinks, f'"{identity}"' if wish.private else None, alarm)
-
     # lives
 
-    def begin(self, uplinks: Sequence[str] = UPLINKS, most_bytes: int = NO_LIMIT) -> None:
+    def begin(self, uplinks: Sequence[str] = UPLINKS, most_bytes: int = NO_LIMIT, marks_s: float = 0.0) -> None:
         """A life, on a disk where no file may grow beyond `most_bytes`; what it finds. Broken."""
-        self.model.configured = uplinks
+        self.model.configured, self.model.earlier = uplinks, len(self.model.appends)
+        self._marks_s = marks_s
         self.full, self.known = most_bytes != NO_LIMIT, False
         self._happens(self.start(most_bytes))
         self.play([Do("look")])
 
     def start(self, most_bytes: int = NO_LIMIT) -> list[Call]:
         """A life: what it did, not yet taken note of."""
-        order = {"start": str(self._state), "uplinks": self.model.configured, "limit": most_bytes}
-        self._recording.tell(order)
+        order = {"start": str(self._state), "uplinks": self.model.configured}
+        self._recording.tell(order | {"limit": most_bytes, "marks_s": self._marks_s})
         return self._until("up")
 
     def end(self, how: str) -> list[Call]:
@@ -145,9 +135,8 @@ class Pair:
         if not self.full:
             self.model.closed()
         there = {str(path): path.read_bytes() for path in self._state.iterdir()}
-        wrong = {path for path, content in self.disk.now().items() if content != there.get(path)} ^ (
-            there.keys() - self.disk.now().keys()
-        )
+        recorded = self.disk.now()
+        wrong = [path for path in there.keys() | recorded.keys() if there.get(path) != recorded.get(path)]
         assert all(path.endswith("-shm") for path in wrong), f"not recorded: {wrong}"
 
     def cut(self, calls: Sequence[Call], fate: Fate) -> None:
@@ -174,7 +163,9 @@ class Pair:
     # what it says
 
     def _until(self, word: str) -> list[Call]:
-        calls = self._recording.until(lambda call: call.name == "say" and bool({word, "left"} & json.loads(call.data).keys()))
+        calls = self._recording.until(
+            lambda call: call.name == "say" and bool({word, "left"} & json.loads(call.data).keys())
+        )
         message = json.loads(calls[-1].data)
         self._pid = message.get("up", None if "left" in message else self._pid)
         if word not in message or message.get("left", 0) not in (0, -9):
@@ -198,19 +189,26 @@ class Pair:
                 self.model.take(*self._took[number], rows)
             case {"seen": _}:
                 self._looks(said)
-            case {"up": _, "newest_ms": int(newest_ms), "failing": failing}:
-                self._newest_ms = newest_ms
-                self._must(not failing, said)
-            case {"refused": _}:
-                self._must(False, said)
+            case {"up": _, "failing": True} | {"refused": _} if not self.full:
+                raise Broken(f"there is room, and it says {said}")
 
     def _looks(self, found: dict[str, Any]) -> None:
         if self.known:
             self.model.look(found)
         else:
             self.known = True
-            self.model.begin(found, self._newest_ms)
+            self.model.begin(found)
 
-    def _must(self, holds: bool, said: object) -> None:
-        if not holds and not self.full:
-            raise Broken(f"there is room, and it says {said}")
+
+def _event(wish: Wish, number: int, configured: Sequence[str]) -> Event:
+    moment_ms = 1_700_000_000_000 + number
+    identity = f"{moment_ms >> 16:08x}-{moment_ms & 0xFFFF:04x}-7000-8000-000000000000"
+    alarm = None
+    if wish.flags is not None:
+        device, active, acknowledged, latched = wish.flags
+        alarm = Alarm(
+            device, "door.forced", "", identity, Severity.HIGH, active, acknowledged, False, latched,
+            number, 1, moment_ms, False,
+        )  # fmt: skip
+    uplinks = [uplink for uplink in wish.uplinks if uplink in configured]
+    return Event(wish.lane, identity, wish.bytes, uplinks, f'"{identity}"' if wish.private else None, alarm)

@@ -62,6 +62,7 @@ class Model:
 
     configured: Sequence[str] = UPLINKS
     appends: list[Append] = field(default_factory=list)
+    earlier: int = 0  # so many of them are from before this life
     known: dict[str, tuple[Append, Event]] = field(default_factory=dict)  # by id
     rows: dict[Lane, list[Told]] = field(default_factory=lambda: {lane: [] for lane in Lane})
     counts: dict[Stream, int] = field(default_factory=lambda: {(u, lane): 0 for u in UPLINKS for lane in Lane})
@@ -162,7 +163,10 @@ class Model:
         base = rows[0][0] - 1 if rows else 0
         _check(least <= base <= most, f"{lane} begins after {base}, not {least} to {most}")
         _check([row[0] for row in rows] == list(range(base + 1, base + len(rows) + 1)), f"{lane} has gaps: {rows}")
-        _check(base + len(rows) >= len(self.rows[lane]), f"{lane} ends at {base + len(rows)}: {self.rows[lane]}")
+        _check(
+            base + len(rows) >= len(self.rows[lane]),
+            f"{lane} ends at {base + len(rows)}, seen before and not there: {self.rows[lane][base + len(rows) :]}",
+        )
         self.gone[lane] = base, base
         self.see(lane, rows)
 
@@ -173,7 +177,7 @@ class Model:
         there = {tuple(alarm[:3]): list(alarm) for alarm in found}
         _check(there == wanted, f"alarms {there}, not {wanted}")
 
-    def begin(self, found: Mapping[str, Any], newest_ms: int) -> None:
+    def begin(self, found: Mapping[str, Any]) -> None:
         """Everything at the beginning of a life, and where its uplinks go on."""
         self.look(found)
         there = {(uplink, Lane(lane)): tuple(cursor) for uplink, lane, cursor in found["cursors"]}
@@ -181,8 +185,9 @@ class Model:
             cursor = there.get(stream, NOWHERE)
             _check(cursor in marked, f"cursor of {stream} at {cursor}, not at one of {marked}")
             self.cursors[stream] = [cursor]
-        newest = max([moment_ms(rows[-1][2]) for rows in self.rows.values() if rows], default=0)
-        _check(newest_ms >= newest, f"ids begin after {newest_ms}, and there is one of {newest}")
+        earlier = [event.id for append in self.appends[: self.earlier] if append.seen for event in append.events]
+        newest = max(map(moment_ms, earlier), default=0)
+        _check(found["newest_ms"] >= newest, f"ids begin after {found['newest_ms']}, and there is one of {newest}")
 
     def closed(self) -> None:
         """A life has ended in order: cursors are where they were."""
