@@ -12,7 +12,8 @@ import pytest
 from gateway.database import Database, quick_check, read_rows
 from gateway.event import Lane
 from tests.faults.appender import UPLINKS, append
-from tests.faults.record import Call, Card, recorded
+from tests.faults.model_disk import Disk
+from tests.faults.record import Call, recorded
 
 APPENDS = 40
 STATES = 250 * int(os.environ.get("FAULT_ROUNDS", "1"))
@@ -20,22 +21,20 @@ STATES = 250 * int(os.environ.get("FAULT_ROUNDS", "1"))
 
 def cuts(base: Path, calls: Sequence[Call], folder: Path) -> tuple[int, list[str]]:
     """How many cuts were tried, and what was wrong after them."""
-    names = {str(base / name): name for name in ("events.db", "events.db-wal")}
-    card = Card({str(base / "events.db"): (base / "before").read_bytes()})
+    disk = Disk({str(base / "events.db"): (base / "before").read_bytes()})
     dice, said, wrong, tried = random.Random(1), list[str](), list[str](), 0
-    theirs = [call for call in calls if call.path in names or call.name == "say"]
-    share = STATES / len(theirs)
-    for call in theirs:
+    share = STATES / len(calls)
+    for call in calls:
         if call.name == "say":
             said += call.data.decode().split()
         else:
-            card.do(call)
+            disk.do(call)
         for _ in range(int(share) + (dice.random() < share % 1)):
             tried += 1
             state = folder / str(tried)
             state.mkdir()
-            for path, content in card.cut(dice).items():
-                (state / names[path]).write_bytes(content)
+            for path, content in disk.left(dice).items():
+                (state / Path(path).name).write_bytes(content)
             wrong += look(state / "events.db", said)
     return tried, wrong
 
