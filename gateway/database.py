@@ -115,6 +115,11 @@ class Database:
         """How many events and cursors stand only in the journal."""
         return sum(len(batch.rows) + len(batch.marks) for batch in self._unsettled)
 
+    @property
+    def behind(self) -> bool:
+        """Something may stand in the journal that the tables have not."""
+        return self._connection is None or bool(self._unsettled)
+
     def append(self, drafts: Sequence[Draft], marks: Mapping[Stream, Cursor] | None = None) -> dict[Lane, list[Row]]:
         """One commit, durable when it returns. After any error `close()` must follow; what it wrote may stand."""
         _ = self.connection  # the counters are as on disk from here on
@@ -138,8 +143,9 @@ class Database:
 
     def settle(self) -> None:
         """What stands only in the journal goes into the tables, in one transaction. After any error: `close()`."""
+        connection = self.connection
         if self._unsettled:
-            _put(self.connection, self._unsettled)
+            _put(connection, self._unsettled)
             self._unsettled = []
             self._journal.rewind()
 

@@ -314,15 +314,18 @@ class Store:
 
     async def rows(self, lane: Lane, after: int, limit: int) -> Sequence[Row]:
         """Up to `limit` events of a lane with seq > `after`, oldest first: from memory when they are new enough."""
-        tail = self.tails[lane]
-        if tail and tail[0].seq <= after + 1:
-            start = after + 1 - tail[0].seq
-            return list(islice(tail, start, start + limit))
-        return await self._reader.read(lambda connection: read_rows(connection, lane, after, limit))
+        found: list[Row] = []
+        if not (self.tails[lane] and self.tails[lane][0].seq <= after + 1):
+            found = await self._reader.read(lambda connection: read_rows(connection, lane, after, limit))
+        tail, end = self.tails[lane], found[-1].seq if found else after
+        if tail and tail[0].seq <= end + 1:
+            start = end + 1 - tail[0].seq
+            found += islice(tail, start, start + limit - len(found))
+        return found
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a read on the reader thread: it sees all that was accepted. StorageError: the disk does not answer."""
-        if self.database.unsettled and self.failing is None:
+        if self.database.behind and self.failing is None:
             with suppress(StorageError):
                 await self.transact(lambda _: None)
         return await self._reader.read(work)

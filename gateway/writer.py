@@ -97,7 +97,7 @@ class Writer:
     def _next(self) -> Transaction | None:
         """What comes next; meanwhile what is due is taken over from the journal."""
         while True:
-            if self._settle_at_s is None and self._database.unsettled:
+            if self._settle_at_s is None and self._database.behind:
                 self._settle_at_s = time.monotonic() + SETTLE_S
             due_s = None if self._settle_at_s is None else self._settle_at_s - time.monotonic()
             if self._database.unsettled >= SETTLE_ROWS or (due_s is not None and due_s <= 0):

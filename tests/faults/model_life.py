@@ -151,7 +151,7 @@ class Life:
         )
         say(
             seen=rows,
-            newest_ms=self._store.newest_id_ms,
+            newest_ms=self._store.database.newest_id_ms,
             alarms=[astuple(alarm) for alarm in alarms],
             cursors=[(uplink, lane, astuple(cursor)) for (uplink, lane), cursor in cursors.items()],
             facts=facts,
