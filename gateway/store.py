@@ -171,7 +171,7 @@ class Store:
         self.numbers: Mapping[Lane, Mapping[str, int]] = self.database.numbers  # newest sequence of each stream
         self.last = dict(self.database.last)  # newest seq of each lane that is committed
         self._reader = _Reader(path, self._met_damage)
-        self._writer = Writer(self.database, self._reader.away)
+        self.writer = Writer(self.database, self._reader.away)
         self._pending = Transaction()
         self.flight = _Flight(self._no_answer)
         self._telemetry_timer: asyncio.TimerHandle | None = None
@@ -181,13 +181,13 @@ class Store:
         self._loop = asyncio.get_running_loop()
         self.mended.set()
         error = await self._reader.run(lambda: _begin(self.database))
-        self._writer.start(self._committed, self._failed, self.mended.set, self._fails)
+        self.writer.start(self._committed, self._failed, self.mended.set, self._fails)
         if error is not None:
             self.failing = sentence(error)
             self.trouble.set()
-            self._writer.damaged = is_damage(error)
+            self.writer.damaged = is_damage(error)
         self.last = dict(self.database.last)
-        if self._writer.damaged:
+        if self.writer.damaged:
             with suppress(StorageError):
                 await self.transact(lambda connection: put_fact(connection, "damaged", str(error)))
         return self
@@ -200,10 +200,10 @@ class Store:
             async with asyncio.timeout(HANG_S):
                 # first: the last to close empties the WAL, and must be able to write
                 await self._reader.run(self._reader.forget)
-        self._writer.put(None)
+        self.writer.put(None)
         with suppress(TimeoutError):
             async with asyncio.timeout(HANG_S):
-                await self._reader.run(partial(self._writer.join, HANG_S))
+                await self._reader.run(partial(self.writer.join, HANG_S))
         self.flight.end()
         self._reader.close()
 
@@ -255,7 +255,7 @@ class Store:
     def _hand_over(self, batch: Transaction) -> None:
         batch.epoch = self.epoch
         self.flight.add(batch)
-        self._writer.put(batch)
+        self.writer.put(batch)
 
     def _no_answer(self) -> None:
         """Whoever waits is refused; what was concluded from it is void, whether it will be committed or not."""

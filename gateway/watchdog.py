@@ -1,7 +1,8 @@
 """What systemd's watchdog hears (sd_notify(3)): `WATCHDOG=1` only while everything that must move does.
 
 - The event loop turns: these words are sent from it.
-- The writer commits: no batch handed to it has been out for longer than WRITER_S. Nothing is written for this.
+- The writer commits: no batch handed to it has been out for longer than WRITER_S, or MEND_S while it salvages a
+  damaged database. Nothing is written for this.
 - Each driver is alive: one that hangs is started anew alone (`gateway.supervisor`); one that cannot be ended is dead.
 
 Where it falls silent, systemd ends the process (WatchdogSec=) and starts it again; all that was accepted is on disk.
@@ -17,6 +18,7 @@ from gateway.store import Store
 from gateway.supervisor import Supervised
 
 WRITER_S = 60.0  # a disk that hangs for less is lived through (`gateway.store`), and doors go on meanwhile
+MEND_S = 900.0  # a damaged database of 512 MB on a slow card is salvaged in less; to end that is to begin it anew
 AILING_S = 1.0  # how often one looks again meanwhile
 _LOG = logging.getLogger("gateway.watchdog")
 
@@ -25,7 +27,8 @@ async def watch(store: Store, lines: Sequence[Supervised]) -> None:
     """Until cancelled; at once where no systemd wants to hear it."""
     every_s, told = systemd.watchdog_s(), False
     while every_s is not None:
-        why = ailing(store.flight.oldest_s, lines, asyncio.get_running_loop().time())
+        patience_s = MEND_S if store.writer.mending else WRITER_S
+        why = ailing(store.flight.oldest_s, lines, asyncio.get_running_loop().time(), patience_s)
         if why is None:
             systemd.notify("WATCHDOG=1")
         if why is not None and not told:
@@ -36,9 +39,11 @@ async def watch(store: Store, lines: Sequence[Supervised]) -> None:
         await asyncio.sleep(AILING_S if told else every_s)
 
 
-def ailing(busy_since_s: float | None, lines: Sequence[Supervised], now_s: float) -> Text | None:
+def ailing(
+    busy_since_s: float | None, lines: Sequence[Supervised], now_s: float, patience_s: float = WRITER_S
+) -> Text | None:
     """Why the process is better ended, or None. Moments on the loop's clock, in seconds."""
-    if busy_since_s is not None and now_s - busy_since_s > WRITER_S:
+    if busy_since_s is not None and now_s - busy_since_s > patience_s:
         waited_s = round(now_s - busy_since_s)
         return Text(f"the disk has not answered the writer for {waited_s} s", f"写线程等待磁盘已 {waited_s} 秒")
     for line in lines:

@@ -52,6 +52,7 @@ class Writer:
     def __init__(self, database: Database, alone: Callable[[], AbstractContextManager[None]]) -> None:
         self._database = database
         self._alone = alone
+        self.mending = False  # it salvages, which may take minutes
         self.damaged = False  # the file is to be salvaged before the next transaction
         self._queue: queue.SimpleQueue[Transaction | None] = queue.SimpleQueue()
         self._settle_at_s: float | None = None  # when what stands in the journal alone is due, on the monotonic clock
@@ -122,7 +123,11 @@ class Writer:
     def _write(self, batch: Transaction) -> tuple[Any, bool]:
         """What came of it, and whether anything was written: nothing else shows that the disk takes it."""
         if self.damaged:
-            self._mend()
+            self.mending = True
+            try:
+                self._mend()
+            finally:
+                self.mending = False
         if batch.work is None:
             return self._database.append(batch.drafts, batch.marks), True
         connection = self._database.connection

@@ -111,7 +111,8 @@ async def post(daemon: Daemon, device: str, ledger: Ledger, until_s: float) -> N
     """Its share of the rate, whether the link is there or not."""
     url, headers = f"{daemon.url}/ingest/{device}", {"Authorization": f"Bearer {token(device)}"}
     every_s, due_s, number = BATCH_EVENTS * POSTERS / RATE_PER_S, time.monotonic(), 0
-    async with aiohttp.ClientSession(headers=headers, timeout=ANSWER) as http:
+    anew = aiohttp.TCPConnector(force_close=True)  # one that idles may be closed just when the next post begins
+    async with aiohttp.ClientSession(headers=headers, timeout=ANSWER, connector=anew) as http:
         while due_s < until_s:
             async with http.post(url, json=readings(number)) as answer:
                 answer.raise_for_status()

@@ -132,4 +132,4 @@ async def test_it_ends_in_time(tmp_path: Path) -> None:
         began_s = loop.time()
         await store.__aexit__(None, None, None)
         assert loop.time() - began_s < 1
-    store._writer.join(5.0)
+    store.writer.join(5.0)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import supervisor, watchdog
+from gateway import supervisor, watchdog, writer
 from gateway.driver import Line, Link
+from gateway.errors import StorageError
 from gateway.event import Phase, Reading
 from gateway.fields import DeviceConfig
 from gateway.pulse import GRACE_S, Pulse, standing
@@ -257,7 +258,7 @@ def drain(manager: socket.socket) -> int:
 async def logged(store: Store, condition: Callable[[], object]) -> None:
     async with asyncio.timeout(5):
         while not condition():
-            await store.read(lambda _: None)
+            await store._reader.read(lambda _: None)
 
 
 async def test_it_falls_silent_while_the_writer_hangs(
@@ -287,6 +288,32 @@ async def test_it_falls_silent_while_the_writer_hangs(
         "CRITICAL",
         "WARNING",
     ]
+
+
+async def test_it_waits_while_a_damaged_database_is_salvaged(
+    tmp_path: Path, manager: socket.socket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However long that takes, within reason: whoever ends it begins it anew."""
+    monkeypatch.setattr(watchdog, "WRITER_S", 0.0)
+    gate = threading.Event()
+
+    def slowly(*_: object) -> None:
+        gate.wait(10)
+        raise OSError("and there is no room")
+
+    monkeypatch.setattr(writer, "mend", slowly)
+    async with Store(tmp_path / "events.db", ("district",)) as store:
+        store.writer.damaged = True
+        held = asyncio.ensure_future(store.transact(lambda _: None))
+        await logged(store, lambda: store.writer.mending)
+        watching = asyncio.create_task(watchdog.watch(store, ()))
+        await heard(manager, 3)
+        watching.cancel()
+        gate.set()
+        with pytest.raises(StorageError, match="no room"):
+            await held
+        store.writer.damaged = False
+    assert [record for record in caplog.records if record.name == "gateway.watchdog"] == []
 
 
 async def test_without_systemd_nothing_is_watched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
