@@ -6,7 +6,7 @@ import statistics
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,16 @@ ROUNDS = 3
 RATE_PER_S = 50
 LATENCY_S = 10
 WARM_EVENTS = 50
-BACKLOG_EVENTS = 100_000
+BACKLOG_EVENTS = 1_000_000
+BARE_DRAIN_EVENTS = 100_000
 ALARMS = 5
 BETWEEN_ALARMS_S = 0.3
 AWAY_S = 5.0
 STORED_EVENTS = 1_000_000
-DEVICES = 50
+DEVICES = 50  # on one line
+LINES = 4
 IDLE_S = 10.0
+SETTLED_S = 5.0  # every device has answered once
 STARTS = 3
 CLOCK = SystemClock()
 Found = dict[str, float]
@@ -163,15 +166,16 @@ async def _sent(post: Awaitable[None]) -> None:
 
 
 async def backlog(folder: Path) -> Found:
-    """An alarm that waited with 100,000 events for the link, and five that come while those drain."""
+    """An alarm that waited with a million events for the link, and five that come while those drain."""
     fill(folder / "state" / "events.db", BACKLOG_EVENTS)
     async with (
         Mosquitto(folder) as broker,
         arriving(broker.port, f"{BASE}/event/safety") as arrivals,
         Wire(broker.port) as wire,
-        Daemon(folder, uplink=wire.port, devices=[webhook("panic-1", "panic")]) as daemon,
+        Daemon(folder, uplink=wire.port, devices=[webhook("panic-1", "panic")], room="8GiB") as daemon,
         posting(daemon, "panic-1") as post,
     ):
+        bare = await _child("bare", broker.port, BARE_DRAIN_EVENTS)
         wire.cut()
         await daemon.start()
         await post(0, "safety.panic", "raise")
@@ -191,10 +195,13 @@ async def backlog(folder: Path) -> Found:
         while await _owed(daemon):
             await daemon.after(0.1)
         drained_s = time.monotonic() - arrivals.at_s[0]
+        peak_bytes = counter(daemon.running.pid, "VmHWM") * 1024
     return {
         "alarm_behind_backlog_s": max(took_s),
         "alarm_after_return_s": arrivals.at_s[0] - returned_s,
         "drain_per_s": BACKLOG_EVENTS / drained_s,
+        "drain_ratio": BACKLOG_EVENTS / drained_s / bare["per_s"],
+        "rss_drain_mb": peak_bytes / 2**20,
     }
 
 
@@ -204,23 +211,38 @@ async def _owed(daemon: Daemon) -> int:
 
 
 async def idle(folder: Path) -> Found:
-    """50 smoke detectors polled on one line, uplink and page there, the page looked at; nothing happens."""
-    line = Line(*(Slave(address, "rs-yg-n01") for address in range(1, DEVICES + 1)))
+    """Smoke detectors polled, uplink and page there, the page looked at; nothing happens. 50 on one line, 200 on 4."""
+    one, all_lines = await _idle(_empty(folder / "one"), 1), await _idle(_empty(folder / "four"), LINES)
+    return {
+        "rss_idle_mb": one["rss_mb"],
+        "cpu_idle_percent": one["cpu_percent"],
+        "rss_idle_200_mb": all_lines["rss_mb"],
+        "cpu_idle_200_percent": all_lines["cpu_percent"],
+    }
+
+
+async def _idle(folder: Path, count: int) -> Found:
+    lines = [Line(*(Slave(address, "rs-yg-n01") for address in range(1, DEVICES + 1))) for _ in range(count)]
     devices = [
-        f"{{id: smoke-{address}, driver: modbus, bus: line, address: {address}, profile: rs-yg-n01, place: b3}}"
+        f"{{id: smoke-{number}-{address}, driver: modbus, bus: line-{number}, address: {address}, profile: rs-yg-n01, "
+        "place: b3}"
+        for number, line in enumerate(lines)
         for address in line.slaves
     ]
-    async with Mosquitto(folder) as broker, line:
-        buses = {"line": f"{{serial: {line.port}, baudrate: 115200}}"}
+    async with Mosquitto(folder) as broker, AsyncExitStack() as there:
+        for line in lines:
+            await there.enter_async_context(line)
+        buses = {f"line-{number}": f"{{serial: {line.port}, baudrate: 115200}}" for number, line in enumerate(lines)}
         async with Daemon(folder, uplink=broker.port, devices=devices, buses=buses) as daemon:
             await daemon.start()
             async with aiohttp.ClientSession() as http, http.get(daemon.url) as page:
                 page.raise_for_status()
+            await daemon.after(SETTLED_S)
             before_s = cpu_s(daemon.running.pid)
             await daemon.after(IDLE_S)
             return {
-                "rss_idle_mb": counter(daemon.running.pid, "VmRSS") / 1024,
-                "cpu_idle_percent": (cpu_s(daemon.running.pid) - before_s) / IDLE_S * 100,
+                "rss_mb": counter(daemon.running.pid, "VmRSS") / 1024,
+                "cpu_percent": (cpu_s(daemon.running.pid) - before_s) / IDLE_S * 100,
             }
 
 

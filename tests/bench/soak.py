@@ -80,9 +80,7 @@ class Ledger:
 
 
 class Counted(Daemon):
-    """A daemon that says how many tasks it has."""
-
-    program = "tests.bench.counted"
+    """A daemon that says how many tasks it has: `program` is tests.bench.counted."""
 
     async def size(self) -> Size:
         """Now."""
@@ -111,8 +109,7 @@ async def post(daemon: Daemon, device: str, ledger: Ledger, until_s: float) -> N
     """Its share of the rate, whether the link is there or not."""
     url, headers = f"{daemon.url}/ingest/{device}", {"Authorization": f"Bearer {token(device)}"}
     every_s, due_s, number = BATCH_EVENTS * POSTERS / RATE_PER_S, time.monotonic(), 0
-    anew = aiohttp.TCPConnector(force_close=True)  # one that idles may be closed just when the next post begins
-    async with aiohttp.ClientSession(headers=headers, timeout=ANSWER, connector=anew) as http:
+    async with aiohttp.ClientSession(headers=headers, timeout=ANSWER) as http:
         while due_s < until_s:
             async with http.post(url, json=readings(number)) as answer:
                 answer.raise_for_status()
@@ -161,7 +158,14 @@ async def soak(folder: Path, seconds: float) -> tuple[Size, Size, Ledger]:
         counting(broker.port, ledger),
         Wire(broker.port) as wire,
         Line(Slave(5, "rs-yg-n01")) as line,
-        Counted(folder, uplink=wire.port, devices=devices, buses={"line": f"{{serial: {line.port}}}"}, room=ROOM) as it,
+        Counted(
+            folder,
+            uplink=wire.port,
+            devices=devices,
+            buses={"line": f"{{serial: {line.port}}}"},
+            room=ROOM,
+            program="tests.bench.counted",
+        ) as it,
     ):
         await it.start()
         warm_s = min(max(WARM_S, UP_S + AWAY_S), seconds / 2)

@@ -45,8 +45,6 @@ class Daemon:
     `devices` and `buses` are lines of YAML flow style. What it logs is in `log`.
     """
 
-    program = "gateway"  # the module that is run
-
     def __init__(
         self,
         folder: Path,
