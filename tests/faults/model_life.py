@@ -69,9 +69,10 @@ class Life:
         self._store = store
         self._early = early
         self._outboxes = {uplink: Outbox(store, uplink) for uplink in uplinks}
-        pipeline = Pipeline(Rim(store, SystemClock(), {}, []), Identities())
+        self._identities = Identities()
+        self._pipeline = Pipeline(Rim(store, SystemClock(), {}, []), self._identities)
         limits = Limits(max_bytes=2**40, max_age_s=0.0, alarm_reserve=0.25)
-        self._retention = Retention("gw-0001", limits, store, pipeline, list(self._outboxes.items()))
+        self._retention = Retention("gw-0001", limits, store, self._pipeline, list(self._outboxes.items()))
         self._shown = dict.fromkeys(Lane, 0)
         self._group = asyncio.TaskGroup()
 
@@ -139,7 +140,8 @@ class Life:
         await self._retention.sweep(END_MS)
 
     async def look(self, number: int, action: Action) -> None:
-        """All that there is."""
+        """All that there is, and the id that would be next."""
+        await self._pipeline.load()
         rows = {lane: [_told(row) for row in await self._store.rows(lane, 0, MOST_ROWS)] for lane in Lane}
         alarms, cursors, facts, lost = await self._store.transact(
             lambda connection: (
@@ -151,7 +153,7 @@ class Life:
         )
         say(
             seen=rows,
-            newest_ms=self._store.database.newest_id_ms,
+            next=self._identities.next(0),
             alarms=[astuple(alarm) for alarm in alarms],
             cursors=[(uplink, lane, astuple(cursor)) for (uplink, lane), cursor in cursors.items()],
             facts=facts,

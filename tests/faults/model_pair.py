@@ -69,6 +69,7 @@ class Pair:
         self.disk = Disk()
         self.model = Model()
         self.full = False
+        self.was_full = False  # in this life: what was confirmed then may be sent again
         self.known = False  # all has been looked at in this life
 
     def play(self, actions: Sequence[Do]) -> None:
@@ -114,7 +115,8 @@ class Pair:
         """A life, on a disk where no file may grow beyond `most_bytes`; what it finds. Broken."""
         self.model.configured, self.model.earlier = uplinks, len(self.model.appends)
         self._marks_s = marks_s
-        self.full, self.known = most_bytes != NO_LIMIT, False
+        self.full = self.was_full = most_bytes != NO_LIMIT
+        self.known = False
         self._happens(self.start(most_bytes))
         self.play([Do("look")])
 
@@ -132,7 +134,7 @@ class Pair:
     def close(self) -> None:
         """A life ends in order, and the recorder has missed nothing of it. Broken."""
         self._happens(self.end("close"))
-        if not self.full:
+        if not self.was_full:
             self.model.closed()
         there = {str(path): path.read_bytes() for path in self._state.iterdir()}
         recorded = self.disk.now()
@@ -154,6 +156,7 @@ class Pair:
         assert self._pid is not None
         allow(self._pid, most_bytes)
         self.full = most_bytes != NO_LIMIT
+        self.was_full |= self.full
 
     def stop(self) -> None:
         """Whatever state it is in."""

@@ -7,6 +7,7 @@ With FAULTS_FULL in the environment it looks far longer, and each time elsewhere
 
 import os
 import random
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -150,10 +151,11 @@ def test_the_store_is_its_model(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("way", ["weak", "early"])
 def test_the_model_notices(way: str, tmp_path: Path) -> None:
-    """Commits that are not forced to disk, and answers before the commit."""
+    """Commits that are not forced to disk, and answers before the commit: something is lost, or undone."""
     with pytest.raises((Broken, ExceptionGroup)) as caught:
         run(way, tmp_path, LOSES)
     found: Exception = caught.value
     while isinstance(found, ExceptionGroup):  # threads make it not quite the same when it is tried again
         found = found.exceptions[0]
     assert isinstance(found, Broken)
+    assert re.search(r"not there|begins after|^facts|^cursor", str(found))
