@@ -39,6 +39,7 @@ class Suspicion:
     def __init__(self) -> None:
         self._key: tuple[str, int] | None = None
         self._leaves = 0
+        self._times = 0  # in a row that it was the first in flight
         self._passed = 0  # letters since then
         self._may_accuse = True
 
@@ -46,6 +47,11 @@ class Suspicion:
     def careful(self) -> bool:
         """One at a time, to see at which one it leaves."""
         return self._key is not None
+
+    @property
+    def hardened(self) -> bool:
+        """It is the same one again and again."""
+        return self.careful and self._times >= LEAVES
 
     def confirmed(self, letter: Letter) -> None:
         """The broker has taken it."""
@@ -59,7 +65,8 @@ class Suspicion:
         if reason not in _BLAMES or not flying:
             return None
         guilty, exact = flying[0], self.careful and proven and len(flying) == 1
-        self._leaves = exact + (self._leaves if _key(guilty) == self._key else 0)
+        same = _key(guilty) == self._key
+        self._leaves, self._times = exact + same * self._leaves, 1 + same * self._times
         self._key, self._passed = _key(guilty), 0
         if self._leaves < LEAVES or (isinstance(guilty, Entry) and not self._may_accuse):
             return None
@@ -112,6 +119,8 @@ class DeadLetters:
 
     async def run(self, clock: Clock) -> None:
         """What the disk does not take is tried until it does."""
+        if self._due:
+            self._grown.set()
         while True:
             await self._grown.wait()
             self._grown.clear()

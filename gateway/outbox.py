@@ -6,7 +6,8 @@
 - A letter that the broker can never take is set aside, and the lane goes on.
 - What is asked for once more goes out when its lane has nothing new.
 - What waited while the link was away goes out at `rate`; alarms do not wait for it.
-- After a lost link what was in flight is handed out again: at least once, with the same id and number.
+- After a lost link what was in flight is sent again, at least once, with the same id and number: by the flight where
+  the broker's session goes on, else it is handed out again.
 """
 
 from collections import deque
@@ -85,6 +86,13 @@ class Queue:
                 entry.state = "flying"
                 return entry
         return None if self.replay.flying else self.next(lane, uplink, rate, now_s)
+
+    def rewind(self) -> None:
+        """Nothing is in flight any more, also nothing that was confirmed out of order."""
+        self.waiting.extendleft(entry.row for entry in reversed(self.flying))
+        self.flying.clear()
+        self.refused_s = 0.0
+        self.replay.rewind()
 
     def advance(self) -> bool:
         """The cursor over the confirmed prefix; True when it moved. With nothing refused the lane is held no longer."""
@@ -201,17 +209,16 @@ class Outbox:
         queue.advance()
         self._store.mark(self.uplink, lane, queue.cursor)
 
-    def rewind(self) -> None:
-        """A link is up, or lost: sending begins at the cursor, also with what was confirmed beyond it.
+    def connected(self, *, goes_on: bool) -> None:
+        """A link is up. Where the broker's session goes on what is in flight stays so, else it begins at the cursor.
 
         What has been taken in by now is late: it goes out at `rate`.
         """
         for lane, queue in self.queues.items():
-            queue.waiting.extendleft(entry.row for entry in reversed(queue.flying))
-            queue.flying.clear()
-            queue.refused_s = 0.0
-            queue.replay.rewind()
             queue.late_to = self._store.last[lane]
+            queue.try_at_s = 0.0
+            if not goes_on:
+                queue.rewind()
 
     # reading ahead
 
