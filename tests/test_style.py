@@ -26,7 +26,7 @@ LAYERS = (
     "errors clock logs",
     "event fields taxonomy",
     "problems slips yamltext yamlmarks",
-    "explain credentials sections cards checks config canonical site documents samples",
+    "explain credentials sections cards checks config canonical site documents orders samples",
     "driver access peer mqtt tls target schemas asyncapi",
     "normalize alarms states privacy",
     "folder vault identity database letters salvage store replay outbox pipeline dead losses retention timekeeper",
