@@ -30,7 +30,7 @@ LAYERS = (
     "driver access peer mqtt tls target schemas asyncapi",
     "normalize alarms states privacy",
     "folder vault identity database letters salvage store replay outbox pipeline dead losses retention timekeeper",
-    "holes backup restore",
+    "holes newcomers backup restore",
     "retained commands parts flight delivery uplink pulse supervisor health systemd watchdog house control",
     "web",
     "app",
