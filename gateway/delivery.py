@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from gateway.commands import Reply
+from gateway.dead import category
 from gateway.errors import StorageError, Text
 from gateway.event import Lane
 from gateway.flight import Flight, Sent
@@ -145,11 +146,10 @@ class Delivery:
     def _event(self, entry: Entry) -> tuple[bytes, bytes]:
         """Its topic and payload."""
         row = entry.row
-        start = row.body.index('"type":"') + 8
-        category = row.body[start : row.body.index(".", start)]
-        topic = self._topics.get(category)
+        last = category(row.body)
+        topic = self._topics.get(last)
         if topic is None:
-            topic = self._topics[category] = f"{self._plan.base}/event/{category}".encode()
+            topic = self._topics[last] = f"{self._plan.base}/event/{last}".encode()
         body = corrected(row.body, row.private, self._clock)
         return topic, self._plan.policy.render(entry.lane, entry.sequence, body, row.private).encode()
 

@@ -8,7 +8,7 @@ the ids are gone: the outbox sends what is owed with new ones (docs/decisions/00
 from collections import deque
 
 from gateway.commands import Reply
-from gateway.dead import LEFT, NEVER, TOO_LARGE, told_loss
+from gateway.dead import LEFT, NEVER, NOT_AUTHORIZED, TOO_LARGE, category, told_loss
 from gateway.mqtt import Session
 from gateway.outbox import Entry
 from gateway.parts import Parts
@@ -135,15 +135,26 @@ class Flight:
         parts = self._parts
         flying = {packet_id: what for packet_id, what in self._flying.items() if packet_id not in self._due}
         letters = [what for what in flying.values() if not isinstance(what, Reply)]
-        guilty = parts.dead.suspicion.left(self._session.closing, letters, self._proven)
-        if guilty is not None:
-            self.drop()
-        if isinstance(guilty, Entry) and not told_loss(guilty):
-            parts.dead.add(guilty, self._session.closing or LEFT)
-            await parts.dead.settled()
-        elif isinstance(guilty, tuple):
+        verdict = parts.dead.suspicion.left(self._session.closing, letters, self._proven)
+        if verdict is None:
+            return
+        self.drop()
+        guilty, own_fault = verdict
+        if isinstance(guilty, tuple):
             parts.retained.bar(*guilty)
             parts.log.error("the broker leaves when it gets %s/%s: it is not sent any more", parts.plan.base, guilty[0])
+        elif own_fault:
+            parts.dead.add(guilty, self._session.closing or LEFT)
+            await parts.dead.settled()
+        elif parts.outbox.queues[guilty.lane].shut(guilty.lane, parts.clock.monotonic()):
+            parts.log.error(
+                "the broker leaves when it gets %s/event/%s, and has taken nothing of it yet: the %s lane is kept, and "
+                "tried again slowly; %s",
+                parts.plan.base,
+                category(guilty.row.body),
+                guilty.lane.value,
+                _advice(NOT_AUTHORIZED, None),
+            )
 
 
 def _advice(reason: int, largest_bytes: int | None) -> str:

@@ -26,6 +26,9 @@ PREFETCH_ROWS = 256
 SKIP_ROWS = 1000  # a cursor that only passed foreign events is made durable this often
 REFUSED_FIRST_S = 1.0
 REFUSED_MOST_S = 60.0
+SHUT_FIRST_S = 60.0  # each try costs the link
+SHUT_MOST_S = 900.0
+SHUT_ALARM_S = 10.0  # an alarm never waits longer to be tried (architecture, section 5)
 
 
 @dataclass(slots=True, eq=False)
@@ -54,6 +57,8 @@ class Queue:
     refused: int = 0
     dropped: int = 0
     dead: int = 0  # letters set aside
+    shut_s: float = 0.0  # how long nothing of the lane goes out, because the broker leaves at it; 0: it does
+    open_at_s: float = 0.0  # when it is tried again, on the monotonic clock; also on another connection
     late_to: int = 0  # rows up to this seq waited while the link was away
     replay: Replay = field(default_factory=Replay)
 
@@ -93,6 +98,14 @@ class Queue:
         self.flying.clear()
         self.refused_s = 0.0
         self.replay.rewind()
+
+    def shut(self, lane: Lane, now_s: float) -> bool:
+        """The broker leaves at what comes next: it waits, so that the other lanes have a link. True when it is news."""
+        news = self.shut_s == 0.0
+        self.refused += 1
+        self.shut_s = min(2 * self.shut_s or SHUT_FIRST_S, SHUT_ALARM_S if lane is Lane.ALARM else SHUT_MOST_S)
+        self.open_at_s = now_s + self.shut_s
+        return news
 
     def advance(self) -> bool:
         """The cursor over the confirmed prefix; True when it moved. With nothing refused the lane is held no longer."""
@@ -141,6 +154,8 @@ class Outbox:
     def take(self, lane: Lane, now_s: float) -> Entry | None:
         """The lane's next event, now in flight; None when there is none or the lane is held."""
         queue = self.queues[lane]
+        if now_s < queue.open_at_s:
+            return None
         entry = (
             queue.retry(lane, self.uplink, self.rate, now_s)
             if queue.refused_s
@@ -163,6 +178,7 @@ class Outbox:
         """The broker has it: the cursor moves over the confirmed prefix."""
         queue = self.queues[entry.lane]
         queue.confirmed += 1
+        queue.shut_s = 0.0
         self._settle(queue, entry)
 
     def set_aside(self, entry: Entry, dead: int) -> None:
