@@ -54,6 +54,12 @@ FIGURES = (
     Figure("alarm_behind_backlog_s", "alarm while 100,000 events drain, longest of 5", "{:.3f} s", "≤ 1 s"),
     Figure("alarm_after_return_s", "alarm that waited, from the link's return", "{:.3f} s"),
     Figure("drain_per_s", "the backlog drains at, per second", "{:,.0f}"),
+    Figure(
+        "beside_rate_ratio", "rate beside an uplink that is dead, stalled, slow, refusing, least", "{:.2f}", "≥ 0.9"
+    ),
+    Figure(
+        "beside_alarm_ratio", "alarm to PUBACK beside one of these, times as long as alone, most", "{:.2f}", "≤ 1.2"
+    ),
     Figure("rss_idle_mb", "memory, idle, 50 Modbus devices, page in use", "{:.1f} MB", "≤ 90 MB"),
     Figure("cpu_idle_percent", "CPU, idle, the same", "{:.1f} %"),
     Figure("ready_s", "process start to READY, empty", "{:.2f} s", "≤ 2 s"),
