@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
-from gateway import __version__, health, holes, site, systemd, watchdog
+from gateway import __version__, health, holes, newcomers, site, systemd, watchdog
 from gateway.access import Access
 from gateway.clock import Clock, SystemClock, TimeQuality, rfc3339
 from gateway.commands import Action, Desk, Rules
@@ -57,6 +57,7 @@ UPLINK_LOST_AFTER_S = 10.0  # a shorter loss is not worth an alarm
 RESTART_S = 1.0
 PAGE_RETRY_S = 10.0
 STATUS_S = 5.0
+STILL_STARTING = "EXTEND_TIMEOUT_USEC=30000000"  # sd_notify(3): another 30 s
 LOST = "gateway.uplink_lost"
 _LOG = logging.getLogger("gateway")
 
@@ -87,6 +88,7 @@ async def standing(config: Config, drivers: Mapping[str, Driver[Any]]) -> AsyncI
     folder = config.gateway.state_dir
     async with AsyncExitStack() as stack:
         stack.enter_context(held(folder))
+        newcomers.settle(folder / DATABASE, config.uplinks, partial(systemd.notify, STILL_STARTING))
         store = await stack.enter_async_context(Store(folder / DATABASE, tuple(config.uplinks)))
         house = _build(config, drivers, store, Vault(folder / "keys"))
         await house.timekeeper.recall()
@@ -196,6 +198,7 @@ async def _tell_systemd(house: House) -> None:
 async def _tell_holes(house: House) -> None:
     config = house.config
     await holes.tell(config.gateway.id, house.store, house.pipeline, config.uplinks, house.vitals.clock)
+    await newcomers.tell(config.gateway.id, house.store, house.pipeline, config.uplinks, house.vitals.clock)
 
 
 async def _tell_losses(house: House) -> None:

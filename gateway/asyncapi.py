@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0.0 document of what this version sends: events, device states, status, health, dossier.
+"""The AsyncAPI 3.0.0 document of this version: events, states, status, health and dossier up, commands and answers.
 
 Made from the models and the taxonomy; MQTT bindings as in the AsyncAPI bindings for MQTT, 0.2.0.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gateway import __version__, samples, schemas, taxonomy
+from gateway import __version__, orders, samples, schemas, taxonomy
 from gateway.config import Config
 from gateway.documents import Dossier, Event, Health, State, Status
 
@@ -26,6 +26,8 @@ _LEVELS = {
     "gateway": "the gateway's id",
     "device": "the device's id",
     "category": "first part of the event's type",
+    "target": "the device's id, or `gateway` for the gateway itself",
+    "request": "the command's id",
 }
 _EXAMPLES = {
     "root": "sc/v1",
@@ -34,6 +36,8 @@ _EXAMPLES = {
     "community": "002",
     "gateway": "gw-0001",
     "device": "smoke-b3-u2-f5",
+    "target": "gateway",
+    "request": "c-20261123-0007",
 }
 
 
@@ -55,6 +59,7 @@ def place_of(config: Config) -> Place:
         "community": [area.community],
         "gateway": [config.gateway.id],
         "device": [device.id for device in config.devices],
+        "target": ["gateway", *(device.id for device in config.devices)],
     }
     return Place(levels, {name: uplink.url for name, uplink in config.uplinks.items()})
 
@@ -98,7 +103,7 @@ def _info() -> dict[str, Any]:
         "version": __version__,
         "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         "description": (
-            "What a community gateway sends to a district's platform over MQTT 5.0 or 3.1.1. "
+            "What a community gateway sends to a district's platform over MQTT 5.0 or 3.1.1, and what it takes. "
             "Readers ignore fields they do not know; a subscriber that drops an event id it has seen has each event "
             "exactly once, and sees a loss as a gap in `sequence` within `stream`. "
             f"Event types: version {taxonomy.VERSION}; GB/T 26875.3 numbers: edition {taxonomy.GB_TABLE}."
@@ -121,11 +126,18 @@ def _server(url: str) -> dict[str, Any]:
 
 
 def _channels(place: Place) -> dict[str, Any]:
-    events = {row.name: {"$ref": f"#/components/messages/{row.name}"} for row in taxonomy.TYPES.values()}
+    events = {name: ref for row in taxonomy.TYPES.values() for name, ref in _ref(row.name).items()}
     channels = {"event": _channel("event/{category}", "Events", events, place)}
     for name, doc in _DOCUMENTS.items():
-        channels[name] = _channel(doc.topic, doc.title, {name: {"$ref": f"#/components/messages/{name}"}}, place)
+        channels[name] = _channel(doc.topic, doc.title, _ref(name), place)
+    channels["command"] = _channel("command/{device}", "Commands", _ref("command"), place)
+    channels["command"]["parameters"]["device"] = _parameter("target", place)
+    channels["reply"] = _channel("reply/{request}", "Answers to commands", _ref("reply"), place)
     return channels
+
+
+def _ref(message: str) -> dict[str, Any]:
+    return {message: {"$ref": f"#/components/messages/{message}"}}
 
 
 def _channel(topic: str, title: str, messages: dict[str, Any], place: Place) -> dict[str, Any]:
@@ -147,7 +159,7 @@ def _parameter(name: str, place: Place) -> dict[str, Any]:
 
 
 def _operations() -> dict[str, Any]:
-    made = {}
+    made: dict[str, Any] = {"receive-command": _receive_command()}
     for name in ("event", *_DOCUMENTS):
         made[f"send-{name}"] = {
             "action": "send",
@@ -157,6 +169,18 @@ def _operations() -> dict[str, Any]:
     return made
 
 
+def _receive_command() -> dict[str, Any]:
+    """The subscription is a persistent session: none is lost while the link is away."""
+    return {
+        "action": "receive",
+        "channel": {"$ref": "#/channels/command"},
+        "description": "The answer goes to the command's response topic where that is one below BASE/reply/ (MQTT 5.0, "
+        "with its correlation data), else to BASE/reply/{request}. Never retained: a retained one is refused.",
+        "bindings": {"mqtt": {"qos": 1, "retain": False, "bindingVersion": BINDING}},
+        "reply": {"channel": {"$ref": "#/channels/reply"}, "messages": [{"$ref": "#/channels/reply/messages/reply"}]},
+    }
+
+
 def _messages() -> dict[str, Any]:
     made = {
         row.name: _message(row.name, f"{row.en} · {row.zh}", CLOUDEVENT, samples.event(row))
@@ -164,22 +188,26 @@ def _messages() -> dict[str, Any]:
     }
     for name, doc in _DOCUMENTS.items():
         made[name] = _message(doc.model.__name__, doc.title, "application/json", doc.sample())
+    made["command"] = _message("Command", "A command", "application/json", *orders.commands())
+    made["command"]["bindings"]["mqtt"] |= {"responseTopic": {"type": "string"}, "correlationData": {"type": "string"}}
+    made["reply"] = _message("Answer", "The answer to a command", "application/json", *orders.answers())
+    made["reply"]["bindings"]["mqtt"] |= {"correlationData": {"type": "string"}}
     return made
 
 
-def _message(schema: str, title: str, content_type: str, example: dict[str, Any]) -> dict[str, Any]:
+def _message(schema: str, title: str, content_type: str, *examples: dict[str, Any]) -> dict[str, Any]:
     binding = {"payloadFormatIndicator": 1, "bindingVersion": BINDING}
     return {
         "title": title,
         "contentType": content_type,
         "payload": {"$ref": SCHEMAS.format(model=schema)},
-        "examples": [{"payload": example}],
+        "examples": [{"payload": example} for example in examples],
         "bindings": {"mqtt": binding},
     }
 
 
 def _schemas() -> dict[str, Any]:
-    models: list[type[BaseModel]] = [Event, *(doc.model for doc in _DOCUMENTS.values())]
+    models: list[type[BaseModel]] = [Event, *(doc.model for doc in _DOCUMENTS.values()), orders.Command, orders.Answer]
     made = schemas.definitions(SCHEMAS, *models) | schemas.data_models(SCHEMAS)
     envelope = {"$ref": SCHEMAS.format(model="Event")}
     for row in taxonomy.TYPES.values():

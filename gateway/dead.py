@@ -2,8 +2,10 @@
 
 The number is told as lost (`gateway.data_lost`, reason `refused`), the letter is kept in a list of its own, and the
 lane goes on. What tells a loss is never set aside itself. Who leaves may have other reasons: so a letter is accused
-only when it was alone on its way, on a connection that had taken something before, LEAVES times in a row; and after it
-an event must have arrived before the next one is accused: a broker that takes none gets them again, slowly.
+only when it was alone on its way, on a connection that had taken something before, LEAVES times in a row. With MQTT
+3.1.1 to leave is also how a broker refuses what the rights do not allow, which goes for a whole topic: so an event is
+set aside only when the broker has taken another one of its topic before, since the last one of it that was set aside,
+or when it is so large that this may be why. Otherwise its lane is held, and it is tried again, slowly.
 """
 
 import asyncio
@@ -25,9 +27,20 @@ from gateway.store import Store
 NEVER = {0x90: "topic-invalid", 0x95: "too-large", 0x99: "payload-invalid"}  # MQTT 5.0, 3.4.2.1 and table 2-6
 TOO_LARGE = 0x95
 LEFT = 0x80  # the broker left, and gave no reason
+NOT_AUTHORIZED = 0x87
 LEAVES = 3
+PLAIN_CHARS = 4096  # no broker finds an event of this size too large
 CAREFUL_MESSAGES = 1000  # without the suspect among them: it is not sent any more
-_BLAMES = {LEFT, 0x81, 0x82, 0x83, *NEVER, 0x9A, 0x9B}  # malformed, protocol error, retain or QoS not supported
+_BLAMES = {
+    LEFT,
+    0x81,
+    0x82,
+    0x83,
+    NOT_AUTHORIZED,
+    *NEVER,
+    0x9A,
+    0x9B,
+}  # malformed, protocol error, … retain or QoS not supported
 _LOST_BODY = f'"type":"{DATA_LOST}"'
 _TRY_S = 1.0
 Letter = Entry | tuple[str, str]  # an event, or a document: topic and payload
@@ -39,37 +52,70 @@ class Suspicion:
     def __init__(self) -> None:
         self._key: tuple[str, int] | None = None
         self._leaves = 0
+        self._times = 0  # in a row that it was the first in flight
         self._passed = 0  # letters since then
         self._may_accuse = True
+        self._taken: set[str] = set()  # topics of which it has taken an event, since one of it was accused
+        self._unsure: tuple[str, int] | None = None  # a letter that is held
 
     @property
     def careful(self) -> bool:
         """One at a time, to see at which one it leaves."""
         return self._key is not None
 
+    @property
+    def hardened(self) -> bool:
+        """It is the same one again and again."""
+        return self.careful and self._times >= LEAVES
+
     def confirmed(self, letter: Letter) -> None:
         """The broker has taken it."""
-        self._may_accuse |= isinstance(letter, Entry)
+        if isinstance(letter, Entry):
+            self._may_accuse = True
+            self._taken.add(category(letter.row.body))
         self._passed += 1
         if _key(letter) == self._key or self._passed > CAREFUL_MESSAGES:
             self._key, self._leaves = None, 0
 
-    def left(self, reason: int | None, flying: Sequence[Letter], proven: bool) -> Letter | None:
-        """The link is lost: the letter that is guilty, if one is. `proven`: this connection had taken something."""
+    def left(self, reason: int | None, flying: Sequence[Letter], proven: bool) -> tuple[Letter, bool] | None:
+        """The link is lost: the letter that does it, if one does, and whether that is the letter's own fault.
+
+        `proven`: this connection had taken something. Not its own fault: the broker may leave for want of rights.
+        """
         if reason not in _BLAMES or not flying:
             return None
         guilty, exact = flying[0], self.careful and proven and len(flying) == 1
-        self._leaves = exact + (self._leaves if _key(guilty) == self._key else 0)
+        same = _key(guilty) == self._key
+        self._leaves, self._times = exact + same * self._leaves, 1 + same * self._times
         self._key, self._passed = _key(guilty), 0
-        if self._leaves < LEAVES or (isinstance(guilty, Entry) and not self._may_accuse):
+        own_fault = self._own_fault(guilty, reason)
+        if self._leaves < LEAVES and (own_fault or self._key != self._unsure):
             return None
-        self._may_accuse = not isinstance(guilty, Entry)
+        self._unsure = None if own_fault else self._key
         self._key, self._leaves = None, 0
-        return guilty
+        if own_fault and isinstance(guilty, Entry):
+            self._may_accuse = False
+            self._taken.discard(category(guilty.row.body))
+        return guilty, own_fault
+
+    def _own_fault(self, letter: Letter, reason: int) -> bool:
+        """Not so for an event of a topic of which it has taken none, unless it may be too large for the broker."""
+        if isinstance(letter, tuple):
+            return True
+        if reason == NOT_AUTHORIZED or told_loss(letter):
+            return False
+        large = self._may_accuse and len(letter.row.body) > PLAIN_CHARS
+        return large or category(letter.row.body) in self._taken
 
 
 def _key(letter: Letter) -> tuple[str, int]:
     return (letter.lane.value, letter.row.seq) if isinstance(letter, Entry) else (letter[0], 0)
+
+
+def category(body: str) -> str:
+    """Of an event: the last level of its topic."""
+    start = body.index('"type":"') + 8
+    return body[start : body.index(".", start)]
 
 
 def told_loss(entry: Entry) -> bool:
@@ -112,6 +158,8 @@ class DeadLetters:
 
     async def run(self, clock: Clock) -> None:
         """What the disk does not take is tried until it does."""
+        if self._due:
+            self._grown.set()
         while True:
             await self._grown.wait()
             self._grown.clear()

@@ -7,16 +7,17 @@ from contextlib import suppress
 from typing import Any
 
 from gateway.commands import Reply
+from gateway.dead import category
 from gateway.errors import StorageError, Text
 from gateway.event import Lane
-from gateway.flight import Flight
+from gateway.flight import Flight, Sent
 from gateway.mqtt import CLOUD_EVENT, JSON, Session
 from gateway.normalize import corrected
 from gateway.outbox import Entry
 from gateway.parts import Document, Parts
 from gateway.retained import encode
 
-SILENT_S = 12.0  # messages in flight and no PUBACK for so long: the link is dead
+SILENT_S = 17.0  # messages in flight and none answered for so long, whatever else comes: the link is dead
 HEALTH_S = 60.0  # contract, section 2
 VALUES_S = 10.0  # state documents in which only values changed go out this often
 FLUSH_S = 3.0  # at shutdown, for what is still owed
@@ -24,9 +25,9 @@ FAREWELL_S = 1.0  # at shutdown, for the last status
 
 
 class Delivery:
-    """`await Delivery(parts, session, number).run(stopping)` ends when the link is lost, or after a farewell."""
+    """`await Delivery(…).run(stopping)` ends when the link is lost, or after a farewell."""
 
-    def __init__(self, parts: Parts, session: Session, number: int) -> None:
+    def __init__(self, parts: Parts, session: Session, number: int, flight: Flight) -> None:
         self._plan = parts.plan
         self._outbox = parts.outbox
         self._retained = parts.retained
@@ -35,7 +36,7 @@ class Delivery:
         self._dead = parts.dead
         self._desk = parts.desk
         self._replies: deque[Reply] = deque()
-        self._flight = Flight(parts, session)
+        self._flight = flight
         self._session = session
         self._number = number
         self.window = session.opened.window
@@ -44,13 +45,13 @@ class Delivery:
         self._lazy: set[str] = set()
         self._turned = asyncio.Event()
         self._grown = asyncio.Event()
-        self._heard_at_s = parts.clock.monotonic()
 
     async def run(self, stopping: asyncio.Event) -> Text | None:
         """Returns why the link was lost, or None after a farewell."""
         self._session.on_ack = self._flight.acknowledged
         self._session.on_turn = self._turn
-        self._outbox.rewind()
+        self._session.expecting = self._flight.__len__
+        self._flight.begin(self._session)
         await self.announce()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._read_ahead()), group.create_task(self._tick())]
@@ -99,25 +100,26 @@ class Delivery:
     def _pump(self) -> None:
         """Fill the window."""
         now_s = self._clock.monotonic()
-        if not self._flight:
-            self._heard_at_s = now_s
         while not self._flight.full and self._send_next(now_s):
             pass
         self._session.flush()
 
     def _send_next(self, now_s: float) -> bool:
-        if self._replies:
+        again, urgent = self._flight.again(), self._retained.urgent
+        if again is not None and ("status" not in urgent or self._flight.holds("status")):
+            self._send(again[1], again[0])  # in the order in which it was sent (MQTT 5.0, 4.6); only the birth is first
+            return True
+        if again is None and self._replies:
             reply = self._replies.popleft()
-            packet_id = self._session.publish(reply.topic.encode(), reply.payload.encode(), reply.properties)
-            self._flight.sent(packet_id, None)
+            self._send(reply)
             reply.done()
             return True
-        if self._send_document(self._retained.urgent):
+        if self._send_document(urgent):
             return True
         for lane in self._outbox.order():
             entry = self._outbox.take(lane, now_s)
             if entry is not None:
-                self._send_event(entry)
+                self._send(entry)
                 return True
             if lane is Lane.ALARM and self._send_document(self._retained.rest):
                 return True
@@ -127,24 +129,31 @@ class Delivery:
         found = self._retained.take(queue)
         if found is None:
             return False
-        topic, payload = found
-        full = f"{self._plan.base}/{topic}".encode()
-        self._flight.sent(self._session.publish(full, payload.encode(), JSON, retain=True), found)
+        self._send(found)
         return True
 
-    def _send_event(self, entry: Entry) -> None:
+    def _send(self, what: Sent, again: int | None = None) -> None:
+        if isinstance(what, Entry):
+            topic, payload = self._event(what)
+            packet_id = self._session.publish(topic, payload, CLOUD_EVENT, again=again)
+        elif isinstance(what, Reply):
+            packet_id = self._session.publish(what.topic.encode(), what.payload.encode(), what.properties, again=again)
+        else:
+            topic = f"{self._plan.base}/{what[0]}".encode()
+            packet_id = self._session.publish(topic, what[1].encode(), JSON, retain=True, again=again)
+        self._flight.sent(packet_id, what, again)
+
+    def _event(self, entry: Entry) -> tuple[bytes, bytes]:
+        """Its topic and payload."""
         row = entry.row
-        start = row.body.index('"type":"') + 8
-        category = row.body[start : row.body.index(".", start)]
-        topic = self._topics.get(category)
+        last = category(row.body)
+        topic = self._topics.get(last)
         if topic is None:
-            topic = self._topics[category] = f"{self._plan.base}/event/{category}".encode()
+            topic = self._topics[last] = f"{self._plan.base}/event/{last}".encode()
         body = corrected(row.body, row.private, self._clock)
-        payload = self._plan.policy.render(entry.lane, entry.sequence, body, row.private)
-        self._flight.sent(self._session.publish(topic, payload.encode(), CLOUD_EVENT), entry)
+        return topic, self._plan.policy.render(entry.lane, entry.sequence, body, row.private).encode()
 
     def _turn(self) -> None:
-        self._heard_at_s = self._clock.monotonic()
         self._pump()
         if self._outbox.short:
             self._grown.set()
@@ -174,8 +183,9 @@ class Delivery:
         while True:
             await self._clock.sleep(1.0)
             now_s = self._clock.monotonic()
-            if self._flight and now_s - self._heard_at_s > SILENT_S:
-                self._session.give_up(Text("no answer from the broker", "服务器没有应答"))
+            if self._flight.silent_s > SILENT_S:
+                what = Text("the broker acknowledges nothing", "服务器对已发送的消息没有确认")
+                self._session.give_up(what)
             if now_s - values_s >= VALUES_S:
                 values_s = now_s
                 for device in self._lazy:

@@ -61,8 +61,9 @@ def document(
 
 def _uplink(uplink: Uplink, now_ms: float) -> dict[str, Any]:
     shown: dict[str, Any] = {"connected": uplink.connected, "since": uplink.since, "lanes": {}}
-    if uplink.why is not None:
-        shown["why"] = {"en": uplink.why.say("en"), "zh": uplink.why.say("zh")}
+    why = uplink.deaf if uplink.connected else uplink.why
+    if why is not None:
+        shown["why"] = {"en": why.say("en"), "zh": why.say("zh")}
     outbox = uplink.parts.outbox
     for lane in Lane:
         queue, oldest_ms = outbox.queues[lane], outbox.oldest_ms(lane)

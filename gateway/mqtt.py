@@ -33,6 +33,8 @@ WILL_DELAY_S = 60  # contract, section 2
 UNANSWERED_MESSAGES = 20  # what a broker hands us before it has heard of the first (our Receive Maximum)
 _READ_BYTES = 65536
 _DISCONNECT = 0xE0  # MQTT 5.0, 3.14.1
+_PUBLISH = 0x32  # MQTT 5.0, 3.3.1: with QoS 1; and RETAIN is 1
+_DUP = 0x08
 _PUBACK = 0x40  # MQTT 5.0, 3.4.1
 _SHORT = 0x7F  # the largest length in one byte
 _MOST_PACKET_ID = 65535
@@ -63,7 +65,7 @@ class Message:
 class _Gathering(Client):
     """paho's client reading from a buffer and writing into one: one system call each for all that is there."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, after: int) -> None:
         five = target.protocol == "5"
         super().__init__(
             CallbackAPIVersion.VERSION2,
@@ -78,6 +80,7 @@ class _Gathering(Client):
         self.outgoing = bytearray()
         self.alert: ssl.SSLError | None = None  # what TLS had to say when the connection ended
         self.connect_timeout = CONNECT_TIMEOUT_S
+        self._last_mid = after
         if target.username is not None:
             self.username_pw_set(target.username, target.password)
         if target.tls is not None:
@@ -110,6 +113,10 @@ class _Gathering(Client):
             correlation=told.get("CorrelationData"),
             done=lambda: self.ack(heard.mid, heard.qos),
         )
+
+    def excuse(self) -> None:
+        """Expect no PINGRESP any more: it stands in line behind what else the broker has to answer."""
+        self._ping_t = 0.0
 
     @property
     def between_packets(self) -> bool:
@@ -193,18 +200,22 @@ Acknowledged = Callable[[int, int], None]  # packet id, reason code (0x80 and ab
 
 
 class Session:
-    """`async with Session(target, on_ack) as session`: connected inside the block; `session.lost` when it ended."""
+    """`async with Session(target, on_ack) as session`: connected inside the block; `session.lost` when it ended.
 
-    def __init__(self, target: Target, on_ack: Acknowledged) -> None:
+    Packet ids go on behind `after`: those before it may still be in use.
+    """
+
+    def __init__(self, target: Target, on_ack: Acknowledged, after: int = 0) -> None:
         self.target = target
         self.on_ack = on_ack
         self.on_turn: Callable[[], None] = lambda: None  # after everything that arrived was handled
+        self.on_subscribed: Callable[[str | None], None] = lambda _: None  # why the broker refuses it, or None
+        self.expecting: Callable[[], object] = lambda: False  # is a PUBACK on its way? Then who waits for it decides
         self.messages: asyncio.Queue[Message] = asyncio.Queue()  # on the subscription; each is to be `done()`
-        self.refusals: list[str] = []  # why the broker refuses the subscription
         self.closing: int | None = None  # the reason code the broker ended it with, 0x80 where it gave none
-        self._client = _Gathering(target)
+        self._client = _Gathering(target, after)
         self._five = target.protocol == "5"
-        self._packet_id = 0
+        self._packet_id = after
         self._socket: socket.socket | None = None
         self._writing = False
 
@@ -216,7 +227,7 @@ class Session:
         self._client.on_disconnect = self._on_disconnect
         self._client.on_socket_close = self._detach
         self._client.on_message = lambda *told: self.messages.put_nowait(self._client.message(told[2]))
-        self._client.on_subscribe = lambda *told: self.refusals.extend(map(str, filter(_failed, told[3])))
+        self._client.on_subscribe = lambda *told: self.on_subscribed(next(map(str, filter(_failed, told[3])), None))
         connecting = _in_its_own_thread(self._loop, self._connect)
         try:
             await asyncio.shield(connecting)
@@ -241,20 +252,24 @@ class Session:
             self._client.disconnect()
         self._abandon()
 
-    def publish(self, topic: bytes, payload: bytes, properties: bytes, *, retain: bool = False) -> int | None:
+    def publish(
+        self, topic: bytes, payload: bytes, properties: bytes, *, retain: bool = False, again: int | None = None
+    ) -> int | None:
         """Queue a QoS 1 message (MQTT 5.0, 3.3); returns its packet id. It leaves with the next `flush()`.
 
-        None: nothing is queued, the broker takes no packet so large (MQTT 5.0, 3.2.2.3.6).
+        `again`: its packet id, of a connection before this one. None: nothing is queued, the broker takes no packet so
+        large (MQTT 5.0, 3.2.2.3.6).
         """
-        packet_id = self._packet_id % _MOST_PACKET_ID + 1
+        packet_id = again or self._packet_id % _MOST_PACKET_ID + 1
         head = len(topic).to_bytes(2, "big") + topic + packet_id.to_bytes(2, "big")
         if self._five:
             head += properties
-        start = (b"\x33" if retain else b"\x32") + _length(len(head) + len(payload))
+        start = bytes((_PUBLISH | (again is not None and _DUP) | retain,)) + _length(len(head) + len(payload))
         largest_bytes = self.opened.largest_bytes
         if largest_bytes is not None and len(start) + len(head) + len(payload) > largest_bytes:
             return None
-        self._packet_id = packet_id
+        if again is None:
+            self._packet_id = packet_id
         self._client.outgoing += start + head + payload
         return packet_id
 
@@ -326,6 +341,8 @@ class Session:
 
     def _each_second(self) -> None:
         self._tick = self._loop.call_later(1.0, self._each_second)
+        if self.expecting():
+            self._client.excuse()
         self._client.loop_misc()
         self.flush()
 

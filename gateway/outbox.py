@@ -6,7 +6,8 @@
 - A letter that the broker can never take is set aside, and the lane goes on.
 - What is asked for once more goes out when its lane has nothing new.
 - What waited while the link was away goes out at `rate`; alarms do not wait for it.
-- After a lost link what was in flight is handed out again: at least once, with the same id and number.
+- After a lost link what was in flight is sent again, at least once, with the same id and number: by the flight where
+  the broker's session goes on, else it is handed out again.
 """
 
 from collections import deque
@@ -26,6 +27,9 @@ PREFETCH_ROWS = 256
 SKIP_ROWS = 1000  # a cursor that only passed foreign events is made durable this often
 REFUSED_FIRST_S = 1.0
 REFUSED_MOST_S = 60.0
+SHUT_FIRST_S = 60.0  # each try costs the link
+SHUT_MOST_S = 900.0
+SHUT_ALARM_S = 10.0  # an alarm never waits longer to be tried (architecture, section 5)
 
 
 @dataclass(slots=True, eq=False)
@@ -54,6 +58,8 @@ class Queue:
     refused: int = 0
     dropped: int = 0
     dead: int = 0  # letters set aside
+    shut_s: float = 0.0  # how long nothing of the lane goes out, because the broker leaves at it; 0: it does
+    open_at_s: float = 0.0  # when it is tried again, on the monotonic clock; also on another connection
     late_to: int = 0  # rows up to this seq waited while the link was away
     replay: Replay = field(default_factory=Replay)
 
@@ -86,6 +92,21 @@ class Queue:
                 entry.state = "flying"
                 return entry
         return None if self.replay.flying else self.next(lane, uplink, rate, now_s)
+
+    def rewind(self) -> None:
+        """Nothing is in flight any more, also nothing that was confirmed out of order."""
+        self.waiting.extendleft(entry.row for entry in reversed(self.flying))
+        self.flying.clear()
+        self.refused_s = 0.0
+        self.replay.rewind()
+
+    def shut(self, lane: Lane, now_s: float) -> bool:
+        """The broker leaves at what comes next: it waits, so that the other lanes have a link. True when it is news."""
+        news = self.shut_s == 0.0
+        self.refused += 1
+        self.shut_s = min(2 * self.shut_s or SHUT_FIRST_S, SHUT_ALARM_S if lane is Lane.ALARM else SHUT_MOST_S)
+        self.open_at_s = now_s + self.shut_s
+        return news
 
     def advance(self) -> bool:
         """The cursor over the confirmed prefix; True when it moved. With nothing refused the lane is held no longer."""
@@ -134,6 +155,8 @@ class Outbox:
     def take(self, lane: Lane, now_s: float) -> Entry | None:
         """The lane's next event, now in flight; None when there is none or the lane is held."""
         queue = self.queues[lane]
+        if now_s < queue.open_at_s:
+            return None
         entry = (
             queue.retry(lane, self.uplink, self.rate, now_s)
             if queue.refused_s
@@ -156,6 +179,7 @@ class Outbox:
         """The broker has it: the cursor moves over the confirmed prefix."""
         queue = self.queues[entry.lane]
         queue.confirmed += 1
+        queue.shut_s = 0.0
         self._settle(queue, entry)
 
     def set_aside(self, entry: Entry, dead: int) -> None:
@@ -202,17 +226,16 @@ class Outbox:
         queue.advance()
         self._store.mark(self.uplink, lane, queue.cursor)
 
-    def rewind(self) -> None:
-        """A link is up, or lost: sending begins at the cursor, also with what was confirmed beyond it.
+    def connected(self, *, goes_on: bool) -> None:
+        """A link is up. Where the broker's session goes on what is in flight stays so, else it begins at the cursor.
 
         What has been taken in by now is late: it goes out at `rate`.
         """
         for lane, queue in self.queues.items():
-            queue.waiting.extendleft(entry.row for entry in reversed(queue.flying))
-            queue.flying.clear()
-            queue.refused_s = 0.0
-            queue.replay.rewind()
             queue.late_to = self._store.last[lane]
+            queue.try_at_s = 0.0
+            if not goes_on:
+                queue.rewind()
 
     # reading ahead
 

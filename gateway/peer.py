@@ -9,7 +9,13 @@ from paho.mqtt.reasoncodes import ReasonCode
 from gateway.errors import LinkError, LinkRefused, ProtocolRefused, Text
 
 _UNSUPPORTED_PROTOCOL = 0x84  # MQTT 5.0, table 3-1
+_TAKEN_OVER = 0x8E  # MQTT 5.0, 3.14.2.1
+_NOT_AUTHORIZED = 0x87  # the same
 _REFUSED = {0x85, 0x86, 0x87, 0x8A, 0x8C}  # client id, user name or password, not authorized, banned, method
+_TWINS = Text(
+    "check that no other gateway has this gateway.id, and that the old box is switched off after a restore",
+    "请检查是否有另一台网关使用相同的 gateway.id;恢复到新设备后,旧设备应断电停用",
+)
 
 
 @dataclass(frozen=True)
@@ -99,3 +105,39 @@ def refusal(target: Target, reason: ReasonCode) -> LinkError:
             target.name, what, Text("check username, password and client_id", "请检查 username、password 和 client_id")
         )
     return LinkError(target.name, what, Text("it is tried again", "将自动重试"))
+
+
+def ended(target: Target, reason: int | None, why: Text, often: bool) -> LinkError:
+    """What ended a connection (MQTT 5.0, 3.14.2.1; 0x80 and None: no reason was given), as our own error.
+
+    LinkRefused: it would end again, so a person is needed, and it is tried slowly. `often`: it keeps on ending.
+    """
+    if reason == _TAKEN_OVER:
+        return LinkRefused(
+            target.name,
+            Text(
+                f"the broker closed the connection: another client has come with the same client_id {target.client_id}",
+                f"服务器关闭了连接:另一个客户端使用了相同的 client_id {target.client_id}",
+            ),
+            _TWINS,
+        )
+    if reason == _NOT_AUTHORIZED:
+        return LinkRefused(
+            target.name, why, Text("check this gateway's rights on the broker", "请检查本网关在服务器上的权限")
+        )
+    do = Text("it is tried again", "将自动重连")
+    if often:  # most brokers throw out the older of two without a word, with 3.1.1 all of them
+        do = Text(f"{do.en}; it keeps on ending: {_TWINS.en}", f"{do.zh};连接反复中断:{_TWINS.zh}")
+    return LinkError(target.name, why, do)
+
+
+def no_commands(target: Target, reason: str) -> LinkError:
+    """The broker refuses our subscription to commands; events go out all the same."""
+    return LinkError(
+        target.name,
+        Text(
+            f"the broker refuses {target.subscribe} ({reason}): events go out, no command is heard",
+            f"服务器拒绝订阅 {target.subscribe}({reason}):事件照常上报,但收不到平台命令",
+        ),
+        Text("check this gateway's rights to read that topic", "请检查本网关对该主题的读(订阅)权限"),
+    )

@@ -234,6 +234,11 @@ class UplinkConfig(Model):
         default="sc/v1", pattern=r"^[a-z0-9_-]+(/[a-z0-9_-]+)*$", description="first levels of every topic"
     )
     types: tuple[TypePattern, ...] = Field(default=("*",), min_length=1, description="event types it gets, e.g. fire.*")
+    start: Literal["now", "oldest"] = Field(
+        default="now",
+        description="where one that is added to a running site begins: with what comes from now on, or with the oldest "
+        "event that is kept; now, because what a department was not meant to have yesterday it gets by a decision only",
+    )
     redact: Literal["keyed", "strict", "clear"] = Field(
         default="keyed", description="of credentials: keyed references, nothing, or clear numbers"
     )

@@ -1,7 +1,7 @@
 """One uplink: connects, delivers, and comes back after every loss with a back-off that never becomes a storm.
 
 Each uplink stands alone: its own connection, cursors, window, back-off and counters; what it meets costs no other one
-anything. The outbox is the session: after a lost link, sending begins again at the cursor.
+anything. What has been confirmed is the outbox's to know: after a lost link, sending goes on behind it.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from gateway.clock import rfc3339
@@ -16,9 +17,11 @@ from gateway.commands import Action, Args, Refused, ResendArgs, SyncArgs, resent
 from gateway.delivery import Delivery
 from gateway.errors import LinkError, LinkRefused, ProtocolRefused, StorageError, Text
 from gateway.event import Lane
+from gateway.flight import Flight
 from gateway.mqtt import Session, Target, Will
-from gateway.outbox import resend
+from gateway.outbox import PREFETCH_ROWS, resend
 from gateway.parts import Parts
+from gateway.peer import ended, no_commands
 from gateway.replay import Found, Rate
 from gateway.retained import encode
 
@@ -30,6 +33,7 @@ BACKOFF_URGENT_S = 2.0  # most while an alarm is unsent and the loss is young; a
 URGENT_FOR_S = 300.0
 LOST = '"type":"gateway.uplink_lost"'
 STEADY_S = 300.0  # up this long, the back-off starts anew
+KICKS = 3  # losses, none of them after STEADY_S: there may be another one with our name
 AUTO = "auto"
 RESETS_MOST = 2  # in a row, under auto: then the broker may be one that closes on what it does not speak
 SUBSCRIBED_S = 7 * 86400  # a broker keeps commands for us at most for so long
@@ -62,6 +66,7 @@ class Uplink:
         self.connected = False
         self.since = rfc3339(parts.clock.utc())  # of the present state
         self.why: LinkError | None = None  # why it is not connected
+        self.deaf: LinkError | None = None  # why it gets no commands, though it is connected
         self.on_change: Callable[[Uplink], None] = lambda _: None
         self.delivery: Delivery | None = None
         self._target = target
@@ -73,6 +78,7 @@ class Uplink:
         self.session = 0  # the present or the last connection's number
         self._number: int | None = None
         self._backoff = Backoff()
+        self._flight = Flight(parts)
         self._alarm = asyncio.Event()
         self._lost_at_s = parts.clock.monotonic()
 
@@ -127,18 +133,25 @@ class Uplink:
             subscribe=f"{plan.base}/command/#",
             session_expiry_s=SUBSCRIBED_S,
         )
-        session = Session(wanted, lambda *_: None)
+        session = Session(wanted, lambda *_: None, self._flight.last_id)
+        session.on_subscribed = partial(self._subscribed, wanted)
+        async with session:
+            self._number, self.session = None, number
+            self._up(wanted.name)
+            why = await self._deliver(Delivery(self.parts, session, number, self._flight), stopping)
+        if why is not None:
+            self._down(ended(wanted, session.closing, why, self._backoff.failures >= KICKS))
+
+    async def _deliver(self, delivery: Delivery, stopping: asyncio.Event) -> Text | None:
+        """Why the link was lost, or None after the farewell."""
+        self.delivery = delivery
         try:
-            async with session:
-                self._number, self.session = None, number
-                self._up(session.target.name)
-                self.delivery = Delivery(self.parts, session, number)
-                why = await self.delivery.run(stopping)
-            if why is not None:
-                self._down(LinkError(session.target.name, why, Text("it is tried again", "将自动重连")))
+            return await delivery.run(stopping)
+        except BaseException:
+            self._flight.drop()  # what broke it may have been half sent
+            raise
         finally:
             self.delivery = None
-            self.parts.outbox.rewind()
             self.parts.retained.clear()
 
     def _first_protocol(self) -> None:
@@ -183,10 +196,23 @@ class Uplink:
                 wait.cancel()
 
     async def _owes_alarm(self) -> bool:
-        """An alarm is unsent that says more than that the link is lost."""
+        """An alarm is unsent that says more than that the link is lost; so one may be where there are more than fit."""
+        outbox = self.parts.outbox
         with suppress(StorageError):  # then what was read before is what is known
-            await self.parts.outbox.fill()
-        return any(LOST not in row.body for row in self.parts.outbox.queues[Lane.ALARM].waiting)
+            await outbox.fill()
+        queue = outbox.queues[Lane.ALARM]
+        rows = [*queue.waiting, *(entry.row for entry in queue.flying if entry.state != "confirmed")]
+        return len(rows) >= PREFETCH_ROWS or any(LOST not in row.body for row in rows)
+
+    def _subscribed(self, target: Target, refused: str | None) -> None:
+        """The broker's answer to our subscription to commands; told when it changes."""
+        was, self.deaf = self.deaf, None if refused is None else no_commands(target, refused)
+        if str(was) != str(self.deaf):
+            if self.deaf is not None:
+                self.parts.log.error("%s", self.deaf)
+            else:
+                self.parts.log.info("commands are heard again")
+            self.on_change(self)
 
     def _up(self, where: str) -> None:
         self.connected, self.why, self.since = True, None, rfc3339(self.parts.clock.utc())

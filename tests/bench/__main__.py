@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.bench.figures import FIGURES, table
 from tests.bench.measures import MEASURES
+from tests.bench.neighbours import beside
 
 BUILD = Path(__file__).resolve().parents[2] / "build"  # on a real disk, where /tmp may be memory
 RESULT = BUILD / "bench.json"
@@ -19,7 +20,7 @@ def main(names: list[str]) -> None:
     """A folder for each measure, removed afterwards."""
     folder = BUILD / "bench"
     found: dict[str, float] = {}
-    for measure in MEASURES:
+    for measure in (*MEASURES, beside):
         name = measure.__name__
         if names and name not in names:
             continue

@@ -56,6 +56,12 @@ FIGURES = (
     Figure("drain_per_s", "the backlog drains at, per second", "{:,.0f}"),
     Figure("drain_ratio", "ratio to bare", "{:.2f}", "≥ 0.7"),
     Figure("rss_drain_mb", "most memory meanwhile", "{:.1f} MB", "≤ 120 MB"),
+    Figure(
+        "beside_rate_ratio", "rate beside an uplink that is dead, stalled, slow, refusing, least", "{:.2f}", "≥ 0.9"
+    ),
+    Figure(
+        "beside_alarm_ratio", "alarm to PUBACK beside one of these, times as long as alone, most", "{:.2f}", "≤ 1.2"
+    ),
     Figure("rss_idle_mb", "memory, idle, 50 Modbus devices, page in use", "{:.1f} MB", "≤ 90 MB"),
     Figure("cpu_idle_percent", "CPU, idle, the same", "{:.1f} %"),
     Figure("rss_idle_200_mb", "memory, idle, 200 Modbus devices on 4 lines", "{:.1f} MB", "≤ 80 MB"),

@@ -14,8 +14,10 @@ import trustme
 
 from gateway import uplink as uplink_module
 from gateway.clock import TimeQuality
+from gateway.errors import LinkError, LinkRefused, Text
 from gateway.event import Credential, Lane, Phase, Reading
 from gateway.mqtt import Target
+from gateway.outbox import PREFETCH_ROWS
 from tests.brokers import Mosquitto, Wire, subscribed, websocket_door
 from tests.fakes import EPOCH, FastClock, ManualClock
 from tests.rig import BASE, Rig, rig, running
@@ -249,6 +251,63 @@ async def test_the_news_of_the_loss_does_not_shorten_the_wait(tmp_path: Path, mo
         await made.accept("fire.smoke", "raise", "smoke-1")
         async with asyncio.timeout(2):
             await waiting
+
+
+async def wait_s(uplink: uplink_module.Uplink, clock: FastClock) -> float:
+    """How long the next pause is, on the uplink's clock, which is the real one here but for its speed."""
+    began_s = clock.monotonic()
+    async with asyncio.timeout(10):
+        await uplink._pause(asyncio.Event())
+    return (clock.monotonic() - began_s) / clock.times
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_no_pause_is_longer_than_10_s_while_an_alarm_is_unsent(
+    tmp_path: Path, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it is that keeps the link away: a wrong password too, for somebody may be mending it right now."""
+    monkeypatch.setattr(uplink_module, "BACKOFF_ALARM_S", 0.2)
+    monkeypatch.setattr(uplink_module, "URGENT_FOR_S", 0.0)
+    clock = FastClock(1)
+    async with rig(tmp_path, "district", clock=clock) as made:
+        uplink = made.uplink("district", to(1))
+        error = LinkRefused if refused else LinkError
+        uplink.why = error("127.0.0.1:1", Text("not authorized", "未授权"))
+        uplink._backoff.failures = 16
+        await made.accept("fire.smoke", "raise", "smoke-1")
+        for _ in range(3):
+            assert await wait_s(uplink, clock) < 5
+
+
+async def test_an_alarm_behind_more_news_of_losses_than_are_read_ahead_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uplink_module, "BACKOFF_ALARM_S", 0.2)
+    monkeypatch.setattr(uplink_module, "URGENT_FOR_S", 0.0)
+    clock = FastClock(1)
+    async with rig(tmp_path, "district", clock=clock) as made:
+        uplink = made.uplink("district", to(1))
+        uplink._backoff.failures = 16
+        for number in range(PREFETCH_ROWS):
+            await made.accept("gateway.uplink_lost", "clear" if number % 2 else "raise", "gw-0001")
+        await made.accept("fire.smoke", "raise", "smoke-1")
+        assert await wait_s(uplink, clock) < 5
+
+
+async def test_an_alarm_in_flight_when_the_link_was_lost_counts(tmp_path: Path) -> None:
+    async with Mosquitto(tmp_path) as broker, rig(tmp_path, "district") as made:
+        uplink = made.uplink("district", to(broker.port))
+        async with running(made, uplink):
+            async with asyncio.timeout(5):
+                while uplink.delivery is None:
+                    await made.store.read(lambda _: None)
+            broker.signal(signal.SIGSTOP)
+            await made.accept("fire.smoke", "raise", "smoke-1")
+            async with asyncio.timeout(5):
+                while not uplink.parts.outbox.queues[Lane.ALARM].flying:
+                    await made.store.read(lambda _: None)
+            assert await uplink._owes_alarm()
+            broker.signal(signal.SIGCONT)
 
 
 async def test_each_attempt_reads_its_certificates_once(tmp_path: Path) -> None:

@@ -67,8 +67,8 @@ async def test_sessions_count_on_for_ever(tmp_path: Path) -> None:
             await city.until(lambda: last(city, "/status").get("session") == 3)
         await city.until(lambda: last(city, "/status").get("state") == "offline")
     told = [(status["session"], status["state"]) for status in all_of(city, "/status") if status["state"] == "online"]
-    assert told == [(1, "online"), (2, "online"), (3, "online")]
-    boots = [status["boot"] for status in all_of(city, "/status") if status["state"] == "online"]
+    assert list(dict.fromkeys(told)) == [(1, "online"), (2, "online"), (3, "online")]  # a cut may bring one twice
+    boots = list({s["session"]: s["boot"] for s in all_of(city, "/status") if s["state"] == "online"}.values())
     assert boots[0] == boots[1] != boots[2]
     for status in all_of(city, "/status"):
         documents.Status.model_validate_json(json.dumps(status))

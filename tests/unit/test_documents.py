@@ -193,11 +193,14 @@ def test_channels_are_the_contracts_topics() -> None:
         f"{base}/status",
         f"{base}/health",
         f"{base}/dossier",
+        f"{base}/command/{{device}}",
+        f"{base}/reply/{{request}}",
     }
     for operation in api()["operations"].values():
-        event = operation["channel"]["$ref"] == "#/channels/event"
-        assert operation["action"] == "send"
-        assert operation["bindings"]["mqtt"] == {"qos": 1, "retain": not event, "bindingVersion": "0.2.0"}
+        channel = operation["channel"]["$ref"].removeprefix("#/channels/")
+        kept = channel not in ("event", "command")
+        assert operation["action"] == ("receive" if channel == "command" else "send")
+        assert operation["bindings"]["mqtt"] == {"qos": 1, "retain": kept, "bindingVersion": "0.2.0"}
 
 
 def test_every_reference_leads_somewhere() -> None:

@@ -168,7 +168,7 @@ class Outboxes(RuleBasedStateMachine):
     def confirm_and_lose_link(self, number: int, picks: list[int]) -> None:
         """Some confirmations came before the line was cut."""
         self.confirm(number, picks)
-        self.lose_link(number)
+        self.lose_link(number, goes_on=False)
 
     @rule(number=some, picks=picks)
     def refuse(self, number: int, picks: list[int]) -> None:
@@ -182,11 +182,13 @@ class Outboxes(RuleBasedStateMachine):
         """Time passes."""
         self.now_s += seconds
 
-    @rule(number=some)
-    def lose_link(self, number: int) -> None:
-        """What was in flight is unknown; it begins again at the cursor."""
+    @rule(number=some, goes_on=st.booleans())
+    def lose_link(self, number: int, goes_on: bool) -> None:
+        """What was in flight still is, where the broker's session goes on; else it begins again at the cursor."""
         name = self.named(number)
-        self.outboxes[name].rewind()
+        self.outboxes[name].connected(goes_on=goes_on)
+        if goes_on:
+            return
         self.flying[name].clear()
         for lane in Lane:
             self.handed[name, lane] = self.prefix[name, lane]
@@ -255,7 +257,7 @@ async def test_after_a_lost_link_it_begins_at_the_cursor(tmp_path: Path) -> None
         assert first is not None
         assert second is not None
         outbox.confirmed(second)
-        outbox.rewind()
+        outbox.connected(goes_on=False)
         again = [entry for entry in (outbox.take(Lane.EVENT, 0.0) for _ in range(3)) if entry]
         assert [(entry.sequence, entry.row) for entry in again] == [(1, first.row), (2, second.row)]
         for entry in again:

@@ -50,7 +50,7 @@ async def test_what_is_asked_for_goes_out_and_the_cursor_stays(tmp_path: Path, m
         again = taken(outbox)
         assert [entry.sequence for entry in again] == list(range(10, 21))
         outbox.confirmed(again[0])
-        outbox.rewind()
+        outbox.connected(goes_on=False)
         assert [entry.sequence for entry in taken(outbox)] == list(range(11, 21))
         assert outbox.queues[Lane.EVENT].cursor == cursor
         assert outbox.backlog(Lane.EVENT) == 0
@@ -112,7 +112,7 @@ async def test_late_ones_go_out_at_the_rate_and_new_ones_do_not_wait(tmp_path: P
         outbox = Outbox(store, "district")
         await store.append([draft(number) for number in range(1, 26)])
         outbox.rate = Rate(10.0)
-        outbox.rewind()  # the link is up
+        outbox.connected(goes_on=False)  # the link is up
         await outbox.fill()
         assert [len(taken(outbox, 100.0 + second)) for second in range(3)] == [10, 10, 5]
         await store.append([draft(number) for number in range(26, 76)])
