@@ -2,19 +2,21 @@
 
 What every uplink has confirmed is history: it goes when it is older than `max_age`, or when room is needed; then dead
 letters go, which are told as lost already. What is still owed goes only when room is needed, the oldest of the lowest
-lane first, counted and told as `gateway.data_lost` before it goes; alarms never. A quarter of the room, or as
-configured, is the alarms' alone.
+lane first, counted and told as `gateway.data_lost` before it goes. A quarter of the room, or as configured, is the
+alarms' alone: they have no age limit, and go only when they alone fill all of it. What tells of a loss does not go:
+it is told anew, ranges that follow each other as one.
 """
 
+import json
 import logging
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from gateway.clock import Clock
-from gateway.database import TABLES, counters_at, used_bytes
+from gateway.database import TABLES, counters_at, read_rows, used_bytes
 from gateway.errors import StorageError
 from gateway.event import Json, Lane, Phase, Reading
 from gateway.letters import drop_oldest_dead
@@ -36,6 +38,26 @@ class Limits:
     max_bytes: int
     max_age_s: float
     alarm_reserve: float
+
+
+@dataclass(frozen=True, order=True)
+class Loss:
+    """Numbers of a stream that will never come: from `first` to `last`."""
+
+    stream: str
+    reason: str
+    first: int
+    last: int
+
+    def reading(self, gateway: str) -> Reading:
+        """As it is told (contract, section 3)."""
+        data: dict[str, Json] = {
+            "stream": self.stream,
+            "first": f"{self.first:016d}",
+            "last": f"{self.last:016d}",
+            "count": self.last - self.first + 1,
+        }
+        return Reading(gateway, DATA_LOST, Phase.PULSE, reason=self.reason, data=data)
 
 
 class Retention:
@@ -66,9 +88,10 @@ class Retention:
             while await self._forget(lane, oldest_ms):
                 pass
         room_bytes = self._limits.max_bytes * (1 - self._limits.alarm_reserve)
-        while await self._store.read(used_bytes) > room_bytes:
-            if not await self._make_room():
-                return
+        while await self._store.read(used_bytes) > room_bytes and await self._make_room():
+            pass
+        while await self._store.read(used_bytes) > self._limits.max_bytes and await self._drop(Lane.ALARM):
+            pass
 
     async def _make_room(self) -> bool:
         """One step; False when only alarms are left."""
@@ -99,23 +122,45 @@ class Retention:
         lost = [
             (name, box, box.queues[lane].cursor.sequence + 1, counters.get(name, 0)) for name, box in self._outboxes
         ]
-        told = [self._lost(f"{name}.{lane.value}", first, last) for name, _, first, last in lost if last >= first]
+        told = [Loss(f"{name}.{lane.value}", "buffer-full", first, last) for name, _, first, last in lost]
+        told = [loss for loss in told if loss.last >= loss.first]
+        for loss in told:
+            _LOG.error("buffer full: %s gives up numbers %d to %d", loss.stream, loss.first, loss.last)
+        if lane is Lane.ALARM:
+            earlier, others = await self._store.read(partial(_losses, upto=upto))
+            told = joined([*earlier, *told])
+            if not others:
+                return False  # it would not get less
         if told:
-            await self._pipeline.accept(told)
+            await self._pipeline.accept([loss.reading(self._gateway) for loss in told])
         for _, outbox, first, last in lost:
             outbox.give_up(lane, upto, last, max(0, last - first + 1))
         await self._store.transact(partial(_delete, lane=lane, upto=upto, older_ms=None))
         return True
 
-    def _lost(self, stream: str, first: int, last: int) -> Reading:
-        data: dict[str, Json] = {
-            "stream": stream,
-            "first": f"{first:016d}",
-            "last": f"{last:016d}",
-            "count": last - first + 1,
-        }
-        _LOG.error("buffer full: %s gives up numbers %d to %d", stream, first, last)
-        return Reading(self._gateway, DATA_LOST, Phase.PULSE, reason="buffer-full", data=data)
+
+def joined(losses: Sequence[Loss]) -> list[Loss]:
+    """The same numbers in fewer ranges, by stream and reason."""
+    whole: list[Loss] = []
+    for loss in sorted(losses):
+        before = whole[-1] if whole else None
+        if before and (before.stream, before.reason) == (loss.stream, loss.reason) and loss.first <= before.last + 1:
+            whole[-1] = replace(before, last=max(before.last, loss.last))
+        else:
+            whole.append(loss)
+    return whole
+
+
+def _losses(connection: sqlite3.Connection, upto: int) -> tuple[list[Loss], int]:
+    """What the alarm lane tells of losses up to this seq, in its oldest rows, and how many of these tell of none."""
+    found, others = [], 0
+    for row in read_rows(connection, Lane.ALARM, 0, CHUNK_ROWS):
+        event = json.loads(row.body) if row.seq <= upto else {}
+        if event.get("type") == DATA_LOST:
+            data = event["data"]
+            found.append(Loss(data["stream"], data["reason"], int(data["first"]), int(data["last"])))
+        others += row.seq <= upto and event.get("type") != DATA_LOST
+    return found, others
 
 
 def _delete(connection: sqlite3.Connection, lane: Lane, upto: int, older_ms: int | None) -> int:
