@@ -44,7 +44,8 @@ def settle(path: Path, uplinks: Mapping[str, UplinkConfig], alive: Callable[[], 
         with closing(Database(path, tuple(uplinks))) as database:
             _settle(database, uplinks, alive)
     except (sqlite3.Error, OSError) as error:
-        _LOG.warning("%s: who has joined the uplinks is looked at with the next start: %s", path, error)
+        if path.exists():  # else it is the very first start, and nobody has missed anything
+            _LOG.warning("%s: who has joined the uplinks is looked at with the next start: %s", path, error)
 
 
 def _settle(database: Database, uplinks: Mapping[str, UplinkConfig], alive: Callable[[], object]) -> None:
