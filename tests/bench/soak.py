@@ -82,8 +82,6 @@ class Ledger:
 class Counted(Daemon):
     """A daemon that says how many tasks it has."""
 
-    program = "tests.bench.counted"
-
     async def size(self) -> Size:
         """Now."""
         told = self._tasks()
@@ -160,7 +158,14 @@ async def soak(folder: Path, seconds: float) -> tuple[Size, Size, Ledger]:
         counting(broker.port, ledger),
         Wire(broker.port) as wire,
         Line(Slave(5, "rs-yg-n01")) as line,
-        Counted(folder, uplink=wire.port, devices=devices, buses={"line": f"{{serial: {line.port}}}"}, room=ROOM) as it,
+        Counted(
+            folder,
+            uplink=wire.port,
+            devices=devices,
+            buses={"line": f"{{serial: {line.port}}}"},
+            room=ROOM,
+            program="tests.bench.counted",
+        ) as it,
     ):
         await it.start()
         warm_s = min(max(WARM_S, UP_S + AWAY_S), seconds / 2)

@@ -45,8 +45,6 @@ class Daemon:
     `devices` and `buses` are lines of YAML flow style. What it logs is in `log`.
     """
 
-    program = "gateway"  # the module that is run
-
     def __init__(
         self,
         folder: Path,
@@ -56,7 +54,7 @@ class Daemon:
         buses: Mapping[str, str] | None = None,
         state: Path | None = None,
         room: str = "512MiB",
-        program: str = "gateway",
+        program: str = "gateway",  # the module that is run
     ) -> None:
         self.folder = folder
         self.program = program
