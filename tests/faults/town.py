@@ -222,7 +222,7 @@ async def chatter(poster: Poster, kinds: Sequence[Mapping[str, Any]]) -> None:
 
 def posted(event: Event) -> bool:
     """One of `chatter`'s."""
-    return event["subject"].startswith("poster-") and "raw" in event["data"]
+    return "n" in event["data"].get("raw", {})
 
 
 def check_devices(events: list[Event]) -> None:
