@@ -78,6 +78,7 @@ async def run(config: Config, drivers: Mapping[str, Driver[Any]]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    loop.set_exception_handler(watchdog.unhandled)
     async with standing(config, drivers) as house:
         await live(house, stopping)
 

@@ -6,11 +6,14 @@
 - Each driver is alive: one that hangs is started anew alone (`gateway.supervisor`); one that cannot be ended is dead.
 
 Where it falls silent, systemd ends the process (WatchdogSec=) and starts it again; all that was accepted is on disk.
+Where no memory is left it ends by itself: half of it would live on, and take nothing in.
 """
 
 import asyncio
 import logging
+import os
 from collections.abc import Sequence
+from typing import Any
 
 from gateway import systemd
 from gateway.errors import Text
@@ -20,6 +23,7 @@ from gateway.supervisor import Supervised
 WRITER_S = 60.0  # a disk that hangs for less is lived through (`gateway.store`), and doors go on meanwhile
 MEND_S = 900.0  # a damaged database of 512 MB on a slow card is salvaged in less; to end that is to begin it anew
 AILING_S = 1.0  # how often one looks again meanwhile
+STARVED_STATUS = 1  # exit status
 _LOG = logging.getLogger("gateway.watchdog")
 
 
@@ -51,3 +55,14 @@ def ailing(
             name = line.line.name
             return Text(f"the driver of {name} hangs and cannot be ended", f"{name} 的驱动停滞且无法终止")
     return None
+
+
+def unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """The event loop's handler of what nobody caught (asyncio's `set_exception_handler`)."""
+    if not isinstance(context.get("exception"), MemoryError):
+        loop.default_exception_handler(context)
+        return
+    try:
+        _LOG.critical("no memory is left; this process ends, and systemd starts it again")
+    finally:
+        os._exit(STARVED_STATUS)  # as at a power cut: what was accepted is on disk, and to stop well takes memory

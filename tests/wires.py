@@ -1,4 +1,6 @@
-"""Lines to a broker that fail in one way only: PUBACKs lost, cut in mid-frame, reset in answer to CONNECT."""
+"""Lines to a broker that fail in one way only: PUBACKs lost, everything lost, cut in mid-frame, reset in answer to
+CONNECT.
+"""
 
 import asyncio
 from contextlib import suppress
@@ -13,6 +15,7 @@ class FaultyWire(Wire):
         super().__init__(to_port)
         self.resets = 0  # so many of the next connections are reset
         self.deaf = False  # what the broker says gets lost
+        self.mute = False  # what is said to the broker gets lost
         self.cuts_bytes: list[int] = []  # the next connections are cut after so many bytes to the broker, each
         self.dropped_bytes = 0
 
@@ -34,6 +37,9 @@ class FaultyWire(Wire):
     async def _up(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, left_bytes: int | None) -> None:
         with suppress(OSError):
             while data := await source.read(65536):
+                if self.mute:
+                    self.dropped_bytes += len(data)
+                    continue
                 sink.write(data if left_bytes is None else data[:left_bytes])
                 await sink.drain()
                 if left_bytes is not None and len(data) >= left_bytes:

@@ -42,7 +42,8 @@ def token(device: str) -> str:
 class Daemon:
     """`gateway run` on a folder of its own: `async with Daemon(folder, uplink=port, devices=[…]) as daemon`.
 
-    `devices` and `buses` are lines of YAML flow style. What it logs is in `log`.
+    `uplink` is the district's port, `beside` are other uplinks' by name. `devices` and `buses` are lines of YAML flow
+    style. What it logs is in `log`.
     """
 
     def __init__(
@@ -50,11 +51,12 @@ class Daemon:
         folder: Path,
         *,
         uplink: int,
+        beside: Mapping[str, int] | None = None,
         devices: Sequence[str] = (),
         buses: Mapping[str, str] | None = None,
         state: Path | None = None,
         room: str = "512MiB",
-        program: str = "gateway",
+        program: str = "gateway",  # the module that is run
     ) -> None:
         self.folder = folder
         self.program = program
@@ -67,7 +69,9 @@ class Daemon:
         self._config = folder / "gateway.yaml"
         page = f'web: {{listen: "127.0.0.1:{self.page}"}}, buffer: {{max_size: {room}}}'
         lines = [f"gateway: {{id: gw-0001, state_dir: {json.dumps(str(self.state))}, language: en, {page}}}"]
-        lines += [_SITE + f'uplinks: {{district: {{url: "mqtt://127.0.0.1:{uplink}"}}}}']
+        uplinks = {"district": uplink} | dict(beside or {})
+        lines += [_SITE + "uplinks:"]
+        lines += [f'  {name}: {{url: "mqtt://127.0.0.1:{port}"}}' for name, port in uplinks.items()]
         lines += ["buses:"] * bool(buses) + [f"  {name}: {bus}" for name, bus in (buses or {}).items()]
         lines += ["devices:"] * bool(devices) + [f"  - {device}" for device in devices]
         self._config.write_text("\n".join(lines) + "\n", "utf-8")

@@ -14,15 +14,15 @@ def first_arrivals(city: Subscriber) -> list[Event]:
     return list({event["id"]: event for event in reversed(city.events())}.values())[::-1]
 
 
-def check_streams(events: Sequence[Event], *tried: Lane) -> None:
+def check_streams(events: Sequence[Event], *tried: Lane, uplink: str = "district") -> None:
     """No gap, in order by first arrival, and a redelivery says what the first one said."""
     by_id: dict[str, Event] = {}
-    numbers: dict[str, list[int]] = {f"district.{lane}": [] for lane in Lane}
+    numbers: dict[str, list[int]] = {f"{uplink}.{lane}": [] for lane in Lane}
     for event in events:
         known = by_id.setdefault(event["id"], event)
         assert event | {"time": "", "timequality": ""} == known | {"time": "", "timequality": ""}
         if known is event:
             numbers[event["stream"]].append(int(event["sequence"]))
-    assert all(numbers[f"district.{lane}"] for lane in tried)
+    assert all(numbers[f"{uplink}.{lane}"] for lane in tried)
     for stream, sequence in numbers.items():
         assert sequence == list(range(1, len(sequence) + 1)), stream
