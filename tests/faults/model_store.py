@@ -7,7 +7,7 @@ and in its place; what is missing when everything is looked at never will. `Brok
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from gateway.alarms import Alarm
 from gateway.event import Lane
@@ -20,7 +20,13 @@ NOWHERE = (0, 0)  # a cursor: seq and sequence
 
 
 class Broken(AssertionError):
-    """The store does not keep its promise."""
+    """The store does not keep its promise; `met` has them all, also those that are not met again when tried again."""
+
+    met: ClassVar[list[str]] = []
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.met.append(what)
 
 
 @dataclass(slots=True)

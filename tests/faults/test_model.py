@@ -2,10 +2,9 @@
 
 Power is cut at any call that the store makes (`model_disk.py` says what is left then). That the machine would notice
 is seen with a store that does not force its commits to disk, and with one that answers before the commit.
-With FAULTS_FULL in the environment it looks far longer, and each time elsewhere.
+In `make faults` it looks far longer, and each time elsewhere.
 """
 
-import os
 import random
 import re
 from collections.abc import Sequence
@@ -14,14 +13,16 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+from hypothesis.errors import HypothesisException
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from gateway.event import Lane
+from tests.faults import ROUNDS
 from tests.faults.model_pair import NO_LIMIT, Do, Fate, Pair, Wish
 from tests.faults.model_store import UPLINKS, Broken
 from tests.faults.record import Recording
 
-LONG = bool(os.environ.get("FAULTS_FULL"))
+LONG = ROUNDS > 1
 KEEPS = settings(
     max_examples=1000 if LONG else 25,
     stateful_step_count=50,
@@ -152,10 +153,7 @@ def test_the_store_is_its_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize("way", ["weak", "early"])
 def test_the_model_notices(way: str, tmp_path: Path) -> None:
     """Commits that are not forced to disk, and answers before the commit: something is lost, or undone."""
-    with pytest.raises((Broken, ExceptionGroup)) as caught:
+    Broken.met.clear()
+    with pytest.raises((Broken, ExceptionGroup, HypothesisException)):  # threads: it may differ when tried again
         run(way, tmp_path, LOSES)
-    found: Exception = caught.value
-    while isinstance(found, ExceptionGroup):  # threads make it not quite the same when it is tried again
-        found = found.exceptions[0]
-    assert isinstance(found, Broken)
-    assert re.search(r"not there|begins after|^facts|^cursor", str(found))
+    assert any(re.search(r"not there|begins after|^facts|^cursor", what) for what in Broken.met), Broken.met

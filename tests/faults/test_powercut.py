@@ -1,7 +1,6 @@
 """A power cut on a real card (ext4, journal not flushed), the broker away: what was answered 200 is there after it."""
 
 import asyncio
-import os
 import random
 import signal
 from contextlib import suppress
@@ -11,12 +10,13 @@ import pytest
 
 from drivers.sim.webhook import Poster
 from tests.brokers import free_port
+from tests.faults import ROUNDS
 from tests.faults.card import card
 from tests.faults.daemon import Daemon, token, webhook
 from tests.faults.seen import on_disk
 from tests.faults.test_kill import EVERYDAY, chatter
 
-CUTS = 3 * int(os.environ.get("FAULT_ROUNDS", "1"))
+CUTS = 3 * ROUNDS
 LIVES_S = (0.1, 0.7)  # of writing, before the cut
 NAMES = ("poster-1", "poster-2")
 

@@ -1,7 +1,6 @@
 """A power cut at any moment, out of recorded writes: what was said to be on disk is there, and the database opens."""
 
 import asyncio
-import os
 import random
 from collections.abc import Sequence
 from contextlib import closing
@@ -11,12 +10,13 @@ import pytest
 
 from gateway.database import Damaged, Database, quick_check, read_rows
 from gateway.event import Lane
+from tests.faults import ROUNDS
 from tests.faults.appender import UPLINKS, append
 from tests.faults.model_disk import Disk
 from tests.faults.record import Call, recorded
 
 APPENDS = 40
-STATES = 250 * int(os.environ.get("FAULT_ROUNDS", "1"))
+STATES = 250 * ROUNDS
 
 
 def cuts(base: Path, calls: Sequence[Call], folder: Path) -> tuple[int, list[str]]:
