@@ -7,7 +7,7 @@ COMPILE = build/uv/bin/uv pip compile pyproject.toml --extra demo --group build 
 TAGS_x86_64 := manylinux2014_x86_64 manylinux_2_28_x86_64 manylinux_2_34_x86_64
 TAGS_aarch64 := manylinux2014_aarch64 manylinux_2_28_aarch64 manylinux_2_34_aarch64
 
-.PHONY: help demo test check bench soak faults docs lock wheels clean
+.PHONY: help demo test check faults bench soak docs lock wheels clean
 help: ## say what there is (the default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
@@ -26,14 +26,14 @@ check: ## ruff, mypy --strict, the style budget
 	$(RUN) mypy
 	$(RUN) pytest -q tests/test_style.py
 
-bench: ## the figures: a table and build/bench.json
+faults: ## tests/faults in their long form: kills, lines, cards, clocks, no memory (about 12 minutes; ROUNDS=1: as in make test)
+	@deploy/environment.sh test
+	FAULT_ROUNDS=$(or $(ROUNDS),6) $(RUN) pytest -sv tests/faults
+
+bench: ## the figures, with what they should be: a table and build/bench.json (about 4 minutes)
 	@deploy/environment.sh test
 	@mkdir -p build
 	$(RUN) tests.bench
-
-faults: ## kills, cuts, full and failing disks, bad lines, wrong clocks: longer than in make test, some 15 minutes
-	@deploy/environment.sh test
-	FAULT_ROUNDS=5 $(RUN) pytest -s tests/faults
 
 soak: ## does anything grow: 10 minutes at 500 events/s, the uplink coming and going (SECONDS=60: shorter)
 	@deploy/environment.sh test

@@ -51,10 +51,13 @@ FIGURES = (
     Figure("latency_p50_ms", "wire to subscriber at 50 per second, half within", "{:.1f} ms", "≤ 5 ms"),
     Figure("latency_p99_ms", "99 of 100 within", "{:.1f} ms", "≤ 25 ms"),
     Figure("latency_max_ms", "longest", "{:.1f} ms"),
-    Figure("alarm_behind_backlog_s", "alarm while 1,000,000 events drain, longest of 5", "{:.3f} s", "≤ 1 s"),
-    Figure("alarm_after_return_s", "alarm that waited, from the link's return", "{:.3f} s", "≤ 1 s"),
+    Figure("alarm_behind_backlog_s", "alarm while 100,000 events drain, longest of 5", "{:.3f} s", "≤ 1 s"),
+    Figure("alarm_after_return_s", "alarm that waited, from the link's return", "{:.3f} s"),
     Figure("drain_per_s", "the backlog drains at, per second", "{:,.0f}"),
-    Figure("drain_ratio", "ratio to bare", "{:.2f}", "≥ 0.7"),
+    Figure("alarm_behind_backlog_1m_s", "alarm before 1,000,000 events, from the link's return", "{:.3f} s", "≤ 1 s"),
+    Figure("alarm_behind_backlog_1m_max_s", "longest of 7", "{:.3f} s"),
+    Figure("drain_1m_per_s", "the million drains at, per second", "{:,.0f}"),
+    Figure("drain_ratio_1m", "ratio to the bare publisher", "{:.2f}", "≥ 0.7"),
     Figure("rss_drain_mb", "most memory meanwhile", "{:.1f} MB", "≤ 120 MB"),
     Figure(
         "beside_rate_ratio", "rate beside an uplink that is dead, stalled, slow, refusing, least", "{:.2f}", "≥ 0.9"
@@ -64,8 +67,9 @@ FIGURES = (
     ),
     Figure("rss_idle_mb", "memory, idle, 50 Modbus devices, page in use", "{:.1f} MB", "≤ 90 MB"),
     Figure("cpu_idle_percent", "CPU, idle, the same", "{:.1f} %"),
-    Figure("rss_idle_200_mb", "memory, idle, 200 Modbus devices on 4 lines", "{:.1f} MB", "≤ 80 MB"),
-    Figure("cpu_idle_200_percent", "CPU, idle, the same", "{:.1f} %", "≤ 2 %"),
+    Figure("rss_idle_200_mb", "memory, idle, 200 Modbus devices on 8 lines", "{:.1f} MB", "≤ 80 MB"),
+    Figure("cpu_idle_200_percent", "CPU of one core, idle, the same, page closed", "{:.1f} %", "≤ 2 %"),
+    Figure("cpu_idle_200_page_percent", "the same, page open", "{:.1f} %"),
     Figure("ready_s", "process start to READY, empty", "{:.2f} s", "≤ 2 s"),
     Figure("ready_1m_s", "process start to READY, 1,000,000 events stored", "{:.2f} s", "≤ 2 s"),
 )
