@@ -64,17 +64,26 @@ def sample(read: Read, block: Block, words: Sequence[int]) -> Sample:
         return Sample(raw, bool(raw))
     if read.words == "low-first":
         own.reverse()
+    if read.bytes == "low-first":
+        own = [word >> 8 | (word & 0xFF) << 8 for word in own]
     (number,) = struct.unpack(FORMATS[read.type], struct.pack(f">{len(own)}H", *own))
     if read.scale == 1.0 and read.offset == 0.0:
         return Sample(number, number)
     return Sample(number, float(f"{number * read.scale + read.offset:.10g}"))  # 0.1 * 3 is 0.3
 
 
-def samples(reads: Iterable[Read], answers: Mapping[Block, Sequence[int]]) -> dict[str, Sample]:
+Layout = Mapping[Block, Sequence[Read]]
+
+
+def layout(reads: Iterable[Read], blocks: Iterable[Block]) -> Layout:
+    """Which reads stand in which block."""
+    listed = list(reads)
+    return {block: [read for read in listed if block.holds(read)] for block in blocks}
+
+
+def samples(where: Layout, answers: Mapping[Block, Sequence[int]]) -> dict[str, Sample]:
     """Every read whose block was answered, by name."""
-    return {
-        read.name: sample(read, block, words) for read in reads for block, words in answers.items() if block.holds(read)
-    }
+    return {read.name: sample(read, block, words) for block, words in answers.items() for read in where[block]}
 
 
 def sound(value: Sample) -> bool:

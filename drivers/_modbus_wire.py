@@ -178,13 +178,15 @@ class Wire:
             raise Silent  # the answer to another question
         return words[: block.count]
 
-    async def write(self, peer: Peer, function: int, address: int, value: int) -> None:
-        """Function 5 or 6; returns when the device has said the same. Silent, Refused, Unreachable."""
+    async def write(self, peer: Peer, function: int, address: int, values: Sequence[int]) -> None:
+        """Function 5, 6 or 16; returns when the device has said the same. Silent, Refused, Unreachable."""
 
         def ask(client: Client) -> Awaitable[ModbusPDU]:
+            if function == 16:
+                return client.write_registers(address, list(values), device_id=peer.address)
             if function == 6:
-                return client.write_register(address, value, device_id=peer.address)
-            flash: Awaitable[ModbusPDU] = client.execute(False, Flash(address, value, peer.address))
+                return client.write_register(address, values[0], device_id=peer.address)
+            flash: Awaitable[ModbusPDU] = client.execute(False, Flash(address, values[0], peer.address))
             return flash
 
         await self._ask(peer, ask)

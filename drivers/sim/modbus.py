@@ -14,12 +14,12 @@ import os
 import struct
 import time
 import tty
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Literal, NamedTuple, Self
 
 from drivers._modbus_profile import Condition, Outputs, Profile, Read, load
-from drivers.sim._modbus_codec import Tables, respond, rtu_frame, take_rtu, take_tcp, tcp_frame
+from drivers.sim._modbus_codec import ILLEGAL_FUNCTION, Tables, respond, rtu_frame, take_rtu, take_tcp, tcp_frame
 
 SILENCE_S = 0.1  # longer than any gap within a frame: what came before it belongs to no frame
 FORMATS = {"u16": ">H", "i16": ">h", "u32": ">I", "i32": ">i", "f32": ">f"}
@@ -36,16 +36,21 @@ class Edge(NamedTuple):
 
 
 class Slave:
-    """One device: its registers as the profile says, all normal at first. Without a profile the tables are bare."""
+    """One device: its registers as the profile says, all normal at first. Without a profile the tables are bare.
 
-    def __init__(self, address: int, profile: str | None = None) -> None:
+    `loops`: of a panel, how many points each loop has.
+    """
+
+    def __init__(self, address: int, profile: str | None = None, loops: Mapping[int, int] | None = None) -> None:
         self.address = address
+        self.loops: Mapping[int, int] = loops or {}
         self.profile: Profile | None = load(profile) if profile is not None else None
         self.tables = Tables()
         self.plugged = True
         self.requests = 0  # heard, answered or not
         self.delay_s = 0.0  # before each answer
         self.exception: int | None = None  # every answer is this exception
+        self.unknown_functions: set[int] = set()  # answered with exception 1
         self.noise = b""  # sent before each answer
         self.tell: Callable[[Edge], object] = id  # its line's ledger, once it is on one
         self._timers: dict[int, asyncio.TimerHandle] = {}
@@ -60,6 +65,9 @@ class Slave:
         if profile.inputs is not None:
             for number in range(1, profile.inputs.count + 1):
                 _put(self.tables, profile.inputs.read(number), int(profile.inputs.inverted))
+        for loop, count in self.loops.items():
+            for point in range(1, count + 1):
+                self._put_point(profile, loop, point, None)
         if profile.outputs is not None:
             table = self.tables.by_function[1 if profile.outputs.function == 5 else 3]
             for i in range(profile.outputs.count):
@@ -96,6 +104,23 @@ class Slave:
         _put(self.tables, self.profile.inputs.read(number), int(on))
         self._cause(f"input_{number}", on)
 
+    def set_point(self, loop: int, point: int, value: int) -> None:
+        """A panel's point shows this value. KeyError where it has no such point."""
+        if self.profile is None or not 1 <= point <= self.loops.get(loop, 0):
+            raise KeyError(loop, point)
+        self._put_point(self.profile, loop, point, value)
+        self._cause(f"point_{loop}_{point}", value)
+
+    def _put_point(self, profile: Profile, loop: int, point: int, value: int | None) -> None:
+        if profile.points is not None:
+            read = profile.points.read(loop, point)
+            for function in {read.function, profile.fallback or read.function}:
+                _put(
+                    self.tables,
+                    read.model_copy(update={"function": function}),
+                    read.normal[0] if value is None else value,
+                )
+
     def output(self, number: int) -> bool:
         """Whether an output of a board is on."""
         outputs = _outputs(self.profile)
@@ -119,6 +144,8 @@ class Slave:
             return b""
         if self.exception is not None:
             return bytes([pdu[0] | 0x80, self.exception])
+        if pdu[0] in self.unknown_functions:
+            return bytes([pdu[0] | 0x80, ILLEGAL_FUNCTION])
         before = self._outputs_on()
         answer = respond(self.tables, pdu, self._special)
         for number, on in self._outputs_on().items():
@@ -131,21 +158,37 @@ class Slave:
             return {}
         return {number: self.output(number) for number in range(1, self.profile.outputs.count + 1)}
 
-    def _special(self, function: int, address: int, value: int) -> bool:
+    def _special(self, function: int, address: int, values: list[int]) -> bool:
+        if self.profile is not None and self.profile.reset is not None:
+            reset = self.profile.reset
+            if (function, address, values) == (reset.function, reset.address, [reset.value]):
+                return self.reset()
         if self.profile is None or self.profile.outputs is None:
             return False
-        outputs = self.profile.outputs
+        outputs, value = self.profile.outputs, values[-1]
         if function == 6 and value in (outputs.on, outputs.off) and 0 <= address - outputs.address < outputs.count:
-            self.tables.write(6, address, [int(value == outputs.on)])  # the board takes words and shows 1 and 0
-            return True
-        if function != 5 or outputs.pulse is None or not 0 <= address - outputs.pulse.address < outputs.count:
+            self._switch(address - outputs.address + 1, int(value == outputs.on))
+            return True  # the board takes words and shows 1 and 0
+        pulse = outputs.pulse
+        if pulse is None or function != pulse.function or (function == 16 and values[:-1] != [pulse.code]):
             return False
-        number = address - outputs.pulse.address + 1
-        self._switch(number, 1)
-        self._timers[number] = asyncio.get_running_loop().call_later(
-            value * outputs.pulse.step, self._fall_back, number
-        )
+        number, rest = divmod(address - pulse.address, pulse.stride)
+        steps = value if function == 16 else value - pulse.code
+        if rest or not 0 <= number < outputs.count or not 0 <= steps <= pulse.max_steps:
+            return False
+        self._pulse(number + 1, steps * pulse.step)
         return True
+
+    def reset(self) -> bool:
+        """Latched conditions let go, as when the power of the heads was cut. Always True."""
+        for condition in self.profile.conditions if self.profile is not None else ():
+            if condition.latching:
+                self.set_condition(condition.type, False)
+        return True
+
+    def _pulse(self, number: int, seconds: float) -> None:
+        self._switch(number, 1)
+        self._timers[number] = asyncio.get_running_loop().call_later(seconds, self._fall_back, number)
 
     def _switch(self, number: int, on: int) -> None:
         timer = self._timers.pop(number, None)
@@ -171,6 +214,8 @@ def _put(tables: Tables, read: Read, raw: float) -> None:
     number = raw if read.type == "f32" else int(raw)
     data = struct.pack(FORMATS[read.type], number)
     words = list(struct.unpack(f">{len(data) // 2}H", data))
+    if read.bytes == "low-first":
+        words = [word >> 8 | (word & 0xFF) << 8 for word in words]
     if read.words == "low-first":
         words.reverse()
     table.update({read.address + i: word for i, word in enumerate(words)})

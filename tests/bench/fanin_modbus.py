@@ -1,4 +1,4 @@
-"""`python -m tests.bench.fanin_modbus`: 32 Modbus TCP detectors polled as fast as they answer, and how soon a change is told.
+"""`python -m tests.bench.fanin_modbus`: 32 Modbus TCP detectors polled flat out, and how soon a change is told.
 
 The detectors are simulated in a process of their own, each on a TCP port; the daemon is `gateway run`, the broker
 mosquitto. A change is timed from the moment its register changes to a subscriber's hands, while all are polled flat
