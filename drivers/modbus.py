@@ -24,9 +24,10 @@ from drivers._modbus_station import (
     telemetry,
     unmapped,
 )
+from drivers._modbus_trial import explained, trial
 from drivers._modbus_values import Block, Sampler, met, samples, sound
 from drivers._modbus_wire import Peer, Refused, Silent, Wire, open_wire, words_of
-from gateway.driver import Command, Driver, Example, Line, Link, Outcome
+from gateway.driver import Command, Driver, Example, Line, Link, Outcome, Trial
 from gateway.errors import BadInput, DeviceError, Misconfigured, StorageError, Text, Unreachable
 from gateway.event import Json, Phase, Reading, Value
 
@@ -286,4 +287,5 @@ DRIVER = Driver(
     examples=EXAMPLES,
     actions=("output", "reset"),
     quiet_s=quiet_s,
+    trial=Trial(explained, trial),
 )

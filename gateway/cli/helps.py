@@ -121,6 +121,21 @@ HELPS: Mapping[str, str] = {
     "Print the AsyncAPI 3.0 document of the topics.": "输出主题的 AsyncAPI 3.0 文档。",
     "Every topic, its messages, its quality of service.": "含所有主题、消息及其服务质量(QoS)。",
     "With this site's own topics and brokers.": "按此配置填入本站点的主题和服务器。",
+    # profile
+    "Register maps of Modbus devices.": "Modbus 设备的寄存器模板。",
+    "Read every register of a profile and say what it means.": "逐个读取模板中的寄存器并说明含义。",
+    "It only reads. Without a port the profile is only checked. Exit status 1 where something did not answer or was "
+    "not understood, 2 where the profile is wrong.": (
+        "只读不写。不指定端口则只检查模板。有项目无应答或无法识别时退出码 1,模板有误时退出码 2。"
+    ),
+    "A profile file, or the name of one that comes along.": "模板文件,或自带模板的名称。",
+    "The serial port, e.g. /dev/ttyUSB0.": "串口,例如 /dev/ttyUSB0。",
+    "A Modbus TCP device instead, or a serial server.": "改用 Modbus TCP 设备或串口服务器。",
+    "The device's address on the line.": "设备在线路上的地址。",
+    "Bits per second of the serial port.": "串口波特率。",
+    "Parity of the serial port.": "串口校验位。",
+    "More keys as in gateway.yaml, e.g. 'loops: {1: 60}'.": "设备的其他键,写法同 gateway.yaml,例如 'loops: {1: 60}'。",
+    "Go on, and say what changes; Ctrl-C ends it.": "持续读取并显示变化,Ctrl-C 结束。",
     # simulate
     "Run a simulated device that speaks its real protocol.": "运行使用真实协议的模拟设备。",
     "Without a name: list them. Lines on standard input make it do things: `help` lists them, Ctrl-C ends it.": (
