@@ -1,4 +1,4 @@
-"""One ZKTeco device as the gateway knows it: what it has told, whether it is there, and what it shall do.
+"""One ZKTeco device as the gateway knows it: what it has told, and whether it is there.
 
 A record is acknowledged when it is on disk. The device sends it again until then, so a record is known by a short
 hash; the newest hashes are kept through a restart of the gateway.
@@ -6,37 +6,22 @@ hash; the newest hashes are kept through a restart of the gateway.
 
 import asyncio
 import json
+import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
-from functools import partial
 
 from drivers._zkteco_config import Config
 from drivers._zkteco_events import Told
-from drivers._zkteco_orders import (
-    ACTIONS,
-    DOOR_ACTIONS,
-    Orders,
-    attendance_order,
-    described_form,
-    door_order,
-    output_order,
-    plain_form,
-)
-from drivers._zkteco_records import whole
-from gateway.driver import Command, Link, Outcome
+from drivers._zkteco_orders import Orders, described_form, plain_form
+from gateway.clock import Clock
+from gateway.driver import Link
 from gateway.errors import StorageError, Text
-from gateway.event import Json, Phase, Reading, part_key
+from gateway.event import Phase, Reading, part_key
 
 MOST_REMEMBERED = 256  # records; a device sends at most a few dozen at once
 RATE_PER_S, BURST = 20.0, 60.0  # requests of one device
 MOST_SAID = 32  # sentences that are written to the log once
-_SETTLES = {  # what is so once an action has been carried out
-    "release": (("door.released", Phase.RAISE),),
-    "lockdown": (("door.lockdown", Phase.RAISE),),
-    "lock": (("door.released", Phase.CLEAR), ("door.lockdown", Phase.CLEAR)),
-}
 
 Key = tuple[str, str | None]
 
@@ -66,11 +51,28 @@ def family(configs: Sequence[Config]) -> tuple[Config, dict[str, str]]:
     return own.model_copy(update={"doors": max([own.doors, *doors])}), parts
 
 
+class Pace:
+    """Lets requests through at a rate; whoever asks for more waits, nothing is refused."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._spent_at = clock.monotonic()
+        self._allowance = BURST
+
+    async def __call__(self) -> None:
+        """Returns when it is this request's turn."""
+        now = self._clock.monotonic()
+        self._allowance = min(BURST, self._allowance + (now - self._spent_at) * RATE_PER_S) - 1.0
+        self._spent_at = now
+        if self._allowance < 0.0:
+            await self._clock.sleep(-self._allowance / RATE_PER_S)
+
+
 class Desk:
     """Of one serial number."""
 
     def __init__(self, configs: Sequence[Config], link: Link) -> None:
-        self.config, self._parts = family(configs)
+        self.config, self.parts = family(configs)
         self.ids = [config.id for config in configs]
         self.orders = Orders(link.clock)
         self.access: bool | None = None  # the dialect it speaks; None: it has not shown it yet
@@ -79,8 +81,7 @@ class Desk:
         self._link = link
         self._turn = asyncio.Lock()
         self._remembered: deque[str] = deque(maxlen=MOST_REMEMBERED)
-        self._spent_at = link.clock.monotonic()
-        self._allowance = BURST
+        self.pace = Pace(link.clock)
         self._heard_at = link.clock.monotonic()
         self._heard = asyncio.Event()
         self._said: set[str] = set()
@@ -109,7 +110,7 @@ class Desk:
 
     def _owned(self, reading: Reading) -> Reading:
         """As the device's own, or as that of the part that is a device of its own."""
-        return replace(reading, device=self._parts.get(part_key(reading.part), self.config.id))
+        return replace(reading, device=self.parts.get(part_key(reading.part), self.config.id))
 
     async def heard(self) -> None:
         """It is there. StorageError: it is told again with the next request."""
@@ -117,6 +118,11 @@ class Desk:
         self._heard.set()
         for device in self.ids:
             await self._link.seen(device)
+
+    @property
+    def silent(self) -> bool:
+        """For longer than a device that is there would be."""
+        return self._heard_at + self.config.offline_after < self._link.clock.monotonic()
 
     async def watch(self) -> None:
         """Tells the device lost after a silence, once until it speaks again."""
@@ -130,19 +136,11 @@ class Desk:
                 await self._link.lost(device, "silent")
             await self._heard.wait()
 
-    async def pace(self) -> None:
-        """Waits where it asks for more than its share; nothing is refused."""
-        now = self._link.clock.monotonic()
-        self._allowance = min(BURST, self._allowance + (now - self._spent_at) * RATE_PER_S) - 1.0
-        self._spent_at = now
-        if self._allowance < 0.0:
-            await self._link.clock.sleep(-self._allowance / RATE_PER_S)
-
-    def say(self, text: Text) -> None:
+    def say(self, text: Text, level: int = logging.WARNING) -> None:
         """Into the log, once in this run."""
         if text.en not in self._said and len(self._said) < MOST_SAID:
             self._said.add(text.en)
-            self._link.log.warning("%s: %s", self.config.id, text.en)
+            self._link.log.log(level, "%s: %s", self.config.id, text.en)
 
     # --- what is kept
 
@@ -156,6 +154,14 @@ class Desk:
         except (ValueError, AttributeError, TypeError):
             self._link.log.warning("%s: what it told before is not known any more", self.config.id)
 
+    def learned(self, *, access: bool, registered: bool | None = None) -> None:
+        """Which dialect it speaks, and that it has registered."""
+        before = (self.access, self.registered)
+        self.access = access
+        self.registered = self.registered if registered is None else registered
+        if before != (self.access, self.registered):
+            self.keep()
+
     def keep(self) -> None:
         """For the run after. A disk that does not take it costs a repetition at worst: it is told, no more."""
         known = {"access": self.access, "registered": self.registered, "described": self.described}
@@ -167,66 +173,6 @@ class Desk:
     @property
     def _name(self) -> str:
         return f"zkteco-{self.config.id}"
-
-    # --- what it shall do
-
-    def serve(self) -> AbstractContextManager[ExitStack]:
-        """While the block lasts, commands are taken."""
-        stack = ExitStack()
-        for device, door in self._doors():
-            actions = ACTIONS if device == self.config.id else DOOR_ACTIONS
-            stack.enter_context(self._link.handle(device, actions, partial(self.command, door)))
-        return stack
-
-    def _doors(self) -> list[tuple[str, int | None]]:
-        """(device, its door); None where nobody can say which of several."""
-        own = [(self.config.id, 1 if self.config.doors == 1 else None)]
-        if self.config.part is not None:
-            own = []
-        parts = [(device, whole(part.partition("-")[2])) for part, device in self._parts.items() if "door" in part]
-        return [*own, *parts]
-
-    async def command(self, door: int | None, command: Command) -> Outcome:
-        """Hands a command to the device with its next poll, and tells what became of it."""
-        if self._heard_at + self.config.offline_after < self._link.clock.monotonic():
-            return Outcome("device-offline", "the device has not polled for a while")
-        try:
-            text = self._text(door, command)
-        except ValueError as error:
-            return Outcome("bad-arguments", str(error))
-        outcome = await self.orders.carry_out(text, self.config.command_timeout)
-        if outcome.code == "ok":
-            await self._settled(command)
-        return outcome
-
-    def _text(self, door: int | None, command: Command) -> str:
-        if self._attendance:
-            return attendance_order(command.action, command.args)
-        if command.action == "output":
-            return output_order(command.args)
-        if door is None:
-            several = f"this controller has {self.config.doors} doors"
-            raise ValueError(f"{several}: send it to a device with part: door-1, door-2, …")
-        down = any(type == "door.lockdown" for type, _ in self._link.active(command.device))
-        return door_order(command.action, command.args, door, self.config.open_for, down)
-
-    @property
-    def _attendance(self) -> bool:
-        if self.config.dialect != "auto":
-            return self.config.dialect == "attendance"
-        return self.access is False
-
-    async def _settled(self, command: Command) -> None:
-        """The door stays open, or is locked down, or neither any more."""
-        address = next((part for part, device in self._parts.items() if device == command.device), None)
-        part: dict[str, Json] | None = {"address": address} if address else None
-        told = [Reading(command.device, type, phase, part=part) for type, phase in _SETTLES.get(command.action, ())]
-        try:
-            news = fresh(told, set(self._link.active(command.device)), state=True)
-            if news:
-                await self._link.emit(*news)
-        except StorageError as error:
-            self.say(error.what)
 
     def next_command(self) -> str | None:
         """What the device gets when it polls."""

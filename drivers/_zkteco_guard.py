@@ -38,7 +38,7 @@ class Limits:
     """What one listener bears."""
 
     connections: int = 256
-    per_peer: int = 8  # a terminal uses two or three
+    per_peer: int = 8  # a terminal uses two or three; several may stand behind one address
     request_s: float = 20.0  # from the first byte of a request to its last
     idle_s: float = 75.0  # between two requests
     head_bytes: int = 8190  # of the request line and of each header

@@ -5,18 +5,18 @@ answers are the vendor's: attendance PUSH 4.0 (6, 9 to 13), security PUSH 4.8 (7
 send the same for ever. Photos, templates and lists of people are read off the wire, acknowledged, and not looked at.
 """
 
-import hashlib
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import format_datetime
 
 from aiohttp import web
 
-from drivers._zkteco_config import Config
 from drivers._zkteco_desk import Desk
 from drivers._zkteco_events import told_in
 from drivers._zkteco_guard import Doorkeeper
 from drivers._zkteco_orders import results
 from drivers._zkteco_records import encode_seconds, lines, options, text_of, whole
+from drivers._zkteco_settings import access_settings, attendance_settings, registry_code
 from drivers._zone import zone_of
 from gateway.clock import TRUSTED
 from gateway.driver import Link
@@ -31,7 +31,6 @@ KNOWN = READ | frozenset(
     {"tabledata", "attphoto", "biodata", "idcard", "errorlog", "fingertmp", "userinfo", "testdata"}
 )
 OK = "OK"
-TRANSFER = "1100000000"  # attendance records and operations: no photos, no people, no templates (4.0, 6)
 Ask = Callable[["Caller"], Awaitable[str]]
 
 
@@ -74,12 +73,11 @@ class Caller:
                 raise Refused(413, f"more than {MAX_WASTE_BYTES} bytes")
 
 
-class Reception:
-    """Answers the requests of one listener's devices."""
+class Ways:
+    """Which path is answered how."""
 
-    def __init__(self, desks: Mapping[str, Desk], link: Link, keeper: Doorkeeper) -> None:
-        self._desks, self._link, self._keeper = desks, link, keeper
-        self._strangers: set[tuple[str, str]] = set()
+    def __init__(self, link: Link, keeper: Doorkeeper) -> None:
+        self._link, self._keeper = link, keeper
         self._ways: Mapping[str, Ask] = {
             "cdata": self._cdata,
             "fdata": self._upload,  # photos, in older firmware
@@ -92,6 +90,134 @@ class Reception:
             "ping": self._ping,
             "exchange": self._exchange,
         }
+
+    def of(self, word: str) -> Ask | None:
+        """By the last word of the path."""
+        return self._ways.get(word)
+
+    # --- the two handshakes
+
+    async def _cdata(self, caller: Caller) -> str:
+        if caller.request.method == "POST":
+            return await self._upload(caller)
+        with self._keeper.answering(caller.request):
+            await _working(caller)
+            if "options" not in caller.asked and "pushver" not in caller.asked:
+                return OK
+            if _speaks_access(caller):
+                return access_settings(caller.desk.config, registered=True) if caller.desk.registered else OK
+            return attendance_settings(caller.desk.config)
+
+    async def _registry(self, caller: Caller) -> str:
+        told = options(text_of(await caller.body()))
+        with self._keeper.answering(caller.request):
+            await _working(caller)
+            desk = caller.desk
+            desk.described = told.get("CmdFormat") == "1"
+            desk.learned(access=True, registered=True)
+            _introduced(desk, told)
+            return f"RegistryCode={registry_code(desk.config)}"
+
+    async def _push(self, caller: Caller) -> str:
+        await caller.waste()
+        with self._keeper.answering(caller.request):
+            await _working(caller)
+            return access_settings(caller.desk.config, registered=False)
+
+    async def _exchange(self, caller: Caller) -> str:
+        await caller.waste()
+        caller.desk.say(
+            Text(
+                "the device wants to encrypt, which is not spoken here: switch encryption off in its menu",
+                "设备要求加密通信,网关不支持:请在设备菜单中关闭通信加密",
+            )
+        )
+        raise Refused(404, "encryption is not supported: switch it off on the device")
+
+    # --- uploads
+
+    async def _upload(self, caller: Caller) -> str:
+        if caller.table not in READ:
+            return await self._unread(caller)
+        body = await caller.body()
+        with self._keeper.answering(caller.request):
+            await _working(caller)
+            if caller.table == "options":
+                _introduced(caller.desk, options(text_of(body)))
+                return OK
+            await caller.desk.take(told_in(caller.desk.config, caller.table, body))
+            caller.desk.learned(access=caller.table not in ("attlog", "operlog"))
+            return _thanks(caller, sum(1 for _ in lines(body)))
+
+    async def _unread(self, caller: Caller) -> str:
+        await caller.waste()
+        with self._keeper.answering(caller.request):
+            await _working(caller)
+            if {"authtype", "type"} & set(caller.asked) and not caller.table:
+                caller.desk.say(
+                    Text(
+                        "the device asks the server who may pass: switch background verification off in its menu",
+                        "设备请求后台验证:请在设备菜单中关闭后台验证",
+                    )
+                )
+            elif caller.asked.get("table", "").lower() not in KNOWN:
+                caller.desk.say(
+                    Text(
+                        f"it sends a table {caller.table[:32]!r}, which is acknowledged and not read",
+                        f"设备上传的数据表 {caller.table[:32]!r} 已应答但不解析",
+                    )
+                )
+            return _thanks(caller, 0)
+
+    async def _querydata(self, caller: Caller) -> str:
+        """What a query of somebody else brings: never ours, so not looked at."""
+        await caller.waste()
+        with self._keeper.answering(caller.request):
+            await _working(caller)
+            name = caller.asked.get("tablename", "")[:32]
+            return f"{name}={whole(caller.asked.get('count', '')) or 0}" if name else OK
+
+    # --- commands, time
+
+    async def _getrequest(self, caller: Caller) -> str:
+        with self._keeper.answering(caller.request):
+            await _working(caller)
+            command = caller.desk.next_command()
+            return OK if command is None else f"{command}\r\n"
+
+    async def _devicecmd(self, caller: Caller) -> str:
+        body = await caller.body()
+        with self._keeper.answering(caller.request):
+            await _working(caller)
+            for number, returned in results(text_of(body)):
+                caller.desk.orders.done(number, returned)
+            return OK
+
+    async def _rtdata(self, caller: Caller) -> str:
+        """The time, which some firmware asks for (security PUSH 4.8, 12.5.1). Refused while we do not know it."""
+        with self._keeper.answering(caller.request):
+            await _working(caller)
+            clock = self._link.clock
+            if caller.asked.get("type") != "time":
+                return OK
+            if clock.quality() not in TRUSTED:
+                raise Refused(503, "the gateway does not know the time yet")
+            offset = clock.utc().astimezone(zone_of(caller.desk.config.zone)).strftime("%z")
+            return f"DateTime={encode_seconds(clock.utc())},ServerTZ={offset}"
+
+    async def _ping(self, caller: Caller) -> str:
+        with self._keeper.answering(caller.request):
+            await _working(caller)
+            return OK
+
+
+class Reception:
+    """Answers the requests of one listener's devices."""
+
+    def __init__(self, desks: Mapping[str, Desk], link: Link, keeper: Doorkeeper) -> None:
+        self._desks, self._link = desks, link
+        self._strangers: set[tuple[str, str]] = set()
+        self._ways = Ways(link, keeper)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Any request. 403: not one of ours; 503: not on disk, to be sent again."""
@@ -113,7 +239,7 @@ class Reception:
 
     async def _answered(self, request: web.Request) -> str:
         desk = self._known(request)
-        way = self._ways.get(_word(request.path))
+        way = self._ways.of(_word(request.path))
         if way is None:
             raise Refused(404, "no such path")
         return await way(Caller(request, desk))
@@ -131,145 +257,6 @@ class Reception:
             self._link.log.warning("refused: a device at %s says it is %r, which %s", peer, serial, why)
         raise Refused(403, "this device is not known here")
 
-    async def _working(self, caller: Caller) -> None:
-        """It is one of ours, and its request is whole. StorageError: nothing can be said of it now."""
-        await caller.desk.pace()
-        await caller.desk.heard()
-
-    # --- the two handshakes
-
-    async def _cdata(self, caller: Caller) -> str:
-        if caller.request.method == "POST":
-            return await self._upload(caller)
-        with self._keeper.answering(caller.request):
-            await self._working(caller)
-            if "options" not in caller.asked and "pushver" not in caller.asked:
-                return OK
-            if self._speaks_access(caller):
-                return _access_config(caller.desk.config, registered=True) if caller.desk.registered else OK
-            return _attendance_config(caller.desk.config)
-
-    def _speaks_access(self, caller: Caller) -> bool:
-        """A device that says nothing of its kind speaks the older, attendance dialect (before 3.0)."""
-        desk, said = caller.desk, caller.asked.get("devicetype", "").lower()
-        if desk.config.dialect != "auto":
-            access = desk.config.dialect == "access"
-        elif said:
-            access = said == "acc"
-        else:
-            access = desk.access or caller.asked.get("pushver", "").startswith("3")
-        self._learned(desk, access=access)
-        return access
-
-    def _learned(self, desk: Desk, *, access: bool, registered: bool | None = None) -> None:
-        before = (desk.access, desk.registered)
-        desk.access = access
-        desk.registered = desk.registered if registered is None else registered
-        if before != (desk.access, desk.registered):
-            desk.keep()
-
-    async def _registry(self, caller: Caller) -> str:
-        told = options(text_of(await caller.body()))
-        with self._keeper.answering(caller.request):
-            await self._working(caller)
-            desk = caller.desk
-            desk.described = told.get("CmdFormat") == "1"
-            self._learned(desk, access=True, registered=True)
-            _introduced(desk, told)
-            return f"RegistryCode={_code(desk.config, 'registry')}"
-
-    async def _push(self, caller: Caller) -> str:
-        await caller.waste()
-        with self._keeper.answering(caller.request):
-            await self._working(caller)
-            return _access_config(caller.desk.config, registered=False)
-
-    async def _exchange(self, caller: Caller) -> str:
-        await caller.waste()
-        caller.desk.say(
-            Text(
-                "the device wants to encrypt, which is not spoken here: switch encryption off in its menu",
-                "设备要求加密通信,网关不支持:请在设备菜单中关闭通信加密",
-            )
-        )
-        raise Refused(404, "encryption is not supported: switch it off on the device")
-
-    # --- uploads
-
-    async def _upload(self, caller: Caller) -> str:
-        if caller.table not in READ:
-            return await self._unread(caller)
-        body = await caller.body()
-        with self._keeper.answering(caller.request):
-            await self._working(caller)
-            if caller.table == "options":
-                _introduced(caller.desk, options(text_of(body)))
-                return OK
-            await caller.desk.take(told_in(caller.desk.config, caller.table, body))
-            self._learned(caller.desk, access=caller.table not in ("attlog", "operlog"))
-            return _thanks(caller, sum(1 for _ in lines(body)))
-
-    async def _unread(self, caller: Caller) -> str:
-        await caller.waste()
-        with self._keeper.answering(caller.request):
-            await self._working(caller)
-            if {"authtype", "type"} & set(caller.asked) and not caller.table:
-                caller.desk.say(
-                    Text(
-                        "the device asks the server who may pass: switch background verification off in its menu",
-                        "设备请求后台验证:请在设备菜单中关闭后台验证",
-                    )
-                )
-            elif caller.asked.get("table", "").lower() not in KNOWN:
-                caller.desk.say(
-                    Text(
-                        f"it sends a table {caller.table[:32]!r}, which is acknowledged and not read",
-                        f"设备上传的数据表 {caller.table[:32]!r} 已应答但不解析",
-                    )
-                )
-            return _thanks(caller, 0)
-
-    async def _querydata(self, caller: Caller) -> str:
-        """What a query of somebody else brings: never ours, so not looked at."""
-        await caller.waste()
-        with self._keeper.answering(caller.request):
-            await self._working(caller)
-            name = caller.asked.get("tablename", "")[:32]
-            return f"{name}={whole(caller.asked.get('count', '')) or 0}" if name else OK
-
-    # --- commands, time
-
-    async def _getrequest(self, caller: Caller) -> str:
-        with self._keeper.answering(caller.request):
-            await self._working(caller)
-            command = caller.desk.next_command()
-            return OK if command is None else f"{command}\r\n"
-
-    async def _devicecmd(self, caller: Caller) -> str:
-        body = await caller.body()
-        with self._keeper.answering(caller.request):
-            await self._working(caller)
-            for number, returned in results(text_of(body)):
-                caller.desk.orders.done(number, returned)
-            return OK
-
-    async def _rtdata(self, caller: Caller) -> str:
-        """The time, which some firmware asks for (security PUSH 4.8, 12.5.1). Refused while we do not know it."""
-        with self._keeper.answering(caller.request):
-            await self._working(caller)
-            clock = self._link.clock
-            if caller.asked.get("type") != "time":
-                return OK
-            if clock.quality() not in TRUSTED:
-                raise Refused(503, "the gateway does not know the time yet")
-            offset = clock.utc().astimezone(zone_of(caller.desk.config.zone)).strftime("%z")
-            return f"DateTime={encode_seconds(clock.utc())},ServerTZ={offset}"
-
-    async def _ping(self, caller: Caller) -> str:
-        with self._keeper.answering(caller.request):
-            await self._working(caller)
-            return OK
-
 
 def _word(path: str) -> str:
     """`/iclock/iclock/cdata.aspx` → `cdata`."""
@@ -286,66 +273,27 @@ def _thanks(caller: Caller, count: int) -> str:
 def _introduced(desk: Desk, told: Mapping[str, str]) -> None:
     """What it says of itself, into the log once; and what does not fit the configuration."""
     name, firmware = told.get("DeviceName", "?")[:40], (told.get("FirmVer") or told.get("FWVersion") or "?")[:40]
-    desk.say(Text(f"connected: {name}, firmware {firmware}", f"已连接:{name},固件 {firmware}"))
+    desk.say(Text(f"connected: {name}, firmware {firmware}", f"已连接:{name},固件 {firmware}"), logging.INFO)
     locks = whole(told.get("LockCount", ""))
     if locks is not None and locks > desk.config.doors:
         wanted = Text(f"it has {locks} doors: write doors: {locks}", f"设备有 {locks} 个门:请写 doors: {locks}")
         desk.say(wanted)
 
 
-def _attendance_config(config: Config) -> str:
-    """Attendance PUSH 4.0, 6. Stamps are not used by firmware that keeps what was not acknowledged."""
-    return _joined({
-        f"GET OPTION FROM: {config.address}": None,
-        "ATTLOGStamp": "None",
-        "OPERLOGStamp": "9999",
-        "ATTPHOTOStamp": "None",
-        "ErrorDelay": "30",
-        "Delay": "5",
-        "TransTimes": "00:00;14:05",
-        "TransInterval": "1",
-        "TransFlag": TRANSFER,
-        "TimeZone": _time_zone(config),
-        "Realtime": "1",
-        "Encrypt": "None",
-        "ServerVer": "2.4.1",
-        "PushProtVer": "2.4.1",
-    })  # fmt: skip
+async def _working(caller: Caller) -> None:
+    """It is one of ours, and its request is whole. StorageError: nothing can be said of it now."""
+    await caller.desk.pace()
+    await caller.desk.heard()
 
 
-def _time_zone(config: Config) -> str:
-    """Whole hours; else minutes."""
-    offset = zone_of(config.zone).utcoffset(None)
-    minutes = round(offset.total_seconds() / 60)
-    return str(minutes // 60 if minutes % 60 == 0 else minutes)
-
-
-def _access_config(config: Config, *, registered: bool) -> str:
-    """Security PUSH 4.8, 7.1 and 7.5. Only events are to be uploaded, no users."""
-    known = {"registry": "ok", "RegistryCode": _code(config, "registry")} if registered else {}
-    return _joined({
-        **known,
-        "ServerVersion": "3.1.2",
-        "ServerName": "community-gateway",
-        "PushVersion": "3.1.2",
-        "PushProtVer": "3.1.2",
-        "ErrorDelay": "30",
-        "RequestDelay": "2",
-        "TransTimes": "00:00;14:00",
-        "TransInterval": "1",
-        "TransTables": "Transaction",
-        "Realtime": "1",
-        "SessionID": _code(config, "session"),
-        "TimeoutSec": "10",
-        "BioPhotoFun": "0",
-        "BioDataFun": "0",
-    })  # fmt: skip
-
-
-def _joined(values: Mapping[str, str | None]) -> str:
-    return "".join(f"{name}\n" if value is None else f"{name}={value}\n" for name, value in values.items())
-
-
-def _code(config: Config, what: str) -> str:
-    """The same in every run, so that a device need not register anew when the gateway restarts; no secret."""
-    return hashlib.sha256(f"community-gateway:{what}:{config.address}".encode()).hexdigest()[:32]
+def _speaks_access(caller: Caller) -> bool:
+    """A device that says nothing of its kind speaks the older, attendance dialect (before 3.0)."""
+    desk, said = caller.desk, caller.asked.get("devicetype", "").lower()
+    if desk.config.dialect != "auto":
+        access = desk.config.dialect == "access"
+    elif said:
+        access = said == "acc"
+    else:
+        access = desk.access or caller.asked.get("pushver", "").startswith("3")
+    desk.learned(access=access)
+    return access

@@ -7,7 +7,8 @@ own. Records are acknowledged when they are on disk; a repeated one is told once
 list's business; commands (unlock, …) go to it with its next poll. Photos, templates and people are never kept.
 
 Parts: `_zkteco_config`, `_zkteco_records` lines and numbers, `_zkteco_events` what they mean, `_zkteco_orders`
-commands, `_zkteco_desk` one device, `_zkteco_http` requests and answers, `_zkteco_guard` the listener.
+commands, `_zkteco_desk` one device, `_zkteco_doors` what may be asked of it, `_zkteco_http` requests and answers,
+`_zkteco_settings` what a device is told at first, `_zkteco_guard` the listener.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from urllib.parse import parse_qsl
 
 from drivers._zkteco_config import Config as Config
 from drivers._zkteco_desk import Desk
+from drivers._zkteco_doors import Doors
 from drivers._zkteco_events import told_in
 from drivers._zkteco_guard import Doorkeeper, Limits, listening
 from drivers._zkteco_http import Reception
@@ -48,7 +50,7 @@ def decode(config: Config, wire: bytes) -> Sequence[Reading]:
 async def run(line: Line[Config], link: Link) -> None:
     """Serves the devices of one listening address for ever. Unreachable: the gateway cannot listen there."""
     try:
-        await serve(line, link, Limits())
+        await serve(line, link, Limits(per_peer=4 * (1 + len(line.devices))))
     except ExceptionGroup as failed:
         ours = failed.subgroup(GatewayError)
         if ours is None:
@@ -67,7 +69,7 @@ async def serve(line: Line[Config], link: Link, limits: Limits) -> None:
     where, address = line.devices[0].id, line.devices[0].listen
     with ExitStack() as commands:
         for desk in desks.values():
-            commands.enter_context(desk.serve())
+            commands.enter_context(Doors(desk, link).serve())
         async with listening(where, address, reception.answer, keeper, reception.date) as (host, port):
             link.log.info("zkteco: listening on %s:%s for %s", host, port, ", ".join(sorted(desks)))
             async with asyncio.TaskGroup() as group:
