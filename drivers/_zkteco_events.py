@@ -145,15 +145,14 @@ def _event(config: Config, line: str) -> Told:
     found = record(line)
     if found is None:
         state = fields_of(line)
-        return Told(None, list(states(config, state)) if "sensor" in state else [_unreadable(config, "rtlog", line)])
+        return Told(None, list(states(config, state))) if "sensor" in state else _unreadable(config, "rtlog", line)
     return Told(found.key, list(readings(config, found)))
 
 
-def _unreadable(config: Config, table: str, line: str) -> Reading:
+def _unreadable(config: Config, table: str, line: str) -> Told:
     """Not a word of it is kept: it may hold a name."""
-    return Reading(
-        config.id, "device.unmapped", _PULSE, reason="unreadable", raw={"table": table, "characters": len(line)}
-    )
+    raw: dict[str, Json] = {"table": table, "characters": len(line)}
+    return Told(digest(line), [Reading(config.id, "device.unmapped", _PULSE, reason="unreadable", raw=raw)])
 
 
 def readings(config: Config, found: Record) -> Iterator[Reading]:
@@ -261,7 +260,7 @@ def _attended(config: Config, line: str) -> Told:
     """A line of ATTLOG: the terminal knew the person and let them in (0, 3, 4) or out (1, 2, 5)."""
     found = stamp(line)
     if found is None:
-        return Told(None, [_unreadable(config, "ATTLOG", line)])
+        return _unreadable(config, "ATTLOG", line)
     return Told(found.key, [_stamped(config, found)])
 
 

@@ -6,7 +6,7 @@ send the same for ever. Photos, templates and lists of people are read off the w
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from email.utils import format_datetime
 
 from aiohttp import web
@@ -22,7 +22,8 @@ from gateway.clock import TRUSTED
 from gateway.driver import Link
 from gateway.errors import StorageError, Text
 
-MAX_BODY_BYTES = 512 * 1024  # of what is read: more than a thousand records
+MAX_BODY_BYTES = 256 * 1024  # of what is read
+MAX_RECORDS = 2000  # in one upload; devices send a few dozen
 MAX_WASTE_BYTES = 8 * 1024 * 1024  # of what is thrown away; a photo has up to 1 MiB (MaxPostSize)
 MOST_STRANGERS = 64  # that are told by name
 CHUNK_BYTES = 64 * 1024
@@ -56,21 +57,29 @@ class Caller:
         return self.asked.get("tablename", "").lower() if name == "tabledata" else name
 
     async def body(self) -> bytes:
-        """All of it. Refused: larger than anything a device has to say."""
+        """All of it. Refused: larger than anything a device has to say, or cut off."""
         whole_body = bytearray()
-        async for chunk in self.request.content.iter_chunked(CHUNK_BYTES):
+        async for chunk in self._chunks(MAX_BODY_BYTES):
             whole_body += chunk
-            if len(whole_body) > MAX_BODY_BYTES:
-                raise Refused(413, f"more than {MAX_BODY_BYTES} bytes")
+        if whole_body.count(b"\n") > MAX_RECORDS:
+            raise Refused(413, f"more than {MAX_RECORDS} records")
         return bytes(whole_body)
 
     async def waste(self) -> None:
         """Reads it off the wire and forgets it."""
+        async for _ in self._chunks(MAX_WASTE_BYTES):
+            pass
+
+    async def _chunks(self, most_bytes: int) -> AsyncIterator[bytes]:
         size = 0
-        async for chunk in self.request.content.iter_chunked(CHUNK_BYTES):
-            size += len(chunk)
-            if size > MAX_WASTE_BYTES:
-                raise Refused(413, f"more than {MAX_WASTE_BYTES} bytes")
+        try:
+            async for chunk in self.request.content.iter_chunked(CHUNK_BYTES):
+                size += len(chunk)
+                if size > most_bytes:
+                    raise Refused(413, f"more than {most_bytes} bytes")
+                yield chunk
+        except (ConnectionError, web.RequestPayloadError) as error:
+            raise Refused(400, "the request was cut off") from error
 
 
 class Ways:

@@ -145,7 +145,8 @@ class Terminal:
         self._index += 1
         pairs = [
             ("time", self._memory.now()), ("pin", pin), ("cardno", card), ("eventaddr", str(door)),
-            ("event", str(code)), ("inoutstatus", "0"), ("verifytype", verify), ("index", str(self._index)), ("sitecode", "0"),
+            ("event", str(code)), ("inoutstatus", "0"), ("verifytype", verify), ("index", str(self._index)),
+            ("sitecode", "0"),
         ]  # fmt: skip
         if self.quirks.shuffled:
             pairs = [pairs[0], *reversed(pairs[1:])]

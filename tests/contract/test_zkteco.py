@@ -356,7 +356,9 @@ async def test_the_right_number_from_the_wrong_address_is_refused(
     [
         ("GET", "nothing", "", 404),
         ("POST", "exchange?type=publickey", "PublicKey=x", 404),
-        ("POST", "cdata?table=rtlog", "x" * 600_000, 413),
+        ("POST", "cdata?table=rtlog", "x" * 300_000, 413),
+        ("POST", "cdata?table=rtlog", "x\n" * 3000, 413),
+        ("POST", "cdata?table=BIODATA", "x" * 9_000_000, 413),
         ("POST", "cdata?table=newthing", "whatever", 200),
         ("POST", "cdata?AuthType=device", "pin=1", 200),
         ("GET", "cdata?table=RemoteAtt&PIN=7", "", 200),
@@ -440,11 +442,13 @@ POST = f"POST /iclock/cdata?SN={SERIAL}&table=rtlog HTTP/1.1\r\nHost: x\r\nConte
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /iclo", b"GET / HTTP/1.1\r\nHost: x\r\nX-", POST + b"time="])
-async def test_half_a_request_is_hung_up_on(link: RecordingLink, sent: bytes) -> None:
+async def test_half_a_request_is_hung_up_on_without_a_word(
+    link: RecordingLink, sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     async with running(link, limits=Limits(request_s=0.1)) as url, asyncio.timeout(5):
         assert await held_open(url, sent) == b""
         assert await get(url, "ping") == (200, "OK")
-    assert link.readings == []
+    assert (link.readings, caplog.records) == ([], [])
 
 
 async def test_a_slow_disk_of_ours_hangs_up_on_nobody(link: RecordingLink) -> None:
