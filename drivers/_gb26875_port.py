@@ -92,16 +92,20 @@ class Crowd:
             self._told.add(what)
             self.link.log.warning(message, *values)
 
-    async def hear(self, found: Frame | Damage, host: str, way: Way) -> Station | None:
-        """One frame, or what was left of one. Whose it was."""
-        station = self.whose(found.head if isinstance(found, Damage) else found, host)
-        if station is None:
-            return None
+    async def hear(self, found: Frame | Damage, host: str, way: Way, met: set[Station]) -> None:
+        """One frame, or what was left of one. `met`: whose frames came this way before."""
         if isinstance(found, Damage):
-            station.deny(found.head, way, found.reason)
-            return None
+            damaged = self.whose(found.head, host)
+            if damaged is not None:
+                damaged.deny(found.head, way, found.reason)
+            return
+        station = self.whose(found, host)
+        if station is None:
+            return
+        if station not in met:
+            met.add(station)
+            station.arrived()
         await station.take(found, way)
-        return station
 
 
 class Connection:
@@ -150,10 +154,7 @@ class Connection:
     async def _hear(self, found: Iterable[Frame | Damage]) -> None:
         for each in found:
             await self._clock.sleep(self._allowance.take())
-            station = await self._crowd.hear(each, self.host, self._way)
-            if station is not None and station not in self._stations:
-                self._stations.add(station)
-                station.arrived()
+            await self._crowd.hear(each, self.host, self._way, self._stations)
 
     def _send(self, data: bytes) -> None:
         if self._writer.transport.get_write_buffer_size() > MOST_UNREAD_BYTES:
@@ -170,6 +171,7 @@ class Datagrams(asyncio.DatagramProtocol):
         self._waiting: asyncio.Queue[Datagram] = asyncio.Queue(MOST_DATAGRAMS)
         self._allowances: OrderedDict[str, Allowance] = OrderedDict()
         self._transport: asyncio.DatagramTransport | None = None
+        self._stations: set[Station] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The port is open."""
@@ -197,7 +199,7 @@ class Datagrams(asyncio.DatagramProtocol):
             framer = Framer()
             way = Way("{}:{}".format(*addr[:2]), partial(self._send, addr))
             for found in [*framer.feed(data), *_rest(framer)]:
-                await self._crowd.hear(found, str(addr[0]), way)
+                await self._crowd.hear(found, str(addr[0]), way, self._stations)
 
     def _send(self, addr: tuple[str, int], data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():

@@ -70,12 +70,11 @@ async def run(line: Line[Config], link: Link) -> None:
 
 async def _serve(line: Line[Config], link: Link, crowd: Crowd) -> None:
     listen = line.devices[0].listening
-    with ExitStack() as commands:
-        for station in crowd.stations:
-            handler = partial(carry_out, station, link.clock)
-            commands.enter_context(link.handle(station.config.id, ACTIONS, handler))
-        async with asyncio.TaskGroup() as group, open_port(line.name, listen, crowd, group):
+    async with asyncio.TaskGroup() as group, open_port(line.name, listen, crowd, group):
+        with ExitStack() as commands:
             for station in crowd.stations:
+                handler = partial(carry_out, station, link.clock)
+                commands.enter_context(link.handle(station.config.id, ACTIONS, handler))
                 peers = ", ".join(station.config.peers) or "anywhere"
                 known = f"address {station.config.address or 'any'}, from {peers}"
                 link.log.info("listening on %s for %s (%s)", listen, station.config.id, known)
