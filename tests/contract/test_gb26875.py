@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from drivers._gb26875_config import Config
 from drivers._gb26875_frame import Code, encode
 from drivers._gb26875_port import MOST_PER_PEER, Allowance
-from drivers.gb26875 import DRIVER, Config
+from drivers.gb26875 import run
 from drivers.sim.gb26875 import POST_CHECK_ANSWER, Quirks, Transmitter
 from gateway.driver import Line
 from gateway.errors import Misconfigured, Unreachable
@@ -46,7 +47,7 @@ class Site:
 
     async def start(self, *devices: Config) -> None:
         line = Line(devices[0].listen, None, devices)
-        self.task = asyncio.create_task(DRIVER.run(line, self.link))
+        self.task = asyncio.create_task(run(line, self.link))
         await self.link.until(lambda: self.link.handlers)
 
     async def stop(self) -> None:
@@ -289,13 +290,13 @@ async def test_at_start_it_says_what_listens_where(link: RecordingLink, caplog: 
 async def test_a_port_that_is_taken(link: RecordingLink, transport: Transport) -> None:
     async with running(link, transport=transport) as (site, _):
         with pytest.raises(Unreachable, match=r"cannot listen on .*: Address already in use; another program"):
-            await DRIVER.run(Line("x", None, (site.config(),)), RecordingLink())
+            await run(Line("x", None, (site.config(),)), RecordingLink())
 
 
 async def test_a_part_without_its_device(link: RecordingLink) -> None:
     stray = Site(link).config(part="0101", id="panel")
     with pytest.raises(Misconfigured, match=r"^panel: a part of a device that is not configured"):
-        await DRIVER.run(Line("x", None, (stray,)), link)
+        await run(Line("x", None, (stray,)), link)
 
 
 # --- silence

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from drivers.sim.console import Stage, cards, isapi, modbus, osdp, webhook
+from drivers.sim.console import Stage, cards, gb26875, isapi, modbus, osdp, webhook
 from drivers.sim.console.play import lines, play
 from gateway.driver import registry
 from gateway.errors import Text
@@ -19,6 +19,7 @@ from gateway.fields import Wrong
 
 WAIT_S = 10.0
 KEY = "000102030405060708090a0b0c0d0e10"
+UTD = "790300000000"  # source address of a transmission device
 
 
 class Told:
@@ -35,6 +36,31 @@ class Told:
         return "\n".join(text.en for text in self.texts)
 
 
+class Centre:
+    """A monitoring centre (GB/T 26875.3) that confirms whatever comes whole."""
+
+    def __init__(self) -> None:
+        self.types: list[int] = []
+        self.address = ("", 0)
+
+    async def __aenter__(self) -> "Centre":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.address = self._server.sockets[0].getsockname()[:2]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.read(27):
+            size = int.from_bytes(head[24:26], "little")
+            data = (await reader.readexactly(size + 3))[:size]
+            self.types += data[:1]
+            body = head[2:12] + head[18:24] + head[12:18] + bytes([0, 0, 3])
+            writer.write(b"@@" + body + bytes([sum(body) & 0xFF]) + b"##")
+        writer.close()
+
+
 @pytest.fixture
 def told() -> Told:
     return Told()
@@ -49,6 +75,7 @@ def stages(told: Told) -> dict[str, AbstractAsyncContextManager[Stage]]:
         "osdp-install": osdp.stage([1, 2], told, tcp=True),
         "osdp-clear": osdp.stage([1], told, clear=True),
         "isapi": isapi.stage(0, ("admin", "camera-1234"), told),
+        "gb26875": gb26875.stage(("127.0.0.1", 9), UTD, told),
         "webhook": webhook.stage("http://127.0.0.1:9/ingest/panic", "0123456789abcdef", told),
     }
 
@@ -81,6 +108,9 @@ async def test_what_it_prints_for_gateway_yaml_is_right(name: str, told: Told) -
         ("osdp", "input 1 9 on", "write it so: input ADDRESS NUMBER on|off"),
         ("isapi", "motion", "write it so: motion on|off"),
         ("isapi", "event VMD", "write it so: event TYPE on|off"),
+        ("gb26875", "part smok 0A000200 fire on", "write it so: part smoke|heat|"),
+        ("gb26875", "part smoke 0A fire on", "write it so: part smoke|heat|"),
+        ("gb26875", "operate fire", "write it so: operate reset|silence|"),
         ("webhook", "raise fire.smok", "did you mean fire.smoke?"),
         ("webhook", "json {", "write it so: json"),
     ],
@@ -111,6 +141,17 @@ async def test_readers_do_what_is_said(told: Told) -> None:
         for line in ("card 1 26 90 324", "keys 1 1234#", "tamper 1 on", "input 1 0 on", "power 1 off", "reset 1"):
             await stage.perform(line)
     assert told.english().splitlines() == ["reader 1: card 26 bit 2d00a200", "reader 1: keys 1234#"]
+
+
+async def test_a_transmission_device_does_what_is_said(told: Told) -> None:
+    async with asyncio.timeout(WAIT_S), Centre() as centre, gb26875.stage(centre.address, UTD, told) as stage:
+        for line in ("part smoke 0A000200 fire on 3号楼", "device mains on", "operate silence", "answer"):
+            await stage.perform(line)
+        await stage.finished()
+        for line in ("unplug", "plug", "noise 4040"):
+            await stage.perform(line)
+    assert centre.types == [2, 21, 24, 24]
+    assert told.english().count("is confirmed") == 4
 
 
 @pytest.mark.parametrize(
