@@ -3,7 +3,8 @@
 Constraints
 - `append()` returns after the commit: what returned survives a power cut. No queue stands before it.
 - An alarm commits at once. Other events commit as soon as the writer is free: while it is busy they gather by
-  themselves. Telemetry gathers at most TELEMETRY_GATHER_S, and goes along with whatever commits earlier.
+  themselves. Telemetry gathers at most TELEMETRY_GATHER_S, or until there is much of it, and goes along with whatever
+  commits earlier.
 - After any error the connection is closed and the next transaction opens it anew and reads the counters again: an
   fsync that failed once is never retried as if nothing had happened. What was pending has failed, its senders know:
   all that was appended before the loop knew of the error, for it may build on what failed (`epoch` counts on).
@@ -37,6 +38,7 @@ from gateway.event import Lane
 from gateway.salvage import Known, is_damage, mend, take_place
 
 TELEMETRY_GATHER_S = 0.5  # architecture, section 4
+TELEMETRY_GATHER_ROWS = 200  # so many together cost the disk no more each than more would
 MARK_GATHER_S = 0.2  # confirmed events wait at most this long for their cursor to be durable
 TAIL_ROWS = 2000  # newest events of a lane kept in memory: an uplink that keeps up never reads the disk
 HANG_S = 5.0  # a commit or a read that takes longer: the disk hangs
@@ -60,8 +62,9 @@ class _Batch:
 
     @property
     def urgent(self) -> bool:
-        """There is more in it than telemetry, which gathers."""
-        return any(draft.lane is not Lane.TELEMETRY for draft in self.drafts)
+        """There is more in it than telemetry, which gathers, or a lot of that."""
+        much = len(self.drafts) >= TELEMETRY_GATHER_ROWS
+        return much or any(draft.lane is not Lane.TELEMETRY for draft in self.drafts)
 
 
 class _Flight:
@@ -309,7 +312,8 @@ class Store:
         done: asyncio.Future[None] = self._loop.create_future()
         self._pending.drafts.extend(drafts)
         self._pending.waiting.append(done)
-        if any(draft.lane is not Lane.TELEMETRY for draft in drafts):
+        much = len(self._pending.drafts) >= TELEMETRY_GATHER_ROWS
+        if much or any(draft.lane is not Lane.TELEMETRY for draft in drafts):
             if not self.flight.batches or any(draft.lane is Lane.ALARM for draft in drafts):
                 self._flush()
         elif self._telemetry_timer is None:
