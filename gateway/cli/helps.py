@@ -158,6 +158,15 @@ HELPS: Mapping[str, str] = {
     ),
     "A reader without a secure channel.": "不带安全通道的读卡器。",
     "On a TCP port of this machine instead of a pty.": "改用本机 TCP 端口,不用 pty。",
+    "A Wiegand converter with one card reader.": "带一个读头的韦根转换器。",
+    "The line `card 26 90 324` presents a 26-bit card.": "输入 card 26 90 324 刷 26 位卡。",
+    "How its messages look: hex-line, decimal-line, bits-line, em-uart.": (
+        "报文格式:hex-line、decimal-line、bits-line、em-uart。"
+    ),
+    "Contacts, a supervised loop and outputs, as files in a folder.": "以目录中的文件模拟触点、监测回路和输出。",
+    "The line `contact 1 off` opens a contact, `cut` cuts the loop's wire.": (
+        "输入 contact 1 off 断开触点,cut 模拟回路断线。"
+    ),
     "A camera on this machine (Hikvision ISAPI) with its alert stream.": "本机上带报警流的摄像机(海康 ISAPI)。",
     "The lines `motion on` and `motion off` are its events.": "输入 motion on 和 motion off 产生事件。",
     "Port; 0 is any.": "端口;0 表示任意。",

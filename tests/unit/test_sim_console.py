@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from drivers.sim.console import Stage, cards, gb26875, isapi, modbus, osdp, webhook
+from drivers.sim.console import Stage, cards, gb26875, gpio, isapi, modbus, osdp, webhook, wiegand
 from drivers.sim.console.play import lines, play
 from gateway.driver import registry
 from gateway.errors import Text
@@ -70,6 +70,10 @@ def stages(told: Told) -> dict[str, AbstractAsyncContextManager[Stage]]:
     """Each simulator once."""
     return {
         "modbus": modbus.stage(["rs-yg-n01"], [5, 6], told),
+        "modbus-panel": modbus.stage(["jade-bird"], [1], told),
+        "wiegand": wiegand.stage("hex-line", told),
+        "wiegand-tcp": wiegand.stage("decimal-line", told, ("127.0.0.1", 0)),
+        "gpio": gpio.stage(told),
         "modbus-tcp": modbus.stage(["waveshare-io-8ch"], [1], told, ("127.0.0.1", 0)),
         "osdp": osdp.stage([1], told, KEY),
         "osdp-install": osdp.stage([1, 2], told, tcp=True),
@@ -102,6 +106,11 @@ async def test_what_it_prints_for_gateway_yaml_is_right(name: str, told: Told) -
         ("modbus", "smoke 5 maybe", "write it so: smoke ADDRESS on|off"),
         ("modbus", "value 5 pressure 3", "write it so: value ADDRESS NAME NUMBER"),
         ("modbus", "noise xyz", "write it so: noise HEX"),
+        ("modbus-panel", "point 1 1 21 1", "write it so: point ADDRESS LOOP POINT VALUE"),
+        ("wiegand", "card 26 90", "write it so: card BITS FACILITY NUMBER"),
+        ("wiegand", "keys 1234#", "write it so: keys DIGITS#"),
+        ("gpio", "contact 3 on", "write it so: contact NUMBER on|off"),
+        ("gpio", "level much", "write it so: level RAW"),
         ("osdp", "card 1 26 90", "write it so: card ADDRESS BITS FACILITY NUMBER"),
         ("osdp", "card 1 26 256 1", "do not fit wiegand-26"),
         ("osdp", "tamper", "write it so: tamper ADDRESS on|off"),
@@ -128,6 +137,33 @@ async def test_modbus_devices_do_what_is_said(told: Told) -> None:
             await stage.perform(line)
     expected = ["fire.gas = 1", "fire.gas = 0", "input_3 = 1", "plug = 0", "plug = 1"]
     assert [text.en.partition(": ")[2] for text in told.texts] == expected
+
+
+async def test_a_panel_and_pins_do_what_is_said(told: Told) -> None:
+    async with modbus.stage(["jade-bird"], [1], told) as stage:
+        for line in ("point 1 2 20 1", "point 2 20 0"):
+            await stage.perform(line)
+    assert [text.en.partition(": ")[2] for text in told.texts] == ["point_2_20 = 1", "point_2_20 = 0"]
+    async with gpio.stage(told) as stage:
+        for line in ("contact 1 off", "press", "release", "cut", "level 1800"):
+            await stage.perform(line)
+        chip = Path(YAML(typ="safe", pure=True).load(stage.config)["devices"][0]["chip"])
+        assert (chip / "gpio1" / "value").read_text("ascii").startswith("1")
+        assert (chip / "in_voltage0_raw").read_text("ascii") == "1800\n"
+
+
+async def test_a_converter_does_what_is_said(told: Told) -> None:
+    async with wiegand.stage("decimal-line", told, ("127.0.0.1", 0)) as stage:
+        bus = YAML(typ="safe", pure=True).load(stage.config)["buses"]["sim-wiegand"]
+        host, _, port = bus["tcp"].partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        async with asyncio.timeout(WAIT_S):
+            for line, came in (("card 26 90 324", b"090,00324\r\n"), ("keys 12#", b"12#"), ("noise 00ff", b"\x00\xff")):
+                await stage.perform(line)
+                assert await reader.readexactly(len(came)) == came
+            await stage.perform("drop")
+            assert await reader.read() == b""
+        writer.close()
 
 
 async def test_one_slave_needs_no_address(told: Told) -> None:
