@@ -38,7 +38,7 @@ soak: ## does anything grow: 10 minutes at 500 events/s, the uplink coming and g
 
 docs: ## write the generated references under docs/
 	@deploy/environment.sh demo
-	.venv/bin/python docs/generate.py
+	.venv/bin/python -P docs/generate.py # -P: docs/drivers is no package
 
 lock: build/uv/bin/uv ## lock the dependencies again after pyproject.toml changed (UPGRADE=1: to the newest)
 	$(COMPILE) -o requirements.lock

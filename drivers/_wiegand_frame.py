@@ -64,12 +64,12 @@ class Frame(Model):
     carries: Literal["bits", "number"] = Field(
         default="number", description="all Wiegand bits with their parity, or the number alone"
     )
-    start: Bytes = b""
-    end: Bytes = b""
+    start: Bytes = Field(default=b"", description='what every message begins with, in hexadecimal digits, e.g. "02"')
+    end: Bytes = Field(default=b"", description='what every message ends with, e.g. "0D 0A"')
     size: int | None = Field(
         default=None, ge=1, le=LONGEST, description="bytes of the body, where it is always the same"
     )
-    length: Length | None = None
+    length: Length | None = Field(default=None, description="where the body says its own length")
     address: Place | None = Field(default=None, description="the byte that says which reader it was")
     count: Place | None = Field(default=None, description="the byte that says how many bits there are")
     card: Span = (0, -1)
@@ -77,7 +77,7 @@ class Frame(Model):
         default="left", description="where spare bits are: right of the card, or left"
     )
     reversed: bool = Field(default=False, description="lowest byte of the card first")
-    check: Check | None = None
+    check: Check | None = Field(default=None, description="what tells a damaged message")
     keys: bool = Field(default=False, description="keys of a keypad come as single characters, without start and end")
     heartbeat: Bytes = Field(default=b"", description="a whole message that only says that it is there")
     unlock: Bytes = Field(default=b"", description="what opens the door for its own time, where the converter can")
