@@ -126,12 +126,12 @@ class Framer:
         self.garbage_bytes = 0
         return (frame,)
 
-    def _damaged(self, reason: str, head: Frame, size: int) -> tuple[Damage, ...]:
+    def _damaged(self, reason: str, head: Frame, size_bytes: int) -> tuple[Damage, ...]:
         at = self._passed
         self._skip(1)
         if at < self._told:
             return ()
-        self._told = at + size
+        self._told = at + size_bytes
         return (Damage(reason, head),)
 
 

@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
+from drivers._gb26875_dialogue import Denied, Silent, within
 from drivers._gb26875_frame import Code, Frame
-from drivers._gb26875_station import Denied, Silent, Station, within
+from drivers._gb26875_station import Station
 from drivers._gb26875_unit import Fields, hexadecimal, number, parse, read_time, text, write_time
 from gateway.clock import Clock
 from gateway.driver import Command, Outcome
@@ -35,7 +36,7 @@ async def carry_out(station: Station, clock: Clock, command: Command) -> Outcome
     try:
         if command.action == "test":
             return await _check(station, clock, asked)
-        return Outcome(result=told(station, await station.ask(Code.REQUEST, asked)))
+        return Outcome(result=told(station, await station.dialogue.ask(Code.REQUEST, asked)))
     except Silent:
         return Outcome("timeout", "it did not answer")
     except Denied:
@@ -46,7 +47,7 @@ async def _check(station: Station, clock: Clock, asked: bytes) -> Outcome:
     """Waits for the operator: what he answers comes as an event of its own, too."""
     station.post_checked.clear()
     began_s = clock.monotonic()
-    await station.ask(Code.CONTROL, asked)
+    await station.dialogue.ask(Code.CONTROL, asked)
     minutes = asked[-1]
     if not await within(clock, minutes * MINUTE_S, station.post_checked.wait()):
         return Outcome("timeout", f"nobody answered within {minutes} min", {"minutes": minutes})
@@ -76,8 +77,8 @@ def _only(args: Mapping[str, Json], names: set[str]) -> None:
 def _read(station: Station, args: Mapping[str, Json], now: datetime) -> bytes:
     """`{type, system?, system_address?, part?, count?, since?}` → the data of a request. ValueError: what is wrong."""
     kind = args.get("type")
-    if not isinstance(kind, int) or kind not in station.table.reads:
-        raise ValueError(f"type: one of {', '.join(map(str, station.table.reads))}")
+    if not isinstance(kind, int) or kind not in station.config.table.reads:
+        raise ValueError(f"type: one of {', '.join(map(str, station.config.table.reads))}")
     records = kind in (SYSTEM_RECORDS, DEVICE_RECORDS)
     names = {"count", "since"} if records else set()
     names |= {"system", "system_address"} if kind < FIRST_OF_DEVICE else set()
@@ -109,7 +110,7 @@ def _since(value: Json, now: datetime) -> datetime:
 
 def told(station: Station, answer: Frame) -> dict[str, Json]:
     """The objects of an answer, field by field; the data as it came where it is not understood."""
-    unit = parse(station.table, answer.data, station.config.sizes)
+    unit = parse(station.config.table, answer.data, station.config.sizes)
     if unit is None or unit.objects is None:
         return {"data": hexadecimal(answer.data)}
     return {"type": unit.type, "objects": [_object(fields) for fields in unit.objects]}

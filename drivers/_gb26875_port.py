@@ -16,8 +16,9 @@ from functools import partial
 from typing import cast
 
 from drivers._gb26875_config import Listen
+from drivers._gb26875_dialogue import Way, within
 from drivers._gb26875_frame import MOST_FRAME_BYTES, Damage, Frame, Framer
-from drivers._gb26875_station import Station, Way, within
+from drivers._gb26875_station import Station
 from drivers._gb26875_unit import hexadecimal
 from gateway.clock import Clock
 from gateway.driver import Link
@@ -104,7 +105,7 @@ class Crowd:
             return
         if station not in met:
             met.add(station)
-            station.arrived()
+            station.timing.anew()
         await station.take(found, way)
 
 
@@ -138,7 +139,7 @@ class Connection:
             return  # it has gone
         finally:
             for station in self._stations:
-                station.gone(self._way)
+                station.dialogue.gone(self._way)
             self._writer.transport.abort()
 
     async def _read(self, left_s: float) -> bytes | None:

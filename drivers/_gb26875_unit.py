@@ -41,18 +41,18 @@ def parse(edition: Edition, data: bytes, sizes: Mapping[int, int] = NO_SIZES) ->
     return Unit(kind, count, tuple(_cut(fitting, piece) for piece in pieces))
 
 
-def _fitting(layout: Layout, size: int, vendor_bytes: int | None) -> Layout | None:
-    """The layout of objects of `size` bytes: the vendor's, the standard's, the standard's without its time."""
+def _fitting(layout: Layout, size_bytes: int, vendor_bytes: int | None) -> Layout | None:
+    """The layout of objects of `size_bytes`: the vendor's, the standard's, the standard's without its time."""
     standard = sum(layout.values())
-    if size == standard:
+    if size_bytes == standard:
         return layout
-    if size == standard - layout.get("time", 0):
+    if size_bytes == standard - layout.get("time", 0):
         return {name: width for name, width in layout.items() if name != "time"}
-    if size != vendor_bytes:
+    if size_bytes != vendor_bytes:
         return None
-    if size > standard:
-        return {**layout, "private": size - standard}
-    text_bytes = layout.get("text", 0) + size - standard
+    if size_bytes > standard:
+        return {**layout, "private": size_bytes - standard}
+    text_bytes = layout.get("text", 0) + size_bytes - standard
     return {**layout, "text": text_bytes} if text_bytes >= 0 else None
 
 

@@ -6,8 +6,8 @@ and of their parts become conditions; a word told again is none. The gateway rea
 never resets, silences or initialises anything (type 89 is not offered).
 
 Parts: `_gb26875_table` the standard's numbers, `_gb26875_frame` and `_gb26875_unit` the codec, `_gb26875_config` and
-`_gb26875_family` who is who, `_gb26875_board` what it means, `_gb26875_station` one device, `_gb26875_port` where many
-arrive, `_gb26875_orders` commands, `_gb26875_examples` frames of real devices.
+`_gb26875_family` who is who, `_gb26875_board` what it means, `_gb26875_station` one device (with its `_resends`,
+`_dialogue` and `_timing`), `_gb26875_port` where many arrive, `_gb26875_orders` commands, `_gb26875_examples` frames.
 """
 
 import asyncio
@@ -79,7 +79,7 @@ async def _serve(line: Line[Config], link: Link, crowd: Crowd) -> None:
                 known = f"address {station.config.address or 'any'}, from {peers}"
                 link.log.info("listening on %s for %s (%s)", listen, station.config.id, known)
                 group.create_task(station.watch(), name=f"gb26875 watch {station.config.id}")
-                group.create_task(station.keep_clock(), name=f"gb26875 clock {station.config.id}")
+                group.create_task(station.timing.keep(), name=f"gb26875 clock {station.config.id}")
             await asyncio.get_running_loop().create_future()
 
 

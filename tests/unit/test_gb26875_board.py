@@ -8,10 +8,11 @@ import pytest
 
 from drivers._gb26875_board import Board
 from drivers._gb26875_config import Config
+from drivers._gb26875_dialogue import Way
 from drivers._gb26875_family import Family
 from drivers._gb26875_frame import Frame, whole
 from drivers._gb26875_orders import carry_out
-from drivers._gb26875_station import Station, Way
+from drivers._gb26875_station import Station
 from drivers._gb26875_unit import parse, write_time
 from gateway.clock import TimeQuality
 from gateway.driver import Command
@@ -364,7 +365,7 @@ async def test_only_a_right_clock_sets_others(quality: TimeQuality) -> None:
     right = write_time(bench.clock.utc() + timedelta(seconds=20))
     for tag in (right, bytes(6)):
         await bench.take(frame()._replace(tag=tag))
-    assert bench.station._clock_off.is_set() is (quality is TimeQuality.SYNCED)
+    assert bench.station.timing.wanted is (quality is TimeQuality.SYNCED)
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def _acts(utd: Transmitter, console: _Console, group: asyncio.TaskGroup) -> dict
         console.send(group, utd.say(bytes.fromhex("".join(words))))
 
     def noise(words: Words) -> None:
-        utd.raw(bytes.fromhex("".join(words)))
+        utd.line.send(bytes.fromhex("".join(words)))
 
     def plugged(do: Callable[[], None]) -> Callable[[Words], None]:
         return lambda _: do()
@@ -132,6 +132,6 @@ def _acts(utd: Transmitter, console: _Console, group: asyncio.TaskGroup) -> dict
         "answer": Act("answer", Text("the operator answers a post check", "查岗应答"), answer),
         "send": Act("send HEX", Text("any application data", "发送任意应用数据"), send),
         "noise": Act("noise HEX", Text("bytes that are no frame", "发送杂乱字节"), noise),
-        "unplug": Act("unplug", Text("the line is cut", "断开线路"), plugged(utd.unplug)),
-        "plug": Act("plug", Text("the line is back", "恢复线路"), plugged(utd.plug)),
+        "unplug": Act("unplug", Text("the line is cut", "断开线路"), plugged(utd.line.unplug)),
+        "plug": Act("plug", Text("the line is back", "恢复线路"), plugged(utd.line.plug)),
     }
