@@ -31,7 +31,7 @@ MOST_CONNECTIONS = 256
 MOST_PER_PEER = 32  # connections of one IP address: devices may share a router
 MOST_GARBAGE_BYTES = 65_536  # without a frame; then the connection ends
 MOST_UNREAD_BYTES = 16_384  # replies that a peer does not take; then the connection ends
-FRAMES_PER_S, FRAMES_AT_ONCE = 20.0, 100.0  # of one peer; above it waits (TCP) or is dropped (UDP), and is sent again
+FRAMES_PER_S, FRAMES_AT_ONCE = 100.0, 500.0  # of one peer; above it waits (TCP) or is dropped (UDP): it comes again
 MOST_DATAGRAMS = 256  # that wait
 DATAGRAM_WORKERS = 8
 MOST_TOLD = 64  # strangers that are named in the log
@@ -76,16 +76,17 @@ class Crowd:
         return False
 
     def whose(self, frame: Frame, host: str) -> Station | None:
-        """By its source address; where no device has that, by where it comes from."""
+        """By its source address; where no device has that, by where it comes from. None: not one device, or several."""
         source = hexadecimal(frame.source)
         admitted = [station for station in self.stations if station.config.admits(host)]
         named = [station for station in admitted if station.config.address == source]
         found = named or [station for station in admitted if station.config.address is None]
-        if len(found) == 1:
-            return found[0]
+        return found[0] if len(found) == 1 else None
+
+    def _tell_stranger(self, frame: Frame, host: str) -> None:
+        source = hexadecimal(frame.source)
         message = "a device nobody has configured reports from %s: its address is %s; it is not confirmed"
         self.tell_once(f"{host} {source}", message, host, source)
-        return None
 
     def tell_once(self, what: str, message: str, *values: object) -> None:
         """In the log, as long as not too many are told."""
@@ -102,6 +103,7 @@ class Crowd:
             return
         station = self.whose(found, host)
         if station is None:
+            self._tell_stranger(found, host)
             return
         if station not in met:
             met.add(station)

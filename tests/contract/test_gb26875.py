@@ -11,7 +11,7 @@ import pytest
 
 from drivers._gb26875_config import Config
 from drivers._gb26875_frame import Code, encode
-from drivers._gb26875_port import MOST_PER_PEER, Allowance
+from drivers._gb26875_port import FRAMES_AT_ONCE, FRAMES_PER_S, MOST_PER_PEER, Allowance
 from drivers.gb26875 import run
 from drivers.sim.gb26875 import POST_CHECK_ANSWER, Quirks, Transmitter
 from gateway.driver import Line
@@ -481,23 +481,23 @@ async def test_a_flood_is_slowed_down_and_another_device_is_not(link: RecordingL
     assert isinstance(clock, ManualClock)
     async with running(link, {}, {"id": "utd-2", "address": OTHER}) as (site, utd), site.device(OTHER) as second:
         beat = encode(utd.frame(b""))
-        utd.line.send(beat * 300)
-        await utd.until(lambda: len(utd.replies) >= 100)
+        utd.line.send(beat * 700)
+        await utd.until(lambda: len(utd.replies) >= FRAMES_AT_ONCE)
         assert await second.beat()
-        assert len(utd.replies) == 100
+        assert len(utd.replies) == FRAMES_AT_ONCE
         clock.advance(1)
         assert await second.beat()
-        await utd.until(lambda: len(utd.replies) > 100)
+        await utd.until(lambda: len(utd.replies) > FRAMES_AT_ONCE)
 
 
 def test_an_allowance_grows_with_time() -> None:
     clock = ManualClock()
     allowance = Allowance(clock)
-    assert [allowance.take() for _ in range(100)] == [0.0] * 100
-    assert allowance.take() == pytest.approx(0.05)
+    assert [allowance.take() for _ in range(int(FRAMES_AT_ONCE))] == [0.0] * int(FRAMES_AT_ONCE)
+    assert allowance.take() == pytest.approx(1 / FRAMES_PER_S)
     allowance.give_back()
     clock.advance(1)
-    assert [allowance.take() for _ in range(20)] == [0.0] * 20
+    assert [allowance.take() for _ in range(int(FRAMES_PER_S))] == [0.0] * int(FRAMES_PER_S)
     assert allowance.take() > 0
 
 
