@@ -35,7 +35,10 @@ class Panel:
 
     async def __aenter__(self) -> Self:
         if self._tcp is None:
-            self._open_pty()
+            self._handle, theirs = os.openpty()
+            self.port = os.ttyname(theirs)
+            os.close(theirs)  # so that one can see whether somebody has opened it
+            self._stack.callback(self.hang_up)
         else:
             server = await asyncio.start_server(self._join, *self._tcp)
             self._stack.push_async_callback(server.wait_closed)
@@ -46,12 +49,6 @@ class Panel:
 
     async def __aexit__(self, *exception: object) -> None:
         await self._stack.aclose()
-
-    def _open_pty(self) -> None:
-        ours, theirs = os.openpty()
-        self.port, self._handle = os.ttyname(theirs), ours
-        os.close(theirs)  # so that one can see whether somebody has opened it
-        self._stack.callback(self.hang_up)
 
     async def _join(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._clients.append(writer)
@@ -106,6 +103,11 @@ class Panel:
     def system(self, word: str) -> None:
         """Something about the panel itself, e.g. 主电故障."""
         self._print(word)
+
+    def line(self, text: str) -> None:
+        """A line of its own, and an empty one."""
+        self.printed.append(text)
+        self.raw(text.encode("gb18030", "replace") + 2 * self._end)
 
     def _print(self, *lines: str) -> None:
         date, *rest = [f"{self._clock():%y/%m/%d  %H:%M}", *lines]

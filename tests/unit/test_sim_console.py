@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import socket
 import tempfile
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -10,12 +11,26 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from drivers.sim.console import Stage, cards, gb26875, gpio, isapi, modbus, osdp, webhook, wiegand
+from drivers.sim.console import (
+    Stage,
+    cards,
+    gb26875,
+    gpio,
+    isapi,
+    modbus,
+    osdp,
+    serial_text,
+    webhook,
+    wiegand,
+    zkteco,
+)
 from drivers.sim.console.play import lines, play
-from gateway.driver import registry
+from gateway.clock import SystemClock
+from gateway.driver import Line, registry
 from gateway.errors import Text
 from gateway.event import Credential
 from gateway.fields import Wrong
+from tests.fakes import RecordingLink
 
 WAIT_S = 10.0
 KEY = "000102030405060708090a0b0c0d0e10"
@@ -81,6 +96,10 @@ def stages(told: Told) -> dict[str, AbstractAsyncContextManager[Stage]]:
         "isapi": isapi.stage(0, ("admin", "camera-1234"), told),
         "gb26875": gb26875.stage(("127.0.0.1", 9), UTD, told),
         "webhook": webhook.stage("http://127.0.0.1:9/ingest/panic", "0123456789abcdef", told),
+        "zkteco": zkteco.stage("http://127.0.0.1:9", "CKJ1234567", "access", told),
+        "zkteco-attendance": zkteco.stage("http://127.0.0.1:9", "CKJ1234567", "attendance", told),
+        "serial_text": serial_text.stage(told),
+        "serial_text-tcp": serial_text.stage(told, ("127.0.0.1", 0)),
     }
 
 
@@ -122,6 +141,13 @@ async def test_what_it_prints_for_gateway_yaml_is_right(name: str, told: Told) -
         ("gb26875", "operate fire", "write it so: operate reset|silence|"),
         ("webhook", "raise fire.smok", "did you mean fire.smoke?"),
         ("webhook", "json {", "write it so: json"),
+        ("zkteco", "event forced", "write it so: event CODE [CARD [DOOR]]"),
+        ("zkteco", "door 5 on", "write it so: door NUMBER on|off"),
+        ("zkteco", "pass 7", "pass is nothing it can do"),
+        ("zkteco-attendance", "alarm", "write it so: alarm NUMBER"),
+        ("serial_text", "fire 1 1", "write it so: fire LOOP POINT WHERE [DEVICE]"),
+        ("serial_text", "fault 1000 1 hall", "write it so: fault LOOP POINT WHERE [DEVICE]"),
+        ("serial_text", "line", "write it so: line TEXT"),
     ],
 )
 async def test_what_cannot_be_understood(name: str, line: str, what: str, told: Told) -> None:
@@ -253,3 +279,29 @@ async def test_what_waits_for_a_gateway_goes_on_after_the_last_line(told: Told) 
         assert done == set()
         playing.cancel()
         await asyncio.wait({playing})
+
+
+async def test_a_terminal_does_what_is_said_and_tells_what_it_is_ordered(told: Told) -> None:
+    link = RecordingLink(clock=SystemClock())
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = "http://127.0.0.1:{1}".format(*probe.getsockname())
+    async with zkteco.stage(url, "CKJ1234567", "access", told) as stage, asyncio.timeout(WAIT_S):
+        (device,) = YAML(typ="safe", pure=True).load(stage.config)["devices"]
+        line = Line("line", None, (registry()["zkteco"].Config.model_validate(device),))
+        driver = asyncio.ensure_future(registry()["zkteco"].run(line, link))
+        for words in ("event 27 123456 2", "door 1 on", "state 1", "event 102"):
+            await stage.perform(words)
+        await stage.finished()
+        driver.cancel()
+    assert [r.type for r in link.readings] == ["access.denied", "door.open", "door.forced", "door.forced"]
+    assert told.english().splitlines() == [f"on the gateway's disk: record {number}" for number in (1, 2, 3)]
+
+
+async def test_a_panel_prints_what_is_said(told: Told) -> None:
+    async with serial_text.stage(told) as stage:
+        for words in ("fire 4 4 大厅", "fire 4 5 大厅 手动报警按钮", "system 主电故障", "reset", "line hello  world"):
+            await stage.perform(words)
+    printed = [line.partition(": ")[2].partition(" | ")[2] for line in told.english().splitlines()]
+    assert printed[:2] == ["004-004 | 首次火警 | 大厅 | 感烟探测器", "004-005 | 火警后续 | 大厅 | 手动报警按钮"]
+    assert told.english().splitlines()[-1] == "printed: hello world"
