@@ -195,7 +195,6 @@ class Board:
                 about = (place.part if place else None) or ({"address": part} if part else None)
                 raw: dict[str, Json] = {"type": seen.kind, "by": RESET}
                 draft.add(Reading(config.id, type, Phase.CLEAR, part=about, reason="reset", raw=raw), key)
-                draft.words[key] = draft.words.get(key, 0) & _TEST_BIT
 
     def _told(self, seen: _Object) -> Reading:
         """What is neither a condition nor an operation: values, versions, texts, clocks."""

@@ -1,4 +1,4 @@
-"""Golden frames: as the standard explains them and of real devices. (An underscore: no driver.)"""
+"""Golden frames: published ones, some of real devices. (An underscore: no driver.)"""
 
 from collections.abc import Mapping
 from datetime import datetime

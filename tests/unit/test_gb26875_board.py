@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from drivers._gb26875_board import Board
 from drivers._gb26875_config import Config
@@ -13,6 +15,7 @@ from drivers._gb26875_family import Family
 from drivers._gb26875_frame import Frame, whole
 from drivers._gb26875_orders import carry_out
 from drivers._gb26875_station import Station
+from drivers._gb26875_table import GB2011
 from drivers._gb26875_unit import parse, write_time
 from gateway.clock import TimeQuality
 from gateway.driver import Command
@@ -396,3 +399,40 @@ async def test_a_device_that_never_spoke_cannot_be_asked() -> None:
     bench = Bench()
     outcome = await carry_out(bench.station, bench.clock, Command("c", "utd", "read", {"type": 81}))
     assert outcome.code == "device-offline"
+
+
+# --- against a simple model
+
+
+PARTS = [bytes([n, 0, 1, 0]) for n in range(3)]
+TYPE_OF = {1: "fire.smoke", 2: "device.fault", 3: "device.shielded", 4: "fire.supervisory", 8: "device.power_fault"}
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(PARTS), st.integers(0, 0xFFFF)) | st.sampled_from(["restart", "reset", "refused"]),
+        max_size=30,
+    )
+)
+async def test_what_stands_open_is_what_the_newest_words_say(steps: list[tuple[bytes, int] | str]) -> None:
+    """Whatever comes, with restarts, resets and a disk that refuses in between."""
+    desk, model = Desk(), set[tuple[str, str | None]]()
+    for step in steps:
+        if step == "restart":
+            desk.restart()
+        elif step == "reset":
+            await desk.take(of(4, RESETS["type 4"]))
+            model = {key for key in model if key[0] == "device.shielded"}
+        elif step == "refused":
+            data = of(2, part(0xFFFF, address=PARTS[0]))
+            desk.board.draft(2, parse(GB2011, data), data, desk.link.active)  # not kept
+        elif isinstance(step, tuple):
+            address, word = step
+            key = address.hex().upper()
+            told = await desk.take(of(2, part(word, address=address)))
+            fresh = {(type, key) for bit, type in TYPE_OF.items() if word >> bit & 1}
+            begun = [(type, key) for type, phase in told if phase == "raise"]
+            assert sorted(begun) == sorted(fresh - model)
+            model = {each for each in model if each[1] != key} | fresh
+        assert desk.link.active("utd") == model
