@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from drivers import _text_panel
 from drivers._patterns import MAX_CHARS, compiled, safe
@@ -385,3 +386,23 @@ def test_a_port_has_one_panel_and_each_part_once(parts: list[str]) -> None:
     devices = tuple(config(id=f"p-{n}", part=part) for n, part in enumerate(parts))
     with pytest.raises(Misconfigured, match="one panel"):
         panel_of(Line("line", None, devices))
+
+
+def test_the_guide_shows_a_map_and_devices_that_are_right() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "drivers" / "serial_text.md").read_text("utf-8")
+    devices, shown = (
+        YAML(typ="safe", pure=True).load(block) for block in re.findall("```yaml\n(.*?)```", page, re.DOTALL)
+    )
+    for device in devices["devices"]:
+        assert Config.model_validate(device).bus in devices["buses"]
+    found = TextMap.model_validate(shown)
+    here, it = Panel("panel", found, "+08:00", {}, 60.0), Open()
+    printed = ["2026-11-23 18:06:19 ALARM 4/17 Hall", "2026-11-23 18:06:20 TROUBLE 4/18 Hall", "-----", "Page 3"]
+    assert [it.print(here, text) for text in printed] == [
+        [("fire.smoke", "raise")],
+        [("device.fault", "raise")],
+        [],
+        [],
+    ]
+    assert it.print(here, "2026-11-23 18:06:21 NORMAL 4/18 Hall") == [("device.fault", "clear")]
+    assert it.print(here, "2026-11-23 18:06:22 SYSTEM RESET") == [("fire.smoke", "clear")]

@@ -4,11 +4,13 @@ import asyncio
 import json
 import re
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from drivers import _zkteco_orders as orders
 from drivers._zkteco_config import Config
@@ -524,3 +526,11 @@ def test_without_an_address_it_is_said_that_anybody_can_pass_for_it() -> None:
     assert key == "address"
     assert "allow:" in text.zh
     assert config(allow=["192.0.2.7"]).advice() == ()
+
+
+def test_the_guide_shows_devices_that_are_right() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "drivers" / "zkteco.md").read_text("utf-8")
+    (shown,) = (YAML(typ="safe", pure=True).load(block) for block in re.findall("```yaml\n(.*?)```", page, re.DOTALL))
+    made = [Config.model_validate(device) for device in shown["devices"]]
+    assert family(made[1:])[1] == {"door-1": "door-b3-u1"}
+    assert [device.allows("192.0.2.50") for device in made] == [True, False, True]

@@ -28,7 +28,7 @@ def _acts(panel: Panel, tell: Tell) -> dict[str, Act]:
         "fire": ("fire LOOP POINT WHERE [DEVICE]", Text("a part is in alarm", "部件火警"), partial(_part, Panel.fire)),
         "fault": ("fault LOOP POINT WHERE [DEVICE]", Text("a part is faulty", "部件故障"), partial(_part, Panel.fault)),
         "back": ("back LOOP POINT WHERE [DEVICE]", Text("it is well again", "故障恢复"), partial(_part, Panel.back)),
-        "system": ("system WORD", Text("about the panel itself, e.g. 主电故障", "系统信息,如 主电故障"), _system),
+        "system": ("system WORD", Text("about the panel itself, in its own words", "系统信息,如 主电故障"), _system),
         "reset": ("reset", Text("somebody resets the panel", "复位控制器"), _reset),
         "line": ("line TEXT", Text("print this line as it stands", "原样打印一行"), _line),
     }
