@@ -67,7 +67,7 @@ class PowerCut(Model):
 PointName = Annotated[str, Field(pattern=r"^\d{1,3}-\d{1,3}$", description="loop and point, e.g. 1-5")]
 
 
-class Config(DeviceConfig):
+class Keys(DeviceConfig):
     """A device on a Modbus line. What is not set here is as its profile says."""
 
     bus: Id
@@ -106,7 +106,7 @@ class Config(DeviceConfig):
         return located
 
     @model_validator(mode="after")
-    def _inputs_exist(self) -> "Config":
+    def _inputs_exist(self) -> "Keys":
         count = self.map.inputs.count if self.map.inputs else 0
         strange = next((number for number in self.inputs if not 1 <= number <= count), None)
         if strange is not None:
@@ -118,7 +118,7 @@ class Config(DeviceConfig):
         return self
 
     @model_validator(mode="after")
-    def _loops_exist(self) -> "Config":
+    def _loops_exist(self) -> "Keys":
         points = self.map.points
         if points is None and (self.loops or self.states or self.points):
             raise Wrong(
@@ -141,13 +141,13 @@ class Config(DeviceConfig):
                     f"loop {loop}: loops 1 to {points.max_loops}, with 1 to {points.max_points} points, are allowed",
                     f"回路 {loop}:允许 1 到 {points.max_loops} 号回路,每个 1 到 {points.max_points} 个点",
                 )
-        known = {f"{loop}-{point}" for loop, point in self._asked()}
+        known = {f"{loop}-{point}" for loop, point in self.asked()}
         strange = next((name for name in self.points if name not in known), None)
         if strange is not None:
             raise Wrong(f"point {strange} is not among loops:", f"loops: 中没有点 {strange}")
 
     @model_validator(mode="after")
-    def _reset_works(self) -> "Config":
+    def _reset_works(self) -> "Keys":
         outputs = self.map.outputs
         if self.reset is not None and (outputs is None or outputs.pulse is None or self.reset.output > outputs.count):
             count = outputs.count if outputs is not None and outputs.pulse is not None else 0
@@ -162,22 +162,27 @@ class Config(DeviceConfig):
         """The profile."""
         return load(self.profile)
 
-    def _asked(self) -> list[tuple[int, int]]:
+    def asked(self) -> list[tuple[int, int]]:
+        """Loop and point of every point of a panel that is read."""
         return [(loop, point) for loop, count in sorted(self.loops.items()) for point in range(1, count + 1)]
+
+
+class Config(Keys):
+    """The same, and what follows from it: what is read, and what it means."""
 
     @cached_property
     def reads(self) -> tuple[Read, ...]:
         """Every value to read: the profile's, a board's inputs, a panel's points."""
         inputs, points = self.map.inputs, self.map.points
         more = [] if inputs is None else [inputs.read(number) for number in range(1, inputs.count + 1)]
-        asked = [] if points is None else [points.read(*where) for where in self._asked()]
+        asked = [] if points is None else [points.read(*where) for where in self.asked()]
         return (*self.map.reads, *more, *asked)
 
     @cached_property
     def parts(self) -> Mapping[str, Mapping[str, Json]]:
         """The part of the device that a read is about, by its name; none where it is about the device itself."""
         inputs = {f"input_{number}": _named({"point": number}, item.name) for number, item in self.inputs.items()}
-        points = {f"point_{loop}_{point}": self._part(loop, point) for loop, point in self._asked()}
+        points = {f"point_{loop}_{point}": self._part(loop, point) for loop, point in self.asked()}
         return {**inputs, **points}
 
     def _part(self, loop: int, point: int) -> Mapping[str, Json]:
@@ -191,7 +196,7 @@ class Config(DeviceConfig):
         own = [Watch(self._own(condition), reads[condition.read]) for condition in self.map.conditions]
         board = self.map.inputs
         inputs = [] if board is None else [self._input(board, *item) for item in sorted(self.inputs.items())]
-        points = [self._point(reads[f"point_{loop}_{point}"], type) for loop, point in self._asked()
+        points = [self._point(reads[f"point_{loop}_{point}"], type) for loop, point in self.asked()
                   for type in dict.fromkeys(self.states.values())]  # fmt: skip
         return (*own, *inputs, *points)
 

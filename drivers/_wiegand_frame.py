@@ -1,7 +1,7 @@
 """What a Wiegand converter sends, as a small table: where a message begins and ends, and where the card stands in it.
 
-Pure. A message is `start`, a body, `end`; the body ends at `end`, or has a `size`, or says its own `length`. Positions
-count the body's bytes from 0, negative ones from its end; of a body in hexadecimal digits they count what these mean.
+Pure. A message is `start`, a body, `end`; the body ends at `end`, or has `size_bytes`, or says its own `length`.
+Positions count the body's bytes from 0, negative ones from its end; of hexadecimal digits they count what these mean.
 """
 
 import re
@@ -66,7 +66,7 @@ class Frame(Model):
     )
     start: Bytes = Field(default=b"", description='what every message begins with, in hexadecimal digits, e.g. "02"')
     end: Bytes = Field(default=b"", description='what every message ends with, e.g. "0D 0A"')
-    size: int | None = Field(
+    size_bytes: int | None = Field(
         default=None, ge=1, le=LONGEST, description="bytes of the body, where it is always the same"
     )
     length: Length | None = Field(default=None, description="where the body says its own length")
@@ -84,11 +84,12 @@ class Frame(Model):
 
     @model_validator(mode="after")
     def _ends(self) -> "Frame":
-        if self.size is not None and self.length is not None:
-            raise Wrong("size: and length: do not go together", "size: 与 length: 不能同时使用")
-        if not self.end and self.size is None and self.length is None:
+        if self.size_bytes is not None and self.length is not None:
+            raise Wrong("size_bytes: and length: do not go together", "size_bytes: 与 length: 不能同时使用")
+        if not self.end and self.size_bytes is None and self.length is None:
             raise Wrong(
-                "where does a message end? write end:, size: or length:", "报文在哪里结束?请写 end:、size: 或 length:"
+                "where does a message end? write end:, size_bytes: or length:",
+                "报文在哪里结束?请写 end:、size_bytes: 或 length:",
             )
         if self.coding in ("decimal", "bits") and self.length is not None:
             raise Wrong("length: is of bytes and hex", "length: 只用于 bytes 和 hex")
@@ -106,7 +107,12 @@ FRAMES: Mapping[str, Frame] = {
     "decimal-line": Frame(coding="decimal", end=b"\r\n", keys=True),
     "bits-line": Frame(coding="bits", carries="bits", end=b"\r"),
     "em-uart": Frame(
-        coding="hex", start=b"\x02", end=b"\x03", size=12, card=(1, 4), check=Check(kind="xor", over=(0, -2), at=-1)
+        coding="hex",
+        start=b"\x02",
+        end=b"\x03",
+        size_bytes=12,
+        card=(1, 4),
+        check=Check(kind="xor", over=(0, -2), at=-1),
     ),
 }
 
@@ -210,8 +216,8 @@ class Finder:
 
 def _size(frame: Frame, rest: bytes) -> int | None:
     """Bytes of the body at the beginning of `rest`; None where more must come, -1 where it cannot be one."""
-    if frame.size is not None:
-        size = frame.size
+    if frame.size_bytes is not None:
+        size = frame.size_bytes
     elif frame.length is not None:
         digits = 2 if frame.coding == "hex" else 1
         told = rest[frame.length.at * digits : (frame.length.at + 1) * digits]

@@ -55,23 +55,7 @@ class Slave:
         self.tell: Callable[[Edge], object] = id  # its line's ledger, once it is on one
         self._timers: dict[int, asyncio.TimerHandle] = {}
         if self.profile is not None:
-            self._fill(self.profile)
-
-    def _fill(self, profile: Profile) -> None:
-        for read in profile.reads:
-            _put(self.tables, read, read.normal[0] if read.normal else 0)
-        for condition in profile.conditions:
-            self._put_condition(profile, condition, False)
-        if profile.inputs is not None:
-            for number in range(1, profile.inputs.count + 1):
-                _put(self.tables, profile.inputs.read(number), int(profile.inputs.inverted))
-        for loop, count in self.loops.items():
-            for point in range(1, count + 1):
-                self._put_point(profile, loop, point, None)
-        if profile.outputs is not None:
-            table = self.tables.by_function[1 if profile.outputs.function == 5 else 3]
-            for i in range(profile.outputs.count):
-                table.setdefault(profile.outputs.address + i, 0)
+            _fill(self.tables, self.profile, self.loops)
 
     def set_value(self, name: str, value: float) -> None:
         """A value of the profile, in its unit. KeyError where the profile has none of that name."""
@@ -87,15 +71,8 @@ class Slave:
         found = [condition for condition in self.profile.conditions if condition.type == type]
         if not found:
             raise KeyError(type)
-        self._put_condition(self.profile, found[0], active)
+        _put_condition(self.tables, self.profile, found[0], active)
         self._cause(type, active)
-
-    def _put_condition(self, profile: Profile, condition: Condition, active: bool) -> None:
-        read = _read_named(profile, condition.read)
-        value = _value_that_means(condition, read, active != condition.inverted)
-        if condition.above is not None or condition.below is not None:
-            value = (value - read.offset) / read.scale
-        _put(self.tables, read, value if read.type == "f32" else round(value))
 
     def set_input(self, number: int, on: bool) -> None:
         """A contact of a board, as the wire shows it: on is closed."""
@@ -108,18 +85,8 @@ class Slave:
         """A panel's point shows this value. KeyError where it has no such point."""
         if self.profile is None or not 1 <= point <= self.loops.get(loop, 0):
             raise KeyError(loop, point)
-        self._put_point(self.profile, loop, point, value)
+        _put_point(self.tables, self.profile, loop, point, value)
         self._cause(f"point_{loop}_{point}", value)
-
-    def _put_point(self, profile: Profile, loop: int, point: int, value: int | None) -> None:
-        if profile.points is not None:
-            read = profile.points.read(loop, point)
-            for function in {read.function, profile.fallback or read.function}:
-                _put(
-                    self.tables,
-                    read.model_copy(update={"function": function}),
-                    read.normal[0] if value is None else value,
-                )
 
     def output(self, number: int) -> bool:
         """Whether an output of a board is on."""
@@ -146,17 +113,12 @@ class Slave:
             return bytes([pdu[0] | 0x80, self.exception])
         if pdu[0] in self.unknown_functions:
             return bytes([pdu[0] | 0x80, ILLEGAL_FUNCTION])
-        before = self._outputs_on()
+        before = _outputs_on(self)
         answer = respond(self.tables, pdu, self._special)
-        for number, on in self._outputs_on().items():
+        for number, on in _outputs_on(self).items():
             if on != before[number]:
                 self._cause(f"output_{number}", on)
         return answer
-
-    def _outputs_on(self) -> dict[int, bool]:
-        if self.profile is None or self.profile.outputs is None:
-            return {}
-        return {number: self.output(number) for number in range(1, self.profile.outputs.count + 1)}
 
     def _special(self, function: int, address: int, values: list[int]) -> bool:
         if self.profile is not None and self.profile.reset is not None:
@@ -203,6 +165,47 @@ class Slave:
 
     def _cause(self, what: str, value: float) -> None:
         self.tell(Edge(time.time(), self.address, what, float(value)))
+
+
+def _fill(tables: Tables, profile: Profile, loops: Mapping[int, int]) -> None:
+    for read in profile.reads:
+        _put(tables, read, read.normal[0] if read.normal else 0)
+    for condition in profile.conditions:
+        _put_condition(tables, profile, condition, False)
+    if profile.inputs is not None:
+        for number in range(1, profile.inputs.count + 1):
+            _put(tables, profile.inputs.read(number), int(profile.inputs.inverted))
+    for loop, count in loops.items():
+        for point in range(1, count + 1):
+            _put_point(tables, profile, loop, point, None)
+    if profile.reset is not None and profile.reset.function == 6:
+        tables.by_function[3].setdefault(profile.reset.address, 0)
+    if profile.outputs is not None:
+        table = tables.by_function[1 if profile.outputs.function == 5 else 3]
+        for i in range(profile.outputs.count):
+            table.setdefault(profile.outputs.address + i, 0)
+
+
+def _put_condition(tables: Tables, profile: Profile, condition: Condition, active: bool) -> None:
+    read = _read_named(profile, condition.read)
+    value = _value_that_means(condition, read, active != condition.inverted)
+    if condition.above is not None or condition.below is not None:
+        value = (value - read.offset) / read.scale
+    _put(tables, read, value if read.type == "f32" else round(value))
+
+
+def _put_point(tables: Tables, profile: Profile, loop: int, point: int, value: int | None) -> None:
+    if profile.points is not None:
+        read = profile.points.read(loop, point)
+        for function in {read.function, profile.fallback or read.function}:
+            where = read.model_copy(update={"function": function})
+            _put(tables, where, read.normal[0] if value is None else value)
+
+
+def _outputs_on(slave: Slave) -> dict[int, bool]:
+    if slave.profile is None or slave.profile.outputs is None:
+        return {}
+    return {number: slave.output(number) for number in range(1, slave.profile.outputs.count + 1)}
 
 
 def _put(tables: Tables, read: Read, raw: float) -> None:

@@ -152,7 +152,11 @@ def message(frame: Frame, card: Credential, reader: int | None = None, damaged: 
         if frame.coding == "decimal":
             text = f"{card.facility:03d},{card.number:05d}" if card.facility else f"{number:010d}"
             return frame.start + (text + "?" * damaged).encode() + frame.end
-        wide = frame.card[1] - frame.card[0] + 1 if frame.size is not None and frame.card[1] >= 0 else (width + 7) // 8
+        wide = (
+            frame.card[1] - frame.card[0] + 1
+            if frame.size_bytes is not None and frame.card[1] >= 0
+            else (width + 7) // 8
+        )
         return _whole(frame, 0, number.to_bytes(wide, "big"), reader, damaged)
     flipped = bytes([data[0] ^ 0x80 * damaged]) + data[1:]
     return _whole(frame, bits, flipped, reader)
@@ -199,7 +203,7 @@ def _body(frame: Frame, count: int, card: bytes, reader: int | None) -> bytearra
 
 def _size(frame: Frame, card: int) -> int:
     """Bytes of the body, before hexadecimal digits are made of them."""
-    if frame.size is not None:
-        return frame.size // 2 if frame.coding == "hex" else frame.size
+    if frame.size_bytes is not None:
+        return frame.size_bytes // 2 if frame.coding == "hex" else frame.size_bytes
     first, last = frame.card
     return first + card + (-1 - last if last < 0 else 0)

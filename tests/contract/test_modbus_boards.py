@@ -62,7 +62,6 @@ async def test_a_latching_head_is_reset(link: RecordingLink, tmp_path: Path) -> 
     profile = tmp_path / "head.yaml"
     profile.write_text(HEAD, "utf-8")
     head = Slave(1, str(profile))
-    head.tables.by_function[3][9] = 0
     async with Wire(head) as wire, driving(link, bus_of(wire), device("head", 1, str(profile))):
         head.set_condition("fire.smoke", True)
         await link.until(lambda: link.of("fire.smoke", Phase.RAISE))

@@ -20,7 +20,7 @@ BINARY = Frame.model_validate(_BINARY)
 RIGHT = Frame.model_validate({**_BINARY, "align": "right", "check": {"kind": "crc16", "over": [0, -3], "at": -2},
                               "card": [3, -3]})  # fmt: skip
 SUMMED = Frame.model_validate(
-    {"coding": "hex", "start": "02", "size": 12, "end": "03", "card": [1, 4], "reversed": True,
+    {"coding": "hex", "start": "02", "size_bytes": 12, "end": "03", "card": [1, 4], "reversed": True,
      "check": {"kind": "sum", "over": [0, -2]}}
 )  # fmt: skip
 FRAMES_TESTED = {**FRAMES, "binary": BINARY, "right": RIGHT, "summed": SUMMED}
@@ -175,7 +175,7 @@ def test_the_check_value_of_the_checksum() -> None:
     [
         ({"frame": "hexline"}, r"no frame \"hexline\" \(known: hex-line.*did you mean hex-line"),
         ({"frame": {"coding": "hex"}}, "where does a message end"),
-        ({"frame": {"coding": "hex", "size": 2, "length": {"at": 0}}}, "do not go together"),
+        ({"frame": {"coding": "hex", "size_bytes": 2, "length": {"at": 0}}}, "do not go together"),
         ({"frame": {"coding": "bits", "end": "0D"}}, "carries: bits goes with"),
         ({"frame": {"coding": "hex", "end": "0D", "carries": "bits"}}, "carries: bits goes with"),
         ({"frame": {"coding": "decimal", "length": {"at": 0}}}, "length: is of bytes and hex"),
