@@ -121,11 +121,15 @@ class Pins:
         if wait_s <= 0:
             return
         alarm = asyncio.ensure_future(self._link.clock.sleep(wait_s))
-        alarm.add_done_callback(lambda _: self._woken.set())
+        alarm.add_done_callback(self._wake)
         try:
             await self._woken.wait()
         finally:
             alarm.cancel()
+
+    def _wake(self, alarm: "asyncio.Future[None]") -> None:
+        if not alarm.cancelled():
+            self._woken.set()
 
     async def output(self, group: asyncio.TaskGroup, command: Command) -> Outcome:
         """Carry out `output {number, state, seconds?}`; done when the pin shows it."""
