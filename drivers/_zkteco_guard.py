@@ -6,15 +6,18 @@ in time, when its peer has more connections than its share, or when all are take
 
 import asyncio
 import errno
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.errors import Text, Unreachable
 
+LoggerAdapter = logging.LoggerAdapter[logging.Logger]
 Answerer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REASONS = {
     errno.EADDRINUSE: (
@@ -33,6 +36,20 @@ REASONS = {
 OTHER = Text("check listen:", "请检查 listen:")
 
 
+TLS_HANDSHAKE = 0x16  # RFC 8446, 5.1: the first byte of a connection that is no HTTP but HTTPS
+MOST_NAMED = 64  # peers that are told by name
+_HTTP_LOG = logging.getLogger("gateway.driver.zkteco.http")
+
+
+def _ours(record: logging.LogRecord) -> bool:
+    """What a peer sends wrong is its own business; what goes wrong here is not."""
+    error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    return not isinstance(error, HttpProcessingError)
+
+
+_HTTP_LOG.addFilter(_ours)
+
+
 @dataclass(frozen=True)
 class Limits:
     """What one listener bears."""
@@ -47,8 +64,10 @@ class Limits:
 class Doorkeeper:
     """Counts connections, and knows the deadline of each."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, log: LoggerAdapter) -> None:
         self.limits = limits
+        self._log = log
+        self._named: set[str] = set()
         self.peers: Counter[str] = Counter()
         self.turned_away = 0
         self._guards: dict[object, _Guard] = {}
@@ -73,6 +92,12 @@ class Doorkeeper:
             if self.peers[peer] <= 0:
                 del self.peers[peer]
 
+    def hear(self, peer: str, first: int) -> None:
+        """The first byte of a connection. A device with HTTPS switched on is told by its address, once."""
+        if first == TLS_HANDSHAKE and peer not in self._named and len(self._named) < MOST_NAMED:
+            self._named.add(peer)
+            self._log.warning("refused: a device at %s speaks HTTPS: switch HTTPS off in its menu", peer)
+
     @contextmanager
     def answering(self, request: web.Request) -> Iterator[None]:
         """The request is whole: what takes time now is ours."""
@@ -91,7 +116,7 @@ class _Guard(asyncio.Protocol):
         self._keeper, self._inner = keeper, inner
         self._peer = ""
         self._admitted = False
-        self._busy = False
+        self._busy = self._heard = False
         self._deadline: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
 
@@ -108,6 +133,9 @@ class _Guard(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._admitted:
+            if not self._heard:
+                self._heard = True
+                self._keeper.hear(self._peer, data[0])
             self._wait()
             self._inner.data_received(data)
 
@@ -163,6 +191,7 @@ async def listening(
     runner = web.AppRunner(
         app,
         access_log=None,
+        logger=_HTTP_LOG,
         handle_signals=False,
         keepalive_timeout=limits.idle_s,
         lingering_time=0.0,

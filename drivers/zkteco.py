@@ -64,7 +64,7 @@ async def serve(line: Line[Config], link: Link, limits: Limits) -> None:
     for config in line.devices:
         families[config.address].append(config)
     desks = {serial: Desk(configs, link) for serial, configs in families.items()}
-    keeper = Doorkeeper(limits)
+    keeper = Doorkeeper(limits, link.log)
     reception = Reception(desks, link, keeper)
     where, address = line.devices[0].id, line.devices[0].listen
     with ExitStack() as commands:

@@ -15,7 +15,7 @@ from typing import Literal, Self
 import aiohttp
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
-_BATCH = 10  # records in one upload
+BATCH = 10  # records in one upload
 _NORMAL, _SHORT, _CLOSED, _OPEN = 0, 1, 0b01, 0b10
 UNKNOWN_COMMAND = -13  # security PUSH 4.8, appendix 1
 Dialect = Literal["access", "attendance"]
@@ -67,7 +67,7 @@ class _Memory:
     def record(self, table: str, line: str, name: str) -> None:
         """One line more for a table; lines that wait together go in one upload."""
         last = self.kept[-1] if len(self.kept) > 1 else None  # the first may be on its way
-        if last is not None and last.table == table and len(last.names) < _BATCH:
+        if last is not None and last.table == table and len(last.names) < BATCH:
             last.body += b"\r\n" + line.encode(self._encoding)
             last.names += (name,)
         else:

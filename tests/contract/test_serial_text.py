@@ -1,6 +1,7 @@
 """The serial_text driver on real ptys and sockets, against a simulated panel."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
@@ -234,3 +235,43 @@ async def test_a_port_that_is_not_there_is_unreachable(link: RecordingLink, bus:
 async def test_without_a_bus_it_is_misconfigured(link: RecordingLink) -> None:
     with pytest.raises(Misconfigured, match="needs a bus"):
         await DRIVER.run(Line("panel", None, (config(),)), link)
+
+
+@pytest.mark.skipif(shutil.which("socat") is None, reason="needs socat")
+async def test_a_serial_line_made_by_socat(link: RecordingLink, tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    socat = await asyncio.create_subprocess_exec(
+        "socat", "-d", "-d", f"pty,raw,echo=0,link={ours}", f"pty,raw,echo=0,link={theirs}",
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert socat.stderr is not None
+    bus = BusConfig.model_validate({"serial": str(ours), "baudrate": 9600})
+    opened = asyncio.Event()
+
+    class Watched(RecordingLink):
+        def active(self, device: str) -> frozenset[tuple[str, str | None]]:
+            opened.set()
+            return super().active(device)
+
+    try:
+        async with asyncio.timeout(10):
+            while b"starting data transfer" not in await socat.stderr.readline():
+                pass
+            watched = Watched(clock=link.clock)
+            task = asyncio.ensure_future(DRIVER.run(Line("line", bus, (config(),)), watched))
+            while not opened.is_set():  # what comes before the port is open is lost: say it until it is heard
+                theirs.write_bytes("26/11/23 18:06\n主电故障\n\n".encode("gb18030"))
+                await asyncio.wait({task}, timeout=0.05)
+            await watched.until(lambda: watched.of("device.power_fault", Phase.RAISE))
+            task.cancel()
+            await asyncio.wait({task})
+    finally:
+        socat.terminate()
+        await socat.wait()
+    assert watched.readings[0].reason == "mains"
+
+
+async def test_a_second_program_cannot_take_the_port(link: RecordingLink) -> None:
+    async with Panel() as panel, running(link, panel):
+        with pytest.raises(Unreachable, match="another program uses the serial port"):
+            await DRIVER.run(Line("line", bus_of(panel), (config(),)), RecordingLink())

@@ -31,6 +31,7 @@ from drivers._zkteco_records import (
     text_of,
     whole,
 )
+from drivers._zkteco_settings import access_settings, attendance_settings, registry_code
 from drivers._zone import local_time
 from drivers.zkteco import DRIVER, decode
 from gateway.driver import Command, Example
@@ -534,3 +535,51 @@ def test_the_guide_shows_devices_that_are_right() -> None:
     made = [Config.model_validate(device) for device in shown["devices"]]
     assert family(made[1:])[1] == {"door-1": "door-b3-u1"}
     assert [device.allows("192.0.2.50") for device in made] == [True, False, True]
+
+
+# --- what a device is told at first
+
+
+def settings(text: str) -> dict[str, str]:
+    """`name=value` lines."""
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+@pytest.mark.parametrize(("zone", "told"), [("+08:00", "8"), ("-03:00", "-3"), ("+05:30", "330"), ("+00:00", "0")])
+def test_zones_are_hours_or_minutes(zone: str, told: str) -> None:
+    assert settings(attendance_settings(config(zone=zone)))["TimeZone"] == told
+
+
+def test_only_events_are_asked_for() -> None:
+    attendance, access = settings(attendance_settings(config())), settings(access_settings(config(), registered=False))
+    assert attendance["TransFlag"] == "1100000000"  # attendance and operation log; photos and people are 0
+    assert (access["TransTables"], access["BioPhotoFun"], access["BioDataFun"]) == ("Transaction", "0", "0")
+    assert (attendance["Realtime"], access["Realtime"]) == ("1", "1")
+
+
+def test_a_registered_device_keeps_its_code_over_a_restart() -> None:
+    first, second = (access_settings(config(), registered=True) for _ in range(2))
+    assert first == second
+    assert settings(first)["RegistryCode"] == registry_code(config()) != registry_code(config(address="CKJ2"))
+    assert "registry" not in settings(access_settings(config(), registered=False))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"address": "has space"}, "address"),
+        ({"address": ""}, "address"),
+        ({"allow": ["gate"]}, "an address or a network is needed"),
+        ({"part": "window-1"}, "part"),
+        ({"doors": 17}, "doors"),
+        ({"open_for": "500ms"}, "open_for is 1s to 254s"),
+        ({"zone": "Asia/Shanghai"}, "an offset from UTC"),
+        ({"inputs": {"1": {"type": "gateway.action"}}}, "is the gateway's to tell"),
+        ({"events": {"26": "door.open"}}, "door.open needs phase"),
+        ({"events": {"26": {"type": "door.open", "phase": "pulse"}}}, "door.open needs phase"),
+        ({"events": {"26": "dor.open"}}, "did you mean door.open?"),
+    ],
+)
+def test_configurations_that_do_not_fit(more: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        config(**more)
