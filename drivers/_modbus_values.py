@@ -25,6 +25,12 @@ class Block:
         """How many data bytes the answer has."""
         return 2 * self.count if self.function > 2 else (self.count + 7) // 8
 
+    def unpack(self, data: bytes) -> list[int]:
+        """The answer's data bytes → registers, or bits as 0 and 1."""
+        if self.function > 2:
+            return list(struct.unpack(f">{self.count}H", data))
+        return [data[i // 8] >> i % 8 & 1 for i in range(self.count)]
+
     def holds(self, read: Read) -> bool:
         """Whether the read's words stand in this block."""
         end = read.address + REGISTERS[read.type]
