@@ -140,6 +140,8 @@ def _phase(mapped: Mapped, type: str | None, body: Any) -> tuple[Phase | None, b
 
 def at(body: Any, path: str) -> Any:
     """What stands at a dotted path; MISSING where nothing does."""
+    if isinstance(body, dict) and path in body:
+        return body[path]
     for step in path.split("."):
         if isinstance(body, dict) and step in body:
             body = body[step]

@@ -118,21 +118,28 @@ class Plan:
     values: Mapping[str, Measured]
 
     @cached_property
-    def checks(self) -> list[tuple[str, Meaning, Key]]:
-        """Where a condition is shown, how, and which."""
-        return [(path, meaning, (meaning.type, meaning.part)) for path, meaning in self.conditions.items()]
+    def checks(self) -> list[tuple[str, str, Meaning, Key]]:
+        """Where a condition is shown (first step, path), how, and which."""
+        return [
+            (_first(path), path, meaning, (meaning.type, meaning.part)) for path, meaning in self.conditions.items()
+        ]
 
     @cached_property
-    def measures(self) -> list[tuple[str, str, Measured]]:
-        """A value's name, where it stands, and how it is read."""
-        return [(name, measured.path or name, measured) for name, measured in self.values.items()]
+    def measures(self) -> list[tuple[str, str, str, Measured]]:
+        """Where a value stands (first step, path), its name, and how it is read."""
+        paths = {name: measured.path or name for name, measured in self.values.items()}
+        return [(_first(path), path, name, self.values[name]) for name, path in paths.items()]
 
     @cached_property
     def used(self) -> frozenset[str]:
         """First steps of what is looked at, below `others`: the rest there is told as it is."""
         below = f"{self.map.others}." if self.map.others else ""
-        paths = [path for path, _, _ in self.checks] + [path for _, path, _ in self.measures]
-        return frozenset(path.removeprefix(below).partition(".")[0] for path in paths if path.startswith(below))
+        paths = [path for _, path, *_ in (*self.checks, *self.measures)]
+        return frozenset(_first(path.removeprefix(below)) for path in paths if path.startswith(below))
+
+
+def _first(path: str) -> str:
+    return path.partition(".")[0]
 
 
 def plan_of(map: Map, conditions: Mapping[str, Meaning], values: Mapping[str, Measured]) -> Plan:
@@ -151,7 +158,8 @@ def read(plan: Plan, body: Any, heard: Heard, memory: Memory, held: set[Key]) ->
             heard.device,
             Text(f"no object with {spec.needs or 'fields'}", f"报文不是含 {spec.needs or '字段'} 的 JSON 对象"),
         )
-    fields = body if spec.at is None else at(body, spec.at)
+    inner = body if spec.at is None else at(body, spec.at)
+    fields = inner if isinstance(inner, dict) else {}
     measured = _measured(plan, fields, body)
     common = Reading(
         heard.device,
@@ -175,27 +183,21 @@ def read(plan: Plan, body: Any, heard: Heard, memory: Memory, held: set[Key]) ->
     return report
 
 
-def _fetch(fields: Any, path: str) -> Any:
-    """As `at`, quick for a field at the top."""
-    found = fields.get(path, MISSING) if isinstance(fields, dict) else MISSING
-    return at(fields, path) if found is MISSING and ("." in path or isinstance(fields, list)) else found
-
-
-def _true(fields: Any, path: str) -> bool:
-    found = _fetch(fields, path)
+def _true(fields: dict[str, Any], path: str) -> bool:
+    found = at(fields, path)
     return isinstance(found, (bool, int, float, str)) and word(found) in ON
 
 
-def _said(fields: Any, path: str, missing: Missing, unwrap: str | None) -> Any:
+def _said(fields: dict[str, Any], path: str, missing: Missing, unwrap: str | None) -> Any:
     """What stands there, or what it means that nothing does; None: nothing is said."""
-    found = _fetch(fields, path)
+    found = at(fields, path)
     if unwrap is not None and isinstance(found, dict):
         found = found.get(unwrap, MISSING)
     if found is MISSING:
         found = missing.default
     if found is None or isinstance(found, (dict, list)):
         return None
-    return None if any(_true(fields, path) for path in missing.unless) else found
+    return None if missing.unless and any(_true(fields, path) for path in missing.unless) else found
 
 
 def _number(value: Any) -> float | None:
@@ -224,12 +226,16 @@ def _judged(meaning: Meaning, value: Any, open_: bool) -> bool | None:
     return number >= above or number > above - slack
 
 
-def _conditions(plan: Plan, fields: Any, common: Reading, known: tuple[Memory, set[Key]], news: list[Reading]) -> bool:
+def _conditions(
+    plan: Plan, fields: dict[str, Any], common: Reading, known: tuple[Memory, set[Key]], news: list[Reading]
+) -> bool:
     """Adds what begins and ends to `news`; returns whether any condition was spoken of."""
     memory, held = known
     tested = _TEST in held  # before this report
     shown = False
-    for path, meaning, key in plan.checks:
+    for first, path, meaning, key in plan.checks:
+        if first not in fields and meaning.default is None:
+            continue
         value = _said(fields, path, meaning, plan.map.unwrap)
         if value is None:
             continue
@@ -324,13 +330,13 @@ def over(device: str, memory: Memory, held: set[Key], now_s: float) -> Iterator[
                 yield Reading(device, type, Phase.CLEAR)
 
 
-def _measured(plan: Plan, fields: Any, body: Any) -> dict[str, Value]:
+def _measured(plan: Plan, fields: dict[str, Any], body: Any) -> dict[str, Value]:
     found: dict[str, Value] = {}
-    for name, path, measured in plan.measures:
-        said = _said(fields, path, measured, plan.map.unwrap)
-        value = None if said is None else _value(said, measured)
-        if value is not None:
-            found[name] = value
+    for first, path, name, measured in plan.measures:
+        if first in fields or measured.default is not None:
+            value = _value(_said(fields, path, measured, plan.map.unwrap), measured)
+            if value is not None:
+                found[name] = value
     others = at(body, plan.map.others) if plan.map.others is not None else None
     if isinstance(others, dict):
         more = ((name, _value(said, None)) for name, said in list(others.items())[:MOST_ITEMS])
@@ -371,7 +377,7 @@ def _differs(measured: Measured | None, before: Any, now: Any) -> bool:
 def _raw(spec: Map, body: Any) -> dict[str, Json]:
     found: dict[str, Json] = {}
     for each in spec.raw:
-        there = _fetch(body, each.path)
+        there = at(body, each.path)
         if there is MISSING:
             there = each.default
         if there is not None:
