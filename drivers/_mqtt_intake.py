@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
+from typing import Any
 
 from drivers._mqtt_config import Config
 from drivers._mqtt_hub import SILENT, UNREACHABLE, Batch, Hub
@@ -39,6 +40,7 @@ MOST_OWED = 1000  # batches on their way to the disk
 GRACE_S = 10.0  # a shorter loss of the broker is told of no device
 RETRY_FIRST_S, RETRY_MOST_S = 0.5, 10.0
 DISK_RETRY_S = 1.0
+ANSWER_S = 5.0  # to a subscription, at most
 FAREWELL_S = 0.8
 LIST_WAIT_S = 5.0  # so long a message waits for the list of devices that says whose it is
 WATCH_S = 30.0  # at most between two looks at who is silent
@@ -109,8 +111,6 @@ class Intake:
             self._away_s = None
             self._link.log.info("connected to %s, MQTT %s", session.target.name, protocol)
             self._told = ""
-            await self._settle(self.hub.connected(), None, ())
-            self._awake.set()
             try:
                 await self._take(session)
             except asyncio.CancelledError:  # we are to end: what is on its way to the disk is still acknowledged
@@ -178,6 +178,7 @@ class Intake:
 
     async def _take(self, session: Session) -> None:
         """All that comes, until the connection is lost and what had come before is taken as well."""
+        await self._begin(session)
         waiting: list[Message] = []  # for the list of devices
         listed_by_s = self._link.clock.monotonic() + LIST_WAIT_S
         while messages := await self._arrived(session, listed_by_s if waiting else None):
@@ -194,6 +195,17 @@ class Intake:
                     come, waiting, late = come + [m for m in waiting if m not in late], [], []
                 await self._settle(batch, session, [message for message in come if message not in late])
 
+    async def _begin(self, session: Session) -> None:
+        subscribed = asyncio.ensure_future(session.subscribed.wait())
+        try:
+            either: set[asyncio.Future[Any]] = {subscribed, session.lost}
+            await asyncio.wait(either, timeout=ANSWER_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            subscribed.cancel()
+        if session.subscribed.is_set() and not session.refusals:
+            await self._settle(self.hub.connected(), None, ())
+            self._awake.set()
+
     def _gather(self, batch: Batch, message: Message) -> bool:
         """Into the batch; True: it is to wait."""
         if message.again and _digest(message) in self._stored:
@@ -209,9 +221,11 @@ class Intake:
         if queue.empty() and not session.lost.done():
             coming = asyncio.ensure_future(queue.get())
             timer = None if until_s is None else asyncio.ensure_future(self._until(until_s))
-            events = {coming, session.lost} if timer is None else {coming, session.lost, timer}
+            events: set[asyncio.Future[Any]] = {coming, session.lost}
+            if timer is not None:
+                events.add(timer)
             try:
-                await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)  # type: ignore[type-var]
+                await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 if timer is not None:
                     timer.cancel()

@@ -236,7 +236,8 @@ class Session:
         self.on_ack = on_ack
         self.on_turn: Callable[[], None] = lambda: None  # after everything that arrived was handled
         self.messages = Waiting()  # on the subscription; each is to be `done()`
-        self.refusals: list[str] = []  # why the broker refuses the subscription
+        self.subscribed = asyncio.Event()  # the broker has answered to the subscription
+        self.refusals: list[str] = []  # why it refuses it
         self.closing: int | None = None  # the reason code the broker ended it with, 0x80 where it gave none
         self._client = _Gathering(target)
         self._five = target.protocol == "5"
@@ -253,7 +254,7 @@ class Session:
         self._client.on_disconnect = self._on_disconnect
         self._client.on_socket_close = self._detach
         self._client.on_message = lambda *told: self.messages.put_nowait(self._client.message(told[2]))
-        self._client.on_subscribe = lambda *told: self.refusals.extend(map(str, filter(_failed, told[3])))
+        self._client.on_subscribe = lambda *told: _answered(self, told[3])
         connecting = _in_its_own_thread(self._loop, self._connect)
         try:
             await asyncio.shield(connecting)
@@ -262,6 +263,7 @@ class Session:
                 self.opened = await self._connack
             if self.target.subscribe:
                 self._packet_id = self._client.subscribe_to(self.target.subscribe)
+                self.flush()
         except (OSError, ValueError, TimeoutError) as error:
             self._abandon()
             raise link_error(self.target, error) from error
@@ -410,8 +412,10 @@ def _nothing() -> None:
     """Nothing is to be acknowledged."""
 
 
-def _failed(reason: ReasonCode) -> bool:
-    return bool(reason.is_failure)
+def _answered(session: Session, reasons: Sequence[ReasonCode]) -> None:
+    """SUBACK (MQTT 5.0, 3.9)."""
+    session.refusals += [str(reason) for reason in reasons if reason.is_failure]
+    session.subscribed.set()
 
 
 class _HandedOver:
