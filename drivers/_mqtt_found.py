@@ -51,9 +51,10 @@ class Find:
     def line(self, hub: str) -> str:
         """As it is written under `devices:`."""
         id = self.suggested or "ID"
-        shown = json.dumps(self.address, ensure_ascii=False)
+        quoted = json.dumps(self.address, ensure_ascii=False)
+        shown = "".join(letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in quoted)
         entry = f"{{id: {id}, driver: mqtt_in, hub: {hub}, address: {shown}, place: PLACE}}"
-        return f"  - {entry}  # {self.about or self.address}, {rfc3339(self.since)}"
+        return f"  - {entry}  # {self.about or cleaned(self.address)}, {rfc3339(self.since)}"
 
 
 @dataclass
