@@ -21,6 +21,8 @@ simulators = typer.Typer(cls=Group, invoke_without_command=True, rich_markup_mod
 WHAT = {
     "modbus": Text("detectors and boards on a pty or on TCP", "pty 或 TCP 上的探测器、输入输出模块"),
     "osdp": Text("door readers with a secure channel, on a pty or on TCP", "pty 或 TCP 上带安全通道的门禁读卡器"),
+    "wiegand": Text("card readers behind a Wiegand converter, on a pty or on TCP", "pty 或 TCP 上的韦根转换器及读头"),
+    "gpio": Text("contacts and outputs as files in a folder", "以文件模拟的触点和输出引脚"),
     "isapi": Text("a camera with an alert stream", "带报警流的摄像机"),
     "webhook": Text("a device that posts its events to a gateway", "向网关推送事件的设备"),
 }
@@ -96,6 +98,40 @@ def osdp(
     from drivers.sim.console.osdp import stage
 
     _play(lambda tell: stage(address or [1], tell, key, clear, tcp))
+
+
+@simulators.command(cls=Command)
+def wiegand(
+    frame: Annotated[
+        str,
+        typer.Option(
+            "--frame", metavar="NAME", help="How its messages look: hex-line, decimal-line, bits-line, em-uart."
+        ),
+    ] = "hex-line",
+    tcp: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--tcp", metavar="HOST:PORT", help="Listen there instead of on a pty; port 0 is any."),
+    ] = None,
+) -> None:
+    """A Wiegand converter with one card reader.
+
+    The line `card 26 90 324` presents a 26-bit card.
+    """
+    from drivers.sim.console.wiegand import stage
+
+    listen = None if tcp is None else _host_port(tcp)
+    _play(lambda tell: stage(frame, tell, listen))
+
+
+@simulators.command(cls=Command)
+def gpio() -> None:
+    """Contacts, a supervised loop and outputs, as files in a folder.
+
+    The line `contact 1 off` opens a contact, `cut` cuts the loop's wire.
+    """
+    from drivers.sim.console.gpio import stage
+
+    _play(stage)
 
 
 @simulators.command(cls=Command)
