@@ -260,10 +260,11 @@ def _decide(access: Access, clock: Clock, door: str, card: Credential) -> Decisi
 
 
 def lines(config: Config) -> list[tuple[str, Line[Any]]]:
-    """(driver name, line): devices of one bus, or of one listening address, share a line; others stand alone."""
+    """(driver name, line): devices of one bus, listening address, or hub share a line; others stand alone."""
     groups: dict[tuple[str, str], list[DeviceConfig]] = {}
     for device in config.devices:
-        shared = getattr(device, "bus", None) or getattr(device, "listen", None) or device.id
+        ways = (getattr(device, name, None) for name in ("bus", "listen", "hub"))
+        shared = next((way for way in ways if way), device.id)
         groups.setdefault((device.driver, str(shared)), []).append(device)
     return [(driver, Line(name, config.buses.get(name), tuple(devices))) for (driver, name), devices in groups.items()]
 

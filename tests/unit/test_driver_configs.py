@@ -37,6 +37,11 @@ BASE: Mapping[str, dict[str, Any]] = {
     "osdp": {"bus": "line", "address": 1, "key": "8f0c2b7d51e94a36c7d20e15b98a64f3"},
     "isapi": {"url": "http://192.0.2.64", "password": "camera-1234"},
     "webhook": {"token": TOKEN},
+    "gpio": {"inputs": {"1": {"type": "door.open", "line": 17}}},
+    "wiegand": {"bus": "line", "frame": "hex-line"},
+    "gb26875": {"listen": "127.0.0.1:5200", "address": "790300000000"},
+    "zkteco": {"listen": "0.0.0.0:8081", "address": "CKJ1234567"},
+    "serial_text": {"bus": "line", "profile": "gst"},
 }
 PROFILE = "title: {en: A, zh: 甲}\nkind: smoke\nsource: a test of the parser\nconfidence: memory\n"
 
@@ -98,6 +103,13 @@ def test_any_junk_anywhere_is_told_in_both_languages(tmp_path: Path, driver: str
 
 FINGERPRINT = {"tls": {"fingerprint": "12:34"}}
 WRONG = [  # driver, what is wrong, where, what is said
+    ("gpio", {"inputs": {"1": {"type": "door.open"}}}, "inputs.1", "an input has either line: or analog:"),
+    ("gpio", {"outputs": {"1": {"line": 17}}}, "", "line 17 is used twice"),
+    ("wiegand", {"frame": "hexline"}, "frame", "did you mean hex-line?"),
+    ("wiegand", {"frame": {"coding": "hex"}}, "frame", "where does a message end?"),
+    ("wiegand", {"address": 1}, "", "address: goes with a frame"),
+    ("modbus", {"profile": "jade-bird"}, "", "which points are asked?"),
+    ("modbus", {"reset": {"output": 1}}, "", "waveshare-io-8ch has 0 of them"),
     ("modbus", {"profile": "rs-yg-n1"}, "profile", 'there is no profile "rs-yg-n1" (known: hnag1000,'),
     ("modbus", {"profile": "rs-yg-n1"}, "profile", "did you mean rs-yg-n01?"),
     ("modbus", {"profile": "./mine.yaml"}, "profile", "mine.yaml cannot be read: No such file"),
