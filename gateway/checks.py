@@ -131,7 +131,7 @@ def _buses(draft: Draft) -> Iterator[Problem]:
 
 def _hubs(draft: Draft) -> Iterator[Problem]:
     """A device behind another names one that is there, is of the same driver, and stands behind none itself."""
-    found = {device.get("id"): device for _, device in draft.devices()}
+    found = {device["id"]: device for _, device in draft.devices() if isinstance(device.get("id"), str)}
     for path, device in draft.devices():
         name = device.get("hub")
         yield from _known(draft, (*path, "hub"), name, "devices", Text("device", "设备"))

@@ -39,6 +39,7 @@ BASE: Mapping[str, dict[str, Any]] = {
     "webhook": {"token": TOKEN},
     "gpio": {"inputs": {"1": {"type": "door.open", "line": 17}}},
     "wiegand": {"bus": "line", "frame": "hex-line"},
+    "mqtt_in": {"url": "mqtt://192.0.2.9", "username": "gateway", "profile": "zigbee2mqtt"},
 }
 PROFILE = "title: {en: A, zh: 甲}\nkind: smoke\nsource: a test of the parser\nconfidence: memory\n"
 
