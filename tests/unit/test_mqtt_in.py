@@ -28,6 +28,7 @@ from gateway.errors import Misconfigured
 from gateway.event import Phase, Reading
 from gateway.fields import Wrong
 from tests.fakes import EPOCH, ManualClock, RecordingLink
+from tests.unit.configs import ROOT
 
 HUB = {"id": "hub", "url": "mqtt://127.0.0.1"}
 IEEE = "0x00158d0000000001"
@@ -486,3 +487,23 @@ def test_a_profile_of_ones_own(tmp_path: Path) -> None:
         ("a", "fire.supervisory", "raise"),
         ("a", "telemetry.sample", "pulse"),
     ]
+
+
+def test_the_guide_s_examples_are_right(tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "drivers" / "mqtt_in.md").read_text("utf-8")
+    yaml = YAML(typ="safe", pure=True)
+    yaml.constructor.add_constructor("!file", lambda *_: "secret")
+    blocks = [yaml.load(block) for block in re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)]
+    entries = [entry for block in blocks for entry in block.get("devices", ())]
+    assert len(entries) >= 6
+    for entry in entries:
+        assert config(**entry).driver == "mqtt_in"
+    (own,) = [block for block in blocks if "topics" in block]
+    (tmp_path / "meters.yaml").write_text(json.dumps(own), "utf-8")
+    house = House(str(tmp_path / "meters.yaml"), {"id": "m", "address": "7"})
+    batch = house.take("meters/7/data", {"msgId": "1", "alarm": {"leak": 1}, "reading": 12345, "event": "opened"})
+    assert [type for _, type, _ in news(batch)] == [
+        "fire.supervisory", "device.tamper", "device.tamper", "telemetry.sample",
+    ]  # fmt: skip
+    assert house.take("meters/7/status", {"state": "down"}).gone == {"m": "reported-offline"}
+    assert set(re.findall(r"^\| (.+?) \|", guide, re.MULTILINE)[2:]) >= {"`frigate`", "`chirpstack`", "`tasmota`"}
