@@ -17,15 +17,13 @@ from functools import partial
 
 from drivers._mqtt_broker import UNANSWERED_MESSAGES
 from drivers._mqtt_device import Batch
-from drivers._mqtt_hub import Hub
+from drivers._mqtt_hub import MOST_KEYS, Hub
 from gateway.driver import Link
 from gateway.errors import StorageError
-from gateway.event import Reading
 from gateway.mqtt import Message, Session
 
 MOST_OWED = 1000  # batches on their way
 RETRY_S = 1.0
-MOST_KEPT_KEYS = 256
 
 
 @dataclass(slots=True)
@@ -48,6 +46,9 @@ class Disk:
         self._fewer = asyncio.Event()  # owed than before
         self._answered: deque[int] = deque(maxlen=UNANSWERED_MESSAGES)
         self._taken: frozenset[int] = frozenset()  # what the broker may send again though it is ours already
+        self._keys: deque[str] = deque(maxlen=MOST_KEYS)  # of what is on disk
+        self._unsaved = False
+        self._answering = False
         self._told = ""
 
     async def settle(self, batch: Batch, session: Session | None = None, messages: Iterable[Message] = ()) -> None:
@@ -61,11 +62,11 @@ class Disk:
             await self._keep_on(partial(self._link.lost, name, why))
             if (gone := self._hub.devices.get(name)) is not None:
                 gone.away = why
-        self._remember(batch, owed)
+        self._list_finds()
         if batch.samples:
-            self._group.create_task(self._sample(batch.samples, owed), name=f"mqtt_in samples {self._hub.config.id}")
+            self._group.create_task(self._sample(batch, owed), name=f"mqtt_in samples {self._hub.config.id}")
         else:
-            self._done(owed)
+            self._done(batch, owed)
         await self.settled(MOST_OWED)
 
     async def settled(self, most: int = 0) -> None:
@@ -82,9 +83,9 @@ class Disk:
             if device is not None:
                 device.away = None
 
-    async def _sample(self, samples: list[Reading], owed: _Owed) -> None:
-        await self._keep_on(partial(self._link.emit, *samples))
-        self._done(owed)
+    async def _sample(self, batch: Batch, owed: _Owed) -> None:
+        await self._keep_on(partial(self._link.emit, *batch.samples))
+        self._done(batch, owed)
 
     async def _keep_on(self, work: Callable[[], Awaitable[object]]) -> None:
         """Until the disk takes it."""
@@ -102,9 +103,22 @@ class Disk:
 
     # acknowledgements
 
-    def _done(self, owed: _Owed) -> None:
-        """It is on disk: acknowledge what is, with all that came before it."""
+    def _done(self, batch: Batch, owed: _Owed) -> None:
+        """All of it is on disk. What one commit has brought there is acknowledged together."""
         owed.open = False
+        if batch.keys and owed.messages:
+            self._keys.extend(batch.keys)
+            self._unsaved = True
+        if not self._answering:
+            self._answering = True
+            asyncio.get_running_loop().call_soon(self._answer)
+
+    def _answer(self) -> None:
+        """Acknowledge what is on disk, with all that came before it; its keys are kept first, and no other."""
+        self._answering = False
+        if self._unsaved:
+            self._unsaved = False
+            self._save("keys", json.dumps(list(self._keys)).encode())
         flushed: Session | None = None
         while self._owed and not self._owed[0].open:
             done = self._owed.popleft()
@@ -128,9 +142,7 @@ class Disk:
 
     # what is kept
 
-    def _remember(self, batch: Batch, owed: _Owed) -> None:
-        if batch.keys and owed.messages:
-            self._save("keys", json.dumps(list(self._hub.keys)[-MOST_KEPT_KEYS:]).encode())
+    def _list_finds(self) -> None:
         finds = self._hub.directory.finds
         if finds.changed:
             finds.changed = False
@@ -147,7 +159,8 @@ class Disk:
         """What the run before has kept; anything else than that is as good as nothing."""
         try:
             kept = json.loads(self._link.kept(f"mqtt-in-{self._hub.config.id}.keys") or b"[]")
-            self._hub.keys.update(dict.fromkeys(str(key) for key in kept))
+            self._keys.extend(str(key) for key in kept)
+            self._hub.keys.update(dict.fromkeys(self._keys))
         except (ValueError, TypeError):
             self._link.log.warning("what was taken before is not known any more")
 
