@@ -1,7 +1,8 @@
-"""A Hikvision-like camera on a loopback port: login that is really checked, an endless alert stream, a picture.
+"""A Hikvision-like device on a loopback port: login that is really checked, an alert stream or pushes, a door.
 
 `async with Camera() as camera:` gives `camera.url`; `await camera.watched()` waits for a reader of the stream, then
-`motion(True)` and `event("linedetection")` go to every reader. `Quirks` are what real firmware does differently.
+`motion(True)`, `event("linedetection")` and `access(5, 75)` go to every reader, and to every address that it was told
+to push to. `Quirks` are what real firmware does differently; `door` is what makes it a door controller.
 """
 
 import asyncio
@@ -14,16 +15,17 @@ import zlib
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import encode_basic_auth, web
+
+from drivers.sim._isapi_door import HABITS, ZONE, Cabinet, Habits
 
 _PATH = "/ISAPI/Event/notification/alertStream"
 _OLD_PATH = "/Event/notification/alertStream"
 _PICTURE_PATH = "/ISAPI/Streaming/channels/101/picture"
-_ZONE = timezone(timedelta(hours=8))
 _FIELD = re.compile(r'(\w+)="?([^",]*)"?')
 
 
@@ -41,7 +43,9 @@ class Quirks:
     encoding: str = "utf-8"
     closes_after: int | None = None  # parts, then the stream ends
     picture: bool = False  # a picture after each event
+    busy: int = 0  # so many questions for a picture are answered that it is busy
     heartbeat_s: float = 10.0
+    door: Habits = HABITS
 
 
 def picture() -> bytes:
@@ -101,6 +105,8 @@ class Camera:
         self.login = _Login(*login, quirks.basic_only)  # `.refused`: logins that were wrong
         self.url = ""
         self.streams = 0  # streams opened so far
+        self.door = Cabinet(quirks.door, self.login.check)
+        self._busy = quirks.busy
         self._readers: list[asyncio.Queue[bytes | None]] = []
         self._changed = asyncio.Condition()
         self._stack = AsyncExitStack()
@@ -119,13 +125,10 @@ class Camera:
     async def start(self) -> None:
         """Power on; after a stop on the same port again."""
 
-        async def show(request: web.Request) -> web.Response:
-            self.login.check(request)
-            return web.Response(body=picture(), content_type="image/png")
-
         app = web.Application()
         app.router.add_get(_OLD_PATH if self.quirks.old_path else _PATH, self._stream)
-        app.router.add_get(_PICTURE_PATH, show)
+        app.router.add_get(_PICTURE_PATH, self._show)
+        self.door.routes(app)
         runner = web.AppRunner(app, shutdown_timeout=0.5)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
@@ -133,6 +136,19 @@ class Camera:
         await site.start()
         self._port = runner.addresses[0][1]
         self.url = f"http://127.0.0.1:{self._port}"
+        delivery = asyncio.ensure_future(self.door.deliver())
+        self._stack.push_async_callback(asyncio.wait, [delivery])
+        self._stack.callback(delivery.cancel)
+
+    async def _show(self, request: web.Request) -> web.Response:
+        self.login.check(request)
+        if self._busy:
+            self._busy -= 1
+            said = (
+                "<ResponseStatus><statusCode>3</statusCode><statusString>Device Error</statusString></ResponseStatus>"
+            )
+            return web.Response(status=503, text=said, content_type="application/xml")
+        return web.Response(body=picture(), content_type="image/png")
 
     async def stop(self) -> None:
         """Power off: every stream ends, nothing answers."""
@@ -163,24 +179,54 @@ class Camera:
         fields = _head(type, active, self._count) | {"channelID": str(channel)} | more
         self.document(_json(fields) if self.quirks.json else _xml(fields, self.quirks))
 
-    def access(self, major: int, minor: int, **inner: int | str) -> None:
-        """One AccessControllerEvent, as door controllers send it: JSON, numbers in decimal."""
+    def access(self, major: int, minor: int, **inner: Any) -> None:
+        """Something happens at the door: one AccessControllerEvent, remembered, and told to whoever listens."""
+        self.tell(self.door.memory.record(major, minor, **inner))
+
+    def tell(self, record: Mapping[str, Any], *, current: bool = True) -> None:
+        """A record of the door as a notification; `current` is False of one out of the memory."""
         self._count += 1
-        record = {"majorEventType": major, "subEventType": minor, "serialNo": self._count, **inner}
-        fields = _head("AccessControllerEvent", True, self._count)
-        self._send("application/json", json.dumps({**fields, "AccessControllerEvent": record}).encode())
+        mark = {"currentEvent": current} if self.quirks.door.marks else {}
+        inner = {name: value for name, value in record.items() if name != "time"} | mark
+        head = _head("AccessControllerEvent", True, self._count) | {"dateTime": str(record["time"])}
+        if self.quirks.json:
+            self._send("application/json", json.dumps({**head, "AccessControllerEvent": inner}).encode())
+        else:
+            nested = "".join(f"<{name}>{_text(value)}</{name}>" for name, value in inner.items())
+            self._send("application/xml", _xml({**head, "AccessControllerEvent": nested}, self.quirks))
+
+    def replay(self) -> None:
+        """Tells all that it remembers once more, as some firmware does when a stream is opened."""
+        for record in list(self.door.memory.records):
+            self.tell(record, current=False)
 
     def document(self, body: bytes) -> None:
         """Any document, well formed or not."""
         self._send("application/json" if self.quirks.json else "application/xml; charset=UTF-8", body)
-        if self.quirks.picture:
-            self._send("image/png", picture())
 
     def _send(self, kind: str, body: bytes) -> None:
         length = f"Content-Length: {len(body)}\r\n" if self.quirks.content_length else ""
-        head = f"--{self.quirks.boundary}\r\nContent-Type: {kind}\r\n{length}\r\n"
+        begin = f"--{self.quirks.boundary}\r\n"
+        shot = picture()
+        extra = f"{begin}Content-Type: image/png\r\nContent-Length: {len(shot)}\r\n\r\n".encode() + shot + b"\r\n"
+        part = f"{begin}Content-Type: {kind}\r\n{length}\r\n".encode() + body + b"\r\n"
         for reader in self._readers:
-            reader.put_nowait(head.encode() + body + b"\r\n")
+            reader.put_nowait(part)
+            if self.quirks.picture:
+                reader.put_nowait(extra)
+        self._push(kind, body)
+
+    def _push(self, kind: str, body: bytes) -> None:
+        """With a picture, a form of two parts, of which the document's does not say what it is; else as it is."""
+        if not self.quirks.picture:
+            self.door.push(kind, body)
+            return
+        begin = f"--{self.quirks.boundary}\r\nContent-Disposition: form-data; name="
+        form = f'{begin}"event_log"\r\n\r\n'.encode() + body + b"\r\n"
+        form += f'{begin}"Picture"; filename="face.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'.encode() + picture()
+        form += f"\r\n--{self.quirks.boundary}--\r\n".encode()
+        declared = f"; boundary={self.quirks.declared}" if self.quirks.declared else ""
+        self.door.push(f"multipart/form-data{declared}", form)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         self.login.check(request)
@@ -220,7 +266,7 @@ def _head(type: str, active: bool, count: int) -> dict[str, str]:
         "ipAddress": "192.0.2.64",
         "portNo": "80",
         "macAddress": "00:00:5e:00:53:01",
-        "dateTime": datetime.now(_ZONE).isoformat(timespec="seconds"),
+        "dateTime": datetime.now(ZONE).isoformat(timespec="seconds"),
         "activePostCount": str(count),
         "eventType": type,
         "eventState": "active" if active else "inactive",
@@ -233,6 +279,10 @@ def _xml(fields: Mapping[str, str], quirks: Quirks) -> bytes:
     inner = "".join(f"<{name}>{value}</{name}>\n" for name, value in fields.items())
     text = f'<?xml version="1.0" encoding="UTF-8"?>\n<EventNotificationAlert version="2.0"{xmlns}>\n{inner}'
     return f"{text}</EventNotificationAlert>\n".encode(quirks.encoding)
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _json(fields: Mapping[str, str]) -> bytes:

@@ -1,0 +1,108 @@
+"""Looks through a door controller's memory: what no notification told is found there. (An underscore: no driver.)
+
+Needed after an outage, where a count has a hole, and for firmware that sends its notifications of days ago before
+those of now. Done a few pages at a time, so that a long search holds up nothing that happens meanwhile.
+"""
+
+import math
+
+from drivers._alert import whole
+from drivers._http import Http, ask
+from drivers._isapi_config import Config
+from drivers._isapi_desk import Desk
+from drivers._isapi_history import PATH, NoMemory, Page, Search, page, search
+from gateway.clock import Clock
+from gateway.driver import offset_time
+from gateway.errors import Text
+
+PAGES = 10  # in one go
+SOON_S = 5.0  # while the device repeats what it told before, its news may be a long time coming
+MOST_RECORDS = 500_000  # of one search
+
+
+class Memory:
+    """Of one device. `look()` when `due` has come."""
+
+    def __init__(self, config: Config, http: Http, desk: Desk, clock: Clock) -> None:
+        self.due = -math.inf  # monotonic seconds
+        self._config, self._http, self._desk, self._clock = config, http, desk, clock
+        self._late = True  # what is found is of an outage
+        self._open: tuple[Search, int] | None = None  # a search that goes on, and its position
+        self._by_serial = True
+        self._repeats = 0
+
+    def interrupted(self) -> None:
+        """The device was away: there may be something to find, at once."""
+        self.due, self._late, self._open = -math.inf, True, None
+
+    def hurry(self) -> None:
+        """A record is missing."""
+        if not math.isinf(self.due):
+            self.due = -math.inf
+
+    async def look(self) -> None:
+        """Takes what is new. NeedsPerson, Unreachable, BadInput, StorageError: it is tried again later."""
+        self.due = self._clock.monotonic() + self._config.records
+        try:
+            if self._desk.ledger.last is None:
+                await self._begin()
+            elif await self._fill():
+                self._desk.settle()
+                self._late = False
+            else:
+                self.due = -math.inf
+        except NoMemory as error:
+            self._refused(error)
+            return
+        if self._desk.repeats > self._repeats and math.isfinite(self.due):
+            self.due = min(self.due, self._clock.monotonic() + SOON_S)
+        self._repeats = self._desk.repeats
+
+    def _refused(self, error: NoMemory) -> None:
+        self._open = None
+        if self._by_serial and self._desk.ledger.last is not None:
+            self._by_serial, self.due = False, -math.inf  # once more, by time alone
+            return
+        self.due = math.inf  # a camera; or a controller that does not let us
+        if self._desk.ledger.last is not None:
+            self._desk.say(
+                Text(
+                    f"its memory cannot be read ({error}): what it does not tell by itself after an outage is lost; "
+                    "give the user the right to search for records",
+                    f"无法读取设备记录({error}):断线期间的记录可能丢失;请授予该用户查询记录的权限",
+                )
+            )
+
+    async def _begin(self) -> None:
+        """A device that is new to us: its newest record is where we begin. Firmware sorts either way."""
+        wanted = search(1, None, self._clock.utc(), by_serial=False)
+        first = await self._page(wanted, 0, 1)
+        entries = list(first.entries)
+        if first.total > 1:
+            entries += (await self._page(wanted, first.total - 1, 1)).entries
+        newest = max(entries, key=lambda entry: whole(entry.get("serialNo")) or 0, default={})
+        self._desk.begin(whole(newest.get("serialNo")) or 0, offset_time(str(newest.get("time", ""))))
+        self._late = False
+
+    async def _fill(self) -> bool:
+        """A few pages; True when nothing is missing any more."""
+        ledger = self._desk.ledger
+        wanted, position = self._open or (
+            search(ledger.first_missing, ledger.since, self._clock.utc(), by_serial=self._by_serial),
+            0,
+        )
+        before = None
+        for _ in range(PAGES):
+            found = await self._page(wanted, position)
+            await self._desk.take_memory(found.entries, late=self._late)
+            position += len(found.entries)
+            if not found.more or found.entries == before or position >= MOST_RECORDS:
+                self._open = None
+                return True
+            before = found.entries
+        self._open = wanted, position
+        return False
+
+    async def _page(self, wanted: Search, position: int, most: int | None = None) -> Page:
+        body = wanted.body(position) if most is None else wanted.body(position, most)
+        return page(self._config.id, await ask(self._http, "POST", PATH, body))
