@@ -167,7 +167,7 @@ HELPS: Mapping[str, str] = {
     "The line `contact 1 off` opens a contact, `cut` cuts the loop's wire.": (
         "输入 contact 1 off 断开触点,cut 模拟回路断线。"
     ),
-    "A camera on this machine (Hikvision ISAPI) with its alert stream.": "本机上带报警流的摄像机(海康 ISAPI)。",
+    "A camera (Hikvision ISAPI) with its alert stream.": "本机上带报警流的摄像机(海康 ISAPI)。",
     "The lines `motion on` and `motion off` are its events.": "输入 motion on 和 motion off 产生事件。",
     "Port; 0 is any.": "端口;0 表示任意。",
     "User name for its login.": "登录用户名。",
@@ -183,20 +183,18 @@ HELPS: Mapping[str, str] = {
     "Where the gateway listens for it.": "网关为其监听的地址。",
     "Its source address, 12 hexadecimal digits.": "源地址,12 位十六进制数。",
     "By UDP instead of TCP.": "用 UDP 代替 TCP。",
-    "A transmission device of a fire panel (GB/T 26875.3) that dials a gateway.": (
-        "连接网关的用户信息传输装置(GB/T 26875.3)。"
-    ),
+    "A fire panel's transmission device (GB/T 26875.3).": ("用户信息传输装置(GB/T 26875.3),主动连接网关。"),
     "The line `help` lists what it can be told to report.": "输入 help 列出可上报的内容。",
     "The printer port of a fire panel.": "火灾报警控制器的打印口。",
     "The line `help` lists what it can be told to print.": "输入 help 列出可打印的内容。",
     "http://HOST:PORT where the gateway listens for it.": "网关为其监听的地址 http://主机:端口。",
     "Its serial number.": "序列号。",
     "A door controller, or an attendance terminal.": "门禁控制器或考勤机。",
-    "A ZKTeco door controller or terminal that pushes to a gateway.": "向网关推送的中控门禁控制器或考勤机。",
+    "A ZKTeco controller or terminal that pushes.": "向网关推送的中控门禁控制器或考勤机。",
     "The line `help` lists what can happen at its doors.": "输入 help 列出门上可发生的事件。",
     "zigbee2mqtt, frigate, chirpstack, tasmota, shelly …": "zigbee2mqtt、frigate、chirpstack、tasmota、shelly 等。",
     "Names of its devices, else smoke-1.": "设备名称;不写则为 smoke-1。",
     "The broker it publishes to.": "其发布消息的服务器。",
-    "A hub that publishes its devices' messages on a broker.": "在消息服务器上发布设备消息的汇聚设备。",
+    "A hub that publishes on a broker, as zigbee2mqtt.": "在消息服务器上发布设备消息的汇聚设备。",
     "The line `help` lists what its devices can be told to report.": "输入 help 列出设备可上报的内容。",
 }

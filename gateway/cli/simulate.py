@@ -148,7 +148,7 @@ def isapi(
         1
     ],
 ) -> None:
-    """A camera on this machine (Hikvision ISAPI) with its alert stream.
+    """A camera (Hikvision ISAPI) with its alert stream.
 
     The lines `motion on` and `motion off` are its events.
     """
@@ -167,7 +167,7 @@ def gb26875(
     ] = "790300000000",
     udp: Annotated[bool, typer.Option("--udp", help="By UDP instead of TCP.")] = False,
 ) -> None:
-    """A transmission device of a fire panel (GB/T 26875.3) that dials a gateway.
+    """A fire panel's transmission device (GB/T 26875.3).
 
     The line `help` lists what it can be told to report.
     """
@@ -177,7 +177,7 @@ def gb26875(
     _play(lambda tell: stage(where, address, tell, udp))
 
 
-@simulators.command(cls=Command)
+@simulators.command("serial_text", cls=Command)
 def serial_text(
     tcp: Annotated[
         Optional[str],  # noqa: UP045
@@ -204,7 +204,7 @@ def zkteco(
         Literal["access", "attendance"], typer.Option("--dialect", help="A door controller, or an attendance terminal.")
     ] = "access",
 ) -> None:
-    """A ZKTeco door controller or terminal that pushes to a gateway.
+    """A ZKTeco controller or terminal that pushes.
 
     The line `help` lists what can happen at its doors.
     """
@@ -213,7 +213,7 @@ def zkteco(
     _play(lambda tell: stage(url, serial, dialect, tell))
 
 
-@simulators.command(cls=Command)
+@simulators.command("mqtt_in", cls=Command)
 def mqtt_in(
     kind: Annotated[str, typer.Argument(metavar="HUB", help="zigbee2mqtt, frigate, chirpstack, tasmota, shelly …")],
     devices: Annotated[
@@ -224,7 +224,7 @@ def mqtt_in(
         str, typer.Option("--url", metavar="URL", help="The broker it publishes to.")
     ] = "mqtt://127.0.0.1:1883",
 ) -> None:
-    """A hub that publishes its devices' messages on a broker.
+    """A hub that publishes on a broker, as zigbee2mqtt.
 
     The line `help` lists what its devices can be told to report.
     """

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from drivers._alert import parse
 from drivers._conditions import Conditions
 from drivers._http import Site, Tls, tls_of
-from drivers._isapi_sightings import sightings
+from drivers._isapi_sightings import decode, sightings
 from drivers._multipart import MAX_DOCUMENT_BYTES, MAX_HEADER_BYTES, Document, Dropped, Parts
-from drivers.isapi import DRIVER, Config, decode
+from drivers.isapi import DRIVER, Config
 from gateway.driver import Example
 from gateway.errors import BadInput, Misconfigured
 from gateway.event import Phase, Reading

@@ -25,7 +25,7 @@ class Reader:
     """What stands between the socket and paho."""
 
     def __init__(self, protocol: str = "5", largest_bytes: int | None = None) -> None:
-        self.client = _Gathering(Target("h", 1, "c", protocol=protocol, largest_bytes=largest_bytes))
+        self.client = _Gathering(Target("h", 1, "c", protocol=protocol, largest_bytes=largest_bytes), 0)
         self.messages: list[Message] = []
         self.acks: list[tuple[int, int]] = []
 
