@@ -7,7 +7,6 @@ counted as told only when it is on disk; the count is then kept for the run afte
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from drivers import _alert
@@ -15,13 +14,13 @@ from drivers._conditions import Conditions
 from drivers._isapi_access import Record, historical, of_alert, of_memory
 from drivers._isapi_config import Config
 from drivers._isapi_ledger import Ledger, Standing
+from drivers._isapi_notebook import Notebook
 from drivers._isapi_sightings import TYPES_OF, UNMAPPED, sightings, unreadable
 from gateway.driver import Link
-from gateway.errors import BadInput, StorageError, Text
+from gateway.errors import BadInput, StorageError
 from gateway.event import Phase, Reading, part_key
 
 Key = tuple[str, str | None]
-MOST_SAID = 16  # sentences that are written to the log once
 BY_SILENCE = frozenset(type for type, _ in TYPES_OF.values())  # conditions whose end a camera may never tell
 
 
@@ -30,43 +29,23 @@ class Desk:
 
     def __init__(self, config: Config, link: Link) -> None:
         self.config = config
+        self.book = Notebook(config.id, link)
         self.repeats = 0  # records that came again
         self._link = link
         self._conditions = Conditions()
-        self._ledger = Ledger()
         self._turn = asyncio.Lock()
-        self._said: set[str] = set()
 
     def recall(self) -> None:
         """What is open on disk, and how far the records were told by the run before. StorageError."""
-        try:
-            self._ledger = Ledger.load(self._link.kept(self._name))
-        except ValueError:
-            self._link.log.warning("%s: which records it has told is not known any more", self.config.id)
+        self.book.recall()
         ours = [key for key in self._link.active(self.config.id) if self._ends_by_silence(*key)]
         self._conditions.restore(self.config.id, ours, self.config.clear_after, self._now())
 
     def _ends_by_silence(self, type: str, part: str | None) -> bool:
         """A door controller's records tell the end themselves; a camera's notifications may not."""
         if part is not None and part.startswith("input-"):
-            return self._ledger.last is None
+            return self.book.ledger.last is None
         return type in BY_SILENCE and (part is None or part.startswith("channel-"))
-
-    @property
-    def ledger(self) -> Ledger:
-        """How far the records have been told; to be looked at only."""
-        return self._ledger
-
-    def begin(self, last: int, newest: datetime | None) -> None:
-        """The device's memory so far is from before our time."""
-        self._ledger.begin(last, newest)
-        self._keep()
-
-    def settle(self) -> None:
-        """Nothing is missing up to now."""
-        if self._ledger.holes or self._ledger.since != self._ledger.newest:
-            self._ledger.settle()
-            self._keep()
 
     # --- what it tells
 
@@ -76,7 +55,7 @@ class Desk:
             await self._take(list(bodies))
 
     async def _take(self, bodies: Sequence[bytes]) -> None:
-        ledger, conditions, active = self._ledger.copy(), self._conditions.copy(), self._active()
+        ledger, conditions, active = self.book.ledger.copy(), self._conditions.copy(), self._active()
         told: list[Reading] = []
         for body in bodies:
             try:
@@ -84,7 +63,7 @@ class Desk:
                 record = of_alert(self.config, alert)
                 seen = sightings(self.config, alert)
             except BadInput as error:
-                self.say(error.what)
+                self.book.say(error.what)
                 record, seen = None, [unreadable(self.config, body)]
             if record is not None:
                 told += self._recorded(ledger, record, active, stored=False)
@@ -92,17 +71,17 @@ class Desk:
             told += [reading for reading in news if reading is not None]
         await self._commit(told, ledger, conditions)
 
-    async def take_memory(self, entries: Iterable[Mapping[str, Any]], *, late: bool) -> None:
-        """Entries of the device's memory; `late`: of an outage, so that they are marked.
+    async def take_memory(self, entries: Iterable[Mapping[str, Any]], *, late: int) -> None:
+        """Entries of the device's memory; the first `late` of them are of an outage, and marked so.
 
         StorageError: nothing of them was accepted.
         """
         async with self._turn:
-            ledger, active = self._ledger.copy(), self._active()
+            ledger, active = self.book.ledger.copy(), self._active()
             told: list[Reading] = []
-            for entry in entries:
+            for place, entry in enumerate(entries):
                 record = of_memory(self.config, entry)
-                told += self._recorded(ledger, historical(record) if late else record, active, stored=True)
+                told += self._recorded(ledger, historical(record) if place < late else record, active, stored=True)
             await self._commit(told, ledger, self._conditions)
 
     async def expire(self) -> None:
@@ -111,7 +90,7 @@ class Desk:
             due = self._conditions.due()
             if due is not None and due <= self._now():
                 conditions = self._conditions.copy()
-                await self._commit(conditions.silent(self._now()), self._ledger, conditions)
+                await self._commit(conditions.silent(self._now()), self.book.ledger, conditions)
 
     def due(self) -> float | None:
         """When `expire` may next have something to say (monotonic seconds)."""
@@ -133,7 +112,7 @@ class Desk:
             if news:
                 await self._link.emit(*news)
         except StorageError as error:
-            self.say(error.what)
+            self.book.say(error.what)
 
     def _recorded(self, ledger: Ledger, record: Record, active: set[Key], *, stored: bool) -> list[Reading]:
         standing = ledger.take(record, stored=stored)
@@ -150,35 +129,14 @@ class Desk:
     async def _commit(self, told: Sequence[Reading], ledger: Ledger, conditions: Conditions) -> None:
         if told:
             await self._link.emit(*told)
-        counted = ledger.last != self._ledger.last or ledger.holes != self._ledger.holes
-        self._ledger, self._conditions = ledger, conditions
-        if counted:
-            self._keep()
-
-    # --- what is kept, and said
-
-    def _keep(self) -> None:
-        """A disk that does not take it costs repetitions after a restart at worst: it is told, no more."""
-        try:
-            self._link.keep(self._name, self._ledger.dump())
-        except StorageError as error:
-            self.say(error.what)
-
-    def say(self, text: Text) -> None:
-        """Into the log, once in this run."""
-        if text.en not in self._said and len(self._said) < MOST_SAID:
-            self._said.add(text.en)
-            self._link.log.warning("%s: %s", self.config.id, text.en)
+        self._conditions = conditions
+        self.book.store(ledger)
 
     def _active(self) -> set[Key]:
         return set(self._link.active(self.config.id))
 
     def _now(self) -> float:
         return self._link.clock.monotonic()
-
-    @property
-    def _name(self) -> str:
-        return f"isapi-{self.config.id}"
 
 
 def _key(reading: Reading) -> Key:

@@ -5,6 +5,7 @@ those of now. Done a few pages at a time, so that a long search holds up nothing
 """
 
 import math
+from dataclasses import dataclass
 
 from drivers._alert import whole
 from drivers._http import Http, ask
@@ -20,6 +21,15 @@ SOON_S = 5.0  # while the device repeats what it told before, its news may be a 
 MOST_RECORDS = 500_000  # of one search
 
 
+@dataclass
+class _Run:
+    """A search that goes on."""
+
+    search: Search
+    position: int = 0
+    old: int | None = None  # so many records there were when it began; what comes behind them happens now
+
+
 class Memory:
     """Of one device. `look()` when `due` has come."""
 
@@ -27,7 +37,7 @@ class Memory:
         self.due = -math.inf  # monotonic seconds
         self._config, self._http, self._desk, self._clock = config, http, desk, clock
         self._late = True  # what is found is of an outage
-        self._open: tuple[Search, int] | None = None  # a search that goes on, and its position
+        self._open: _Run | None = None
         self._by_serial = True
         self._repeats = 0
 
@@ -44,10 +54,10 @@ class Memory:
         """Takes what is new. NeedsPerson, Unreachable, BadInput, StorageError: it is tried again later."""
         self.due = self._clock.monotonic() + self._config.records
         try:
-            if self._desk.ledger.last is None:
+            if self._desk.book.ledger.last is None:
                 await self._begin()
             elif await self._fill():
-                self._desk.settle()
+                self._desk.book.settle()
                 self._late = False
             else:
                 self.due = -math.inf
@@ -60,12 +70,12 @@ class Memory:
 
     def _refused(self, error: NoMemory) -> None:
         self._open = None
-        if self._by_serial and self._desk.ledger.last is not None:
+        if self._by_serial and self._desk.book.ledger.last is not None:
             self._by_serial, self.due = False, -math.inf  # once more, by time alone
             return
         self.due = math.inf  # a camera; or a controller that does not let us
-        if self._desk.ledger.last is not None:
-            self._desk.say(
+        if self._desk.book.ledger.last is not None:
+            self._desk.book.say(
                 Text(
                     f"its memory cannot be read ({error}): what it does not tell by itself after an outage is lost; "
                     "give the user the right to search for records",
@@ -81,27 +91,28 @@ class Memory:
         if first.total > 1:
             entries += (await self._page(wanted, first.total - 1, 1)).entries
         newest = max(entries, key=lambda entry: whole(entry.get("serialNo")) or 0, default={})
-        self._desk.begin(whole(newest.get("serialNo")) or 0, offset_time(str(newest.get("time", ""))))
+        self._desk.book.begin(whole(newest.get("serialNo")) or 0, offset_time(str(newest.get("time", ""))))
         self._late = False
 
     async def _fill(self) -> bool:
         """A few pages; True when nothing is missing any more."""
-        ledger = self._desk.ledger
-        wanted, position = self._open or (
-            search(ledger.first_missing, ledger.since, self._clock.utc(), by_serial=self._by_serial),
-            0,
-        )
+        run = self._open or self._search()
         before = None
         for _ in range(PAGES):
-            found = await self._page(wanted, position)
-            await self._desk.take_memory(found.entries, late=self._late)
-            position += len(found.entries)
-            if not found.more or found.entries == before or position >= MOST_RECORDS:
+            found = await self._page(run.search, run.position)
+            run.old = found.total if run.old is None else run.old
+            await self._desk.take_memory(found.entries, late=run.old - run.position if self._late else 0)
+            run.position += len(found.entries)
+            if not found.more or found.entries == before or run.position >= MOST_RECORDS:
                 self._open = None
                 return True
             before = found.entries
-        self._open = wanted, position
+        self._open = run
         return False
+
+    def _search(self) -> "_Run":
+        ledger = self._desk.book.ledger
+        return _Run(search(ledger.first_missing, ledger.since, self._clock.utc(), by_serial=self._by_serial))
 
     async def _page(self, wanted: Search, position: int, most: int | None = None) -> Page:
         body = wanted.body(position) if most is None else wanted.body(position, most)

@@ -54,10 +54,10 @@ class Body:
         self.size += len(chunk)
         if self._multipart is None:
             self._alone += chunk
-            begin = self._alone.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+            begin = bytes(self._alone.lstrip(b"\xef\xbb\xbf \t\r\n")[:1])
             if not begin:
                 return len(self._alone) <= MAX_DOCUMENT_BYTES
-            self._multipart = begin == b"-"
+            self._multipart = begin not in (b"{", b"<")
             chunk, self._alone = bytes(self._alone), bytearray()
         if self._multipart:
             self.documents += [part.body for part in self._parts.feed(chunk) if isinstance(part, Document)]
@@ -67,7 +67,7 @@ class Body:
 
     def end(self) -> list[bytes]:
         """All of them."""
-        if self._alone and not self._multipart:
+        if self._multipart is False:
             self.documents.append(bytes(self._alone))
         return self.documents
 
@@ -111,7 +111,7 @@ class Visitor:
         await self.desk.take(bodies)
         self._heard_at, self._lost, self._failures = self._link.clock.monotonic(), False, 0
         await self._link.seen(self.config.id)
-        if self.desk.ledger.holes:
+        if self.desk.book.ledger.holes:
             self._memory.hurry()
 
     # --- what it is asked

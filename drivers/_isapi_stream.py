@@ -116,7 +116,7 @@ class Stream:
 
     async def _heard(self, bodies: list[bytes]) -> None:
         await self._desk.take(bodies)
-        if self._desk.ledger.holes:
+        if self._desk.book.ledger.holes:
             self._memory.hurry()
 
     async def _remember(self) -> None:
@@ -126,4 +126,4 @@ class Stream:
         try:
             await self._memory.look()
         except (Unreachable, BadInput) as error:
-            self._desk.say(error.what)
+            self._desk.book.say(error.what)

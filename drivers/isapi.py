@@ -23,7 +23,7 @@ from drivers._isapi_examples import EXAMPLES
 from drivers._isapi_memory import Memory
 from drivers._isapi_orders import ACTIONS, Orders
 from drivers._isapi_push import serve
-from drivers._isapi_sightings import decode
+from drivers._isapi_sightings import decode as decode
 from drivers._isapi_stream import Stream
 from gateway.driver import Driver, Line, Link
 

@@ -103,6 +103,7 @@ class Cabinet:
         self.hosts: list[dict[str, str]] = [{"id": str(n + 1), "url": "", "ipAddress": "0.0.0.0"} for n in range(SLOTS)]
         self.searches: list[dict[str, Any]] = []
         self.refusal: dict[str, Any] | None = None  # what it answers commands with instead of doing them
+        self.deaf: asyncio.Event | None = None  # what it waits for before it looks at a request
         self.answers: list[int] = []  # HTTP status of each push
         self.pushed = asyncio.Condition()
         self._check = check
@@ -120,6 +121,8 @@ class Cabinet:
     def _guarded(self, answer: Callable[[web.Request, bytes], web.Response]) -> Callable[[web.Request], Any]:
         async def checked(request: web.Request) -> web.Response:
             self._check(request)
+            if self.deaf is not None:
+                await self.deaf.wait()
             return answer(request, await request.read())
 
         return checked
