@@ -163,7 +163,7 @@ HELPS: Mapping[str, str] = {
     "How its messages look: hex-line, decimal-line, bits-line, em-uart.": (
         "报文格式:hex-line、decimal-line、bits-line、em-uart。"
     ),
-    "Contacts, a supervised loop and outputs, as files in a folder.": "以目录中的文件模拟触点、监测回路和输出。",
+    "Contacts, a loop and outputs, as files in a folder.": "以目录中的文件模拟触点、监测回路和输出。",
     "The line `contact 1 off` opens a contact, `cut` cuts the loop's wire.": (
         "输入 contact 1 off 断开触点,cut 模拟回路断线。"
     ),
@@ -193,7 +193,7 @@ HELPS: Mapping[str, str] = {
     "A ZKTeco controller or terminal that pushes.": "向网关推送的中控门禁控制器或考勤机。",
     "The line `help` lists what can happen at its doors.": "输入 help 列出门上可发生的事件。",
     "zigbee2mqtt, frigate, chirpstack, tasmota, shelly …": "zigbee2mqtt、frigate、chirpstack、tasmota、shelly 等。",
-    "Names of its devices, else smoke-1.": "设备名称;不写则为 smoke-1。",
+    "A device of its; several make several. Else smoke-1.": "其下设备的名称,可写多个;不写则为 smoke-1。",
     "The broker it publishes to.": "其发布消息的服务器。",
     "A hub that publishes on a broker, as zigbee2mqtt.": "在消息服务器上发布设备消息的汇聚设备。",
     "The line `help` lists what its devices can be told to report.": "输入 help 列出设备可上报的内容。",

@@ -129,7 +129,7 @@ def wiegand(
 
 @simulators.command(cls=Command)
 def gpio() -> None:
-    """Contacts, a supervised loop and outputs, as files in a folder.
+    """Contacts, a loop and outputs, as files in a folder.
 
     The line `contact 1 off` opens a contact, `cut` cuts the loop's wire.
     """
@@ -218,7 +218,7 @@ def mqtt_in(
     kind: Annotated[str, typer.Argument(metavar="HUB", help="zigbee2mqtt, frigate, chirpstack, tasmota, shelly …")],
     devices: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Argument(metavar="[DEVICE]...", help="Names of its devices, else smoke-1."),
+        typer.Option("--device", metavar="NAME", help="A device of its; several make several. Else smoke-1."),
     ] = None,
     url: Annotated[
         str, typer.Option("--url", metavar="URL", help="The broker it publishes to.")
