@@ -335,7 +335,7 @@ async def test_a_wrong_broker_address(tmp_path: Path) -> None:
 
 async def test_a_wrong_broker_password(tmp_path: Path) -> None:
     async with Mosquitto(tmp_path, "allow_anonymous false") as broker:
-        login = ('"}}', '", username: gw-0001, password: wrong}}')
+        login = (f'{broker.port}"}}', f'{broker.port}", username: gw-0001, password: wrong}}')
         async with daemon(tmp_path, login, uplink=broker.port, devices=PANIC) as made:
             await made.logged(lambda log: any("password" in line for line in log))
             await post(made, "raise fire.manual")
