@@ -13,12 +13,13 @@ from typing import Any
 
 from drivers._alert import read, whole
 from drivers._http import Reply
-from gateway.errors import BadInput, Text
+from gateway.errors import BadInput, Text, Unreachable
 from gateway.event import Json
 
 PATH = "/ISAPI/AccessControl/AcsEvent?format=json"
 PAGE = 30  # records; more is cut down or refused
 MARGIN = timedelta(days=1)  # a device's clock may be put back
+NOT_NOW = frozenset({500, 502, 503, 504})  # RFC 9110, 15.6
 AHEAD = timedelta(days=365)  # and we may be wrong about the time
 
 
@@ -70,7 +71,10 @@ class NoMemory(Exception):
 
 
 def page(where: str, reply: Reply) -> Page:
-    """An answer's records. NoMemory: the device refuses. BadInput: it cannot be understood."""
+    """An answer's records. NoMemory: the device refuses. Unreachable: not now. BadInput: it cannot be understood."""
+    if reply.status in NOT_NOW:
+        what = Text(f"its memory answers HTTP {reply.status}", f"查询设备记录返回 HTTP {reply.status}")
+        raise Unreachable(where, what, Text("it is asked again", "将自动重试"))
     if reply.status != 200:
         raise NoMemory(f"HTTP {reply.status}")
     tree = read(where, reply.body, "AcsEvent")

@@ -14,9 +14,10 @@ from drivers._isapi_desk import Desk
 from drivers._isapi_history import PATH, NoMemory, Page, Search, page, search
 from gateway.clock import Clock
 from gateway.driver import offset_time
-from gateway.errors import Text
+from gateway.errors import NeedsPerson, Text
 
 PAGES = 10  # in one go
+REFUSED_S = 300.0  # after a refused login, or the device locks the account
 SOON_S = 5.0  # while the device repeats what it told before, its news may be a long time coming
 MOST_RECORDS = 500_000  # of one search
 
@@ -51,7 +52,7 @@ class Memory:
             self.due = -math.inf
 
     async def look(self) -> None:
-        """Takes what is new. NeedsPerson, Unreachable, BadInput, StorageError: it is tried again later."""
+        """Takes what is new. Unreachable, BadInput, StorageError: it is tried again later."""
         self.due = self._clock.monotonic() + self._config.records
         try:
             if self._desk.book.ledger.last is None:
@@ -63,6 +64,10 @@ class Memory:
                 self.due = -math.inf
         except NoMemory as error:
             self._refused(error)
+            return
+        except NeedsPerson as error:  # the right to search is one of its own
+            self._desk.book.say(error.what)
+            self.due = self._clock.monotonic() + REFUSED_S
             return
         if self._desk.repeats > self._repeats and math.isfinite(self.due):
             self.due = min(self.due, self._clock.monotonic() + SOON_S)

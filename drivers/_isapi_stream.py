@@ -120,10 +120,11 @@ class Stream:
             self._memory.hurry()
 
     async def _remember(self) -> None:
-        """The stream is there: a search that fails is tried again, and says so once."""
+        """The stream is there: a search that fails is tried again, and says so once; of a camera it means nothing."""
         if self._memory.due > self._now():
             return
         try:
             await self._memory.look()
         except (Unreachable, BadInput) as error:
-            self._desk.book.say(error.what)
+            if self._desk.book.ledger.last is not None:
+                self._desk.book.say(error.what)

@@ -16,6 +16,8 @@ import aiohttp
 from aiohttp import web
 from defusedxml import ElementTree
 
+from gateway.errors import Text
+
 PAGE = 30  # records of one answer
 SLOTS = 2  # addresses it can push to
 RESEND_S = 0.05  # a real one takes some seconds
@@ -103,9 +105,11 @@ class Cabinet:
         self.hosts: list[dict[str, str]] = [{"id": str(n + 1), "url": "", "ipAddress": "0.0.0.0"} for n in range(SLOTS)]
         self.searches: list[dict[str, Any]] = []
         self.refusal: dict[str, Any] | None = None  # what it answers commands with instead of doing them
+        self.search_status = 200  # what it answers searches with, where it does not answer them
         self.deaf: asyncio.Event | None = None  # what it waits for before it looks at a request
         self.answers: list[int] = []  # HTTP status of each push
         self.pushed = asyncio.Condition()
+        self.tell: Callable[[Text], object] = lambda _: None  # what it is made do
         self._check = check
         self._queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
 
@@ -130,6 +134,8 @@ class Cabinet:
     def _search(self, _: web.Request, body: bytes) -> web.Response:
         wanted = json.loads(body)["AcsEventCond"]
         self.searches.append(wanted)
+        if self.search_status != 200:
+            return web.Response(status=self.search_status)
         habits = self.memory.habits
         if not habits.memory or (habits.refuses_serial and "beginSerialNo" in wanted):
             said = {"statusCode": 4, "statusString": "Invalid Operation", "subStatusCode": "notSupport"}
@@ -139,13 +145,17 @@ class Cabinet:
     def _door(self, request: web.Request, body: bytes) -> web.Response:
         if self.refusal is None:
             told = _CMD.search(body)
-            self.orders.append((int(request.match_info["door"]), (told[1] if told else b"").decode()))
+            door, order = int(request.match_info["door"]), (told[1] if told else b"").decode()
+            self.orders.append((door, order))
+            self.tell(Text(f"door {door}: {order}", f"{door} 号门:{order}"))
         return self._status()
 
     def _output(self, request: web.Request, body: bytes) -> web.Response:
         if self.refusal is None:
             told = _OUTPUT.search(body)
-            self.outputs[int(request.match_info["output"])] = (told[1] if told else b"").decode()
+            output, level = int(request.match_info["output"]), (told[1] if told else b"").decode()
+            self.outputs[output] = level
+            self.tell(Text(f"alarm output {output}: {level}", f"报警输出 {output}:{level}"))
         return self._status()
 
     def _info(self, _request: web.Request, _body: bytes) -> web.Response:
@@ -166,6 +176,8 @@ class Cabinet:
         slot = {child.tag.rpartition("}")[2]: child.text or "" for child in tree if not len(child)}
         place = int(request.match_info["host"]) - 1
         self.hosts[place] = slot | {"id": str(place + 1)}
+        at = f"{slot.get('ipAddress') or slot.get('hostName')}:{slot.get('portNo')}"
+        self.tell(Text(f"it pushes to {at} from now on", f"开始向 {at} 推送"))
         return self._status()
 
     def _status(self) -> web.Response:

@@ -228,6 +228,27 @@ async def test_a_device_whose_memory_may_not_be_read_tells_what_it_replays(link:
     assert late(link) == list(range(2, 7))
 
 
+@pytest.mark.parametrize("status", [401, 403, 500, 503])
+async def test_a_search_that_fails_costs_neither_the_stream_nor_the_account(link: RecordingLink, status: int) -> None:
+    async with door() as camera, running(link, camera.url, records="20ms") as task:
+        await known(link)
+        camera.access(5, 75)
+        await link.until(lambda: link.readings)
+        camera.door.search_status = status
+        asked = len(camera.door.searches)
+        camera.door.memory.record(5, 9)
+        camera.access(5, 76)
+        await link.until(lambda: len(link.readings) == 2)
+        camera.heartbeat()  # heard when the search for the hole is over
+        await link.until(lambda: len(camera.door.searches) > asked)
+        assert link.offline == {}
+        assert not task.done()
+        if status == 503:
+            camera.door.search_status = 200
+            await link.until(lambda: len(link.readings) == 3)
+            assert sorted(serials(link)) == [1, 2, 3]
+
+
 async def test_the_number_is_kept_only_when_the_record_is_on_disk(link: RecordingLink) -> None:
     order: list[tuple[int, bool]] = []
 

@@ -153,11 +153,13 @@ def fed(stream: bytes, cuts: list[int], declared: str | None) -> list[Document |
     return found
 
 
+@settings(deadline=None)
 @given(STREAMS, st.lists(st.integers(0, 10_000), max_size=20), st.sampled_from([None, "b", "other"]))
 def test_the_same_parts_however_the_stream_is_cut(stream: bytes, cuts: list[int], declared: str | None) -> None:
     assert fed(stream, cuts, declared) == Parts(declared).feed(stream)
 
 
+@settings(deadline=None)
 @given(STREAMS)
 def test_the_same_parts_byte_by_byte(stream: bytes) -> None:
     assert fed(stream, list(range(len(stream))), "b") == Parts("b").feed(stream)
@@ -255,6 +257,7 @@ def test_what_is_no_notification_is_bad_input(wire: bytes) -> None:
         decode(config(), wire)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_decoding_garbage_ends_in_bad_input_or_readings(wire: bytes) -> None:
     try:
@@ -271,6 +274,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["eventState", "channelID", "relationEvent", "dateTime", "x"]), JSON))
 def test_any_json_around_an_event_type_is_decoded(more: dict[str, Any]) -> None:
     (reading,) = decode(config(), alert("unheard-of")[:-1] + b', "m": ' + json.dumps(more).encode() + b"}")

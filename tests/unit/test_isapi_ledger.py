@@ -4,7 +4,7 @@ import json
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers._isapi_access import Record
@@ -134,6 +134,7 @@ def test_what_nobody_kept_is_refused(kept: bytes) -> None:
 SERIALS = st.lists(st.integers(1, 40), max_size=60)
 
 
+@settings(deadline=None)
 @given(SERIALS, st.integers(0, 60))
 def test_it_is_the_same_after_a_restart(serials: list[int], restart_at: int) -> None:
     through, ledger = Ledger(), Ledger()
@@ -144,6 +145,7 @@ def test_it_is_the_same_after_a_restart(serials: list[int], restart_at: int) -> 
     assert Ledger.load(ledger.dump()).dump() == ledger.dump()
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=80))
 def test_whatever_the_order_each_is_told_once(serials: list[int]) -> None:
     """Of replays: what lies below the first one is before our time."""
@@ -153,6 +155,7 @@ def test_whatever_the_order_each_is_told_once(serials: list[int]) -> None:
     assert sorted(once) == sorted({serial for serial in serials if serial >= serials[0]})
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 60), unique=True, min_size=2), st.integers(0, 100))
 def test_a_search_fills_every_hole(heard: list[int], seed: int) -> None:
     """Live ones arrive with holes; then all from the first missing on, in any order, some again."""

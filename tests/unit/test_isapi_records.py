@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers._alert import parse
@@ -244,11 +244,13 @@ INNER = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from([1, 2, 3, 5, 7]), st.integers(0, 0x500), INNER)
 def test_xml_and_json_say_the_same(major: int, minor: int, inner: dict[str, Any]) -> None:
     assert decode(config(), as_xml(major, minor, **inner)) == decode(config(), as_json(major, minor, **inner))
 
 
+@settings(deadline=None)
 @given(st.sampled_from([1, 2, 3, 5]), st.integers(0, 0x450), INNER)
 def test_the_memory_says_what_the_notification_said(major: int, minor: int, inner: dict[str, Any]) -> None:
     live = record(major, minor, **inner)
@@ -262,6 +264,7 @@ RUBBISH = st.none() | st.booleans() | st.floats() | st.text(max_size=9) | st.lis
 FIELDS = st.sampled_from(["doorNo", "serialNo", "cardNo", "employeeNoString", "currentEvent", "time"])
 
 
+@settings(deadline=None)
 @given(st.dictionaries(FIELDS, RUBBISH))
 def test_any_entry_is_a_record(entry: Mapping[str, Any]) -> None:
     assert of_memory(config(), entry).told[0].type == "device.unmapped"
@@ -354,6 +357,7 @@ def test_an_answer_that_is_none(body: bytes) -> None:
         page("door", Reply(200, body))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_answer_is_a_page_or_refused(body: bytes) -> None:
     try:

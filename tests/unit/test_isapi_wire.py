@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers._alert import parse, read
@@ -164,6 +164,7 @@ def test_a_picture_without_end_is_cut_off_and_not_held() -> None:
     assert sent <= MAX_REQUEST_BYTES
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(1, 50), st.sampled_from(["", "multipart/form-data; boundary=b", "x"]))
 def test_any_body_is_read_the_same_however_it_is_cut(wire: bytes, step: int, content_type: str) -> None:
     assert body(content_type, wire, step) == body(content_type, wire)
