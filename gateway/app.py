@@ -205,17 +205,17 @@ async def _tell_holes(house: House) -> None:
 async def _tell_losses(house: House) -> None:
     """`gateway.uplink_lost` when a link is away for longer than a blink, and cleared when it is back."""
     clock, gateway = house.vitals.clock, house.config.gateway.id
-    away_since_s: dict[str, float] = {}
+    away: dict[str, tuple[str, float]] = {}  # by uplink: its `since`, so that a return between two looks counts; when
     while True:
         await clock.sleep(1.0)
         for uplink in house.uplinks:
             told = house.pipeline.shown.get((gateway, LOST, uplink.name))
             if uplink.connected:
-                away_since_s.pop(uplink.name, None)
                 phase = Phase.CLEAR if told is not None and told.active else None
             else:
-                since_s = away_since_s.setdefault(uplink.name, clock.monotonic())
-                long = clock.monotonic() - since_s >= UPLINK_LOST_AFTER_S
+                if away.get(uplink.name, ("", 0.0))[0] != uplink.since:
+                    away[uplink.name] = uplink.since, clock.monotonic()
+                long = clock.monotonic() - away[uplink.name][1] >= UPLINK_LOST_AFTER_S
                 phase = Phase.RAISE if long and (told is None or not told.active) else None
             if phase is not None:
                 with suppress(StorageError):

@@ -256,19 +256,21 @@ async def lost(house: House, count: int) -> None:
 
 
 async def test_a_loss_is_an_alarm_after_10_s_and_ends_with_the_return(tmp_path: Path, clock: FastClock) -> None:
+    clock.times = 1  # connecting may take its time
     async with Mosquitto(tmp_path) as broker, Wire(broker.port) as wire:
         uplinks = {"district": to(wire.port), "fire": to(broker.port, root="fire")}
         async with living(config(tmp_path, DEVICES, uplinks), Puppets()) as house:
             await until(house, lambda: all(uplink.connected for uplink in house.uplinks))
-            wire.cut()
-            await until(house, lambda: not house.uplinks[0].connected)
+            clock.times = 10  # for the other one has to answer meanwhile
             cut_at_s = clock.monotonic()
+            wire.cut()
             await lost(house, 1)
-            assert clock.monotonic() - cut_at_s > app.UPLINK_LOST_AFTER_S - 1.1  # looked at once a second
+            assert clock.monotonic() - cut_at_s >= app.UPLINK_LOST_AFTER_S
             (alarm,) = house.alarms()
             assert (alarm["type"], alarm["part"], alarm["severity"], alarm["device"]) == (
                 "gateway.uplink_lost", "district", "high", "gw-0001",
             )  # fmt: skip
+            clock.times = 50
             wire.mend()
             await lost(house, 2)
             assert await losses(house) == [("district", "raise"), ("district", "clear")]
