@@ -26,7 +26,7 @@ check: ## ruff, mypy --strict, the style budget
 	$(RUN) mypy
 	$(RUN) pytest -q tests/test_style.py
 
-faults: ## tests/faults in their long form: kills, lines, cards, clocks, no memory (about 12 minutes; ROUNDS=1: as in make test)
+faults: ## tests/faults in their long form: kills, lines, cards, clocks, no memory (about 10 minutes; ROUNDS=1: as in make test)
 	@deploy/environment.sh test
 	FAULT_ROUNDS=$(or $(ROUNDS),6) $(RUN) pytest -sv tests/faults
 
