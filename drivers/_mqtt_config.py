@@ -37,8 +37,8 @@ def _url(text: str) -> str:
 def _ids(pattern: str) -> str:
     if not _IDS.fullmatch(pattern) or "{" not in pattern:
         raise Wrong(
-            "a pattern of ids is needed: a-z, 0-9, - and at least one {name}, e.g. z2m-{address}",
-            "需要设备 id 的格式:a-z、0-9、- 以及至少一个 {名称},例如 z2m-{address}",
+            'a pattern of ids is needed: a-z, 0-9, - and at least one {name}, in quotes: "z2m-{address}"',
+            '需要设备 id 的格式:a-z、0-9、- 以及至少一个 {名称},并加引号,例如 "z2m-{address}"',
         )
     return pattern
 
@@ -79,7 +79,8 @@ class Config(DeviceConfig):
         None, pattern=r"^[^+#{}]*$", max_length=256, description="of a hub: first levels of topics"
     )
     ids: Annotated[str, AfterValidator(_ids)] | None = Field(
-        None, description="of a hub: what its devices' ids are made of, e.g. z2m-{address}; they need no address: then"
+        None,
+        description='of a hub: what the ids behind it are made of, e.g. "z2m-{address}"; no address: is needed then',
     )
     hub: Id | None = Field(None, description="of a device: the hub it stands behind")
     address: str | None = Field(

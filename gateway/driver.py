@@ -51,12 +51,24 @@ class Command:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """What a device photographed when it was told to. Never part of an event."""
+
+    body: bytes = field(repr=False)
+    content_type: str  # image/jpeg, image/png
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """What became of a command. `code`: `ok`, or `bad-arguments`, `device-offline`, `device-refused`, `timeout`, …"""
+    """What became of a command. `code`: `ok`, or `bad-arguments`, `device-offline`, `device-refused`, `timeout`, …
+
+    `result` is what the reply says; a picture goes beside it, as it is too large for JSON.
+    """
 
     code: str = "ok"
     message: str = ""
     result: Mapping[str, Json] = field(default_factory=nothing)
+    picture: Picture | None = None
 
 
 @dataclass(frozen=True)

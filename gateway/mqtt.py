@@ -115,7 +115,7 @@ class _Gathering(Client):
             response_topic=told.get("ResponseTopic"),
             correlation=told.get("CorrelationData"),
             done=lambda: self.ack(heard.mid, heard.qos),
-            qos=heard.qos,
+            id=heard.mid.to_bytes(2, "big") if heard.qos else b"",
         )
 
     @property
@@ -186,22 +186,23 @@ class _Gathering(Client):
             name = incoming[body + 2 : topic].decode()
         except UnicodeDecodeError:
             return None
-        done = partial(self._puback, bytes(incoming[topic : topic + 2])) if qos else _nothing
+        packet_id = bytes(incoming[topic : topic + 2]) if qos else b""
+        done = partial(self._puback, packet_id) if qos else _nothing
         payload = bytes(memoryview(incoming)[start:end])
-        return Message(name, payload, bool(flags & 1), bool(flags & 8), None, None, done, qos)
+        return Message(name, payload, bool(flags & 1), bool(flags & 8), None, None, done, packet_id)
 
-    def _too_large(self, start: int, body: int, size: int) -> int:
+    def _too_large(self, start: int, body: int, size_bytes: int) -> int:
         """Where to go on: behind what is there of a message that we have said we do not take, once its id is there."""
         incoming = self.incoming
         most = self._largest_bytes
-        if most is None or size <= most or len(incoming) < body + 2:
+        if most is None or size_bytes <= most or len(incoming) < body + 2:
             return start
         topic = body + 2 + (incoming[body] << 8 | incoming[body + 1])
         if len(incoming) < topic + 2:
             return start
         if incoming[start] & 6:
             self._puback(bytes(incoming[topic : topic + 2]))
-        self._skip_bytes = body + size - len(incoming)
+        self._skip_bytes = body + size_bytes - len(incoming)
         return len(incoming)
 
     def _puback(self, packet_id: bytes) -> None:

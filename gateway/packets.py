@@ -24,7 +24,7 @@ class Message:
     response_topic: str | None = None
     correlation: bytes | None = None
     done: Callable[[], object] = field(default=lambda: None)
-    qos: int = 1  # 0: whoever sent it does not care whether it arrives; there is nothing to acknowledge
+    id: bytes = b""  # of the packet, the same when it comes again; none with QoS 0: there is nothing to acknowledge
 
 
 class Waiting(asyncio.Queue[Message]):

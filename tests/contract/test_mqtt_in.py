@@ -293,16 +293,37 @@ async def test_killed_between_commit_and_acknowledgement_what_has_a_key_is_known
     assert [reading.raw["deduplicationId"] for reading in link.of("device.unmapped")] == ["once", "twice"]
 
 
+async def test_a_key_is_kept_when_its_report_is_on_disk_and_not_before(broker: Mosquitto, link: RecordingLink) -> None:
+    """Killed in between, it would be taken for a repetition of what nobody has."""
+    source = ChirpStack(["meter"])
+    commit, reached = asyncio.Event(), asyncio.Event()
+
+    async def slow_disk(readings: tuple[Reading, ...]) -> None:
+        reached.set()
+        await commit.wait()
+
+    link.before_emit = slow_disk
+    async with Player(source, "127.0.0.1", broker.port) as player, running(link, line(source, broker.port)):
+        await connected(link)
+        await player.say([source.up("meter", {"level": 1}, key="slow"), source.event("meter", "join", {})])
+        async with asyncio.timeout(WAIT_S):
+            await reached.wait()
+        await heard(link)
+        assert "mqtt-in-hub.keys" not in link.secrets
+        commit.set()
+        await link.until(lambda: "mqtt-in-hub.keys" in link.secrets, WAIT_S)
+    assert json.loads(link.secrets["mqtt-in-hub.keys"]) == ["device-1 slow"]
+
+
 async def test_what_comes_while_nobody_runs_waits_in_the_session(broker: Mosquitto, link: RecordingLink) -> None:
     source = ChirpStack(["meter"])
     served = line(source, broker.port)
     async with running(link, served):
         await connected(link)
-    for number in range(100):
-        await published(source, broker.port, source.up("meter", {"level": number})) if number % 50 == 0 else None
+    await published(source, broker.port, *(source.up("meter", {"level": number}) for number in range(50)))
     async with running(link, served):
-        await link.until(lambda: count(link, "telemetry.sample") == 2, WAIT_S)
-    assert [reading.values["level"].value for reading in link.of("telemetry.sample")] == [0, 50]
+        await link.until(lambda: count(link, "telemetry.sample") == 50, WAIT_S)
+    assert [reading.values["level"].value for reading in link.of("telemetry.sample")] == list(range(50))
 
 
 async def test_order_is_kept_and_nothing_lost(broker: Mosquitto, link: RecordingLink) -> None:

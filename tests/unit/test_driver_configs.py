@@ -42,6 +42,7 @@ BASE: Mapping[str, dict[str, Any]] = {
     "gb26875": {"listen": "127.0.0.1:5200", "address": "790300000000"},
     "zkteco": {"listen": "0.0.0.0:8081", "address": "CKJ1234567"},
     "serial_text": {"bus": "line", "profile": "gst"},
+    "mqtt_in": {"url": "mqtt://192.0.2.9", "username": "gateway", "profile": "zigbee2mqtt"},
 }
 PROFILE = "title: {en: A, zh: 甲}\nkind: smoke\nsource: a test of the parser\nconfidence: memory\n"
 

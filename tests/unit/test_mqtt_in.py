@@ -14,16 +14,21 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from drivers._mqtt_config import Config
+from drivers._mqtt_device import Batch
 from drivers._mqtt_found import MOST, Find, Finds, cleaned, id_of
-from drivers._mqtt_hub import MOST_KEYS, Batch, Hub
+from drivers._mqtt_hub import MOST_KEYS, Hub
 from drivers._mqtt_profile import known, load
 from drivers._mqtt_topics import below, filters, parts, topic_filter
 from drivers.mqtt_in import DRIVER
-from gateway.driver import Line
+from gateway.app import lines
+from gateway.config import ConfigProblems
+from gateway.config import load as load_config
+from gateway.driver import Line, registry
 from gateway.errors import Misconfigured
 from gateway.event import Phase, Reading
 from gateway.fields import Wrong
 from tests.fakes import EPOCH, ManualClock, RecordingLink
+from tests.unit.configs import ROOT
 
 HUB = {"id": "hub", "url": "mqtt://127.0.0.1"}
 IEEE = "0x00158d0000000001"
@@ -49,18 +54,17 @@ class House:
 
     def take(self, topic: str, payload: Any, retained: bool = False) -> Batch:
         """One message; text as it is, anything else as JSON."""
-        batch = Batch()
+        batch = self.hub.batch()
         wire = payload.encode() if isinstance(payload, str) else json.dumps(payload).encode()
         self.hub.take(batch, topic, wire, retained)
-        for reading in batch.urgent:
-            self.link.conditions.setdefault(reading.device, set())
-        self.link.conditions.update(batch.held)
+        for device in self.hub.devices:
+            self.link.conditions[device] = batch.held(device)
         for name, why in batch.gone.items():
             if name in self.hub.devices:
                 self.hub.devices[name].away = why
-        for device in batch.there.values():
-            if device is not None:
-                device.away = None
+        for there in batch.there.values():
+            if there is not None:
+                there.away = None
         return batch
 
 
@@ -105,8 +109,8 @@ def test_commands_and_the_bridge_s_own_talk_are_no_reports(tail: str) -> None:
     house.take("zigbee2mqtt/bridge/devices", INVENTORY)
     batch = house.take(f"zigbee2mqtt/{tail}", {"smoke": True})
     assert (batch.urgent, batch.there) == ([], {})
-    assert house.take("other/hall", {"smoke": True}) == Batch()
-    assert house.take("zigbee2mqtt/hall", "") == Batch()
+    for topic, payload in (("other/hall", "{}"), ("zigbee2mqtt/hall", "")):
+        assert house.take(topic, payload).there == {}
 
 
 def test_ids_by_a_pattern() -> None:
@@ -114,7 +118,7 @@ def test_ids_by_a_pattern() -> None:
     body = {"deviceInfo": {"tags": {"place": "Yard"}}, "object": {"smoke": 1}}
     assert news(house.take("application/1/device/0101/event/up", body)) == [("lora-0101-yard", "fire.smoke", "raise")]
     house.take("application/1/device/0202/event/up", body)
-    assert [find.suggested for find in house.hub.finds.by_address.values()] == ["lora-0202-yard"]
+    assert [find.suggested for find in house.hub.directory.finds.by_address.values()] == ["lora-0202-yard"]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +149,7 @@ def test_what_is_not_configured_is_told_once_and_listed(caplog: pytest.LogCaptur
         assert news(house.take("zigbee2mqtt/new", {"smoke": True})) == []
     assert len(caplog.records) == 1
     assert "id: z2m-0x00158d0000000002" in caplog.text
-    listed = YAML(typ="safe", pure=True).load(house.hub.finds.text())
+    listed = YAML(typ="safe", pure=True).load(house.hub.directory.finds.text())
     (entry,) = listed["devices"]
     assert entry["address"] == "0x00158d0000000002"
     adopted = config(**{**entry, "place": "b3"})
@@ -194,16 +198,16 @@ def test_an_old_report_from_a_cache_is_no_sign_of_life() -> None:
 
 def test_silence_is_told_after_its_time_and_once() -> None:
     house = zigbee(offline_after="1h")
-    assert (list(house.hub.silent()), house.hub.due_s()) == ([], 3600)
+    assert (list(house.hub.roll.silent()), house.hub.roll.due_s()) == ([], 3600)
     house.clock.advance(1800)
     house.take(f"zigbee2mqtt/{IEEE}", {"battery": 50})
     house.clock.advance(3599)
-    assert list(house.hub.silent()) == []
+    assert list(house.hub.roll.silent()) == []
     house.clock.advance(1)
-    assert list(house.hub.silent()) == ["hall"]
+    assert list(house.hub.roll.silent()) == ["hall"]
     house.hub.devices["hall"].away = "silent"
-    assert list(house.hub.silent()) == []
-    assert house.hub.due_s() == math.inf
+    assert list(house.hub.roll.silent()) == []
+    assert house.hub.roll.due_s() == math.inf
 
 
 def test_the_device_s_own_limit_counts_most() -> None:
@@ -237,12 +241,19 @@ def test_devices_come_back_with_the_hub_unless_they_are_silent() -> None:
         assert ("hall" in house.take("zigbee2mqtt/bridge/state", {"state": "online"}).there) is back
 
 
+def test_what_the_hub_says_of_a_device_counts_more_than_its_own_return() -> None:
+    house = House("frigate", {"id": "a", "address": "front"}, {"id": "b", "address": "back"})
+    house.take("frigate/front/status/detect", "offline", retained=True)
+    assert set(house.take("frigate/available", "online").there) == {"hub", "b"}
+    assert set(house.take("frigate/front/status/detect", "online").there) == {"a"}
+
+
 def test_a_device_that_was_never_heard_does_not_come_back() -> None:
     house = zigbee()
     house.hub.devices["hall"].away = "unreachable"
     assert set(house.take("zigbee2mqtt/bridge/state", "online").there) == {"hub"}
     assert house.hub.connected().there == {}
-    assert house.hub.online is None
+    assert house.hub.roll.online is None
     assert set(House("tasmota", {"id": "a", "address": "a"}).hub.connected().there) == {"hub"}
 
 
@@ -252,7 +263,7 @@ def test_a_presence_that_makes_no_sense_changes_nothing(payload: str) -> None:
     batch = house.take(f"zigbee2mqtt/{IEEE}/availability", payload)
     assert (batch.there, batch.gone) == ({}, {})
     batch = house.take("zigbee2mqtt/bridge/state", payload)
-    assert (batch.there, batch.gone, house.hub.online) == ({}, {}, None)
+    assert (batch.there, batch.gone, house.hub.roll.online) == ({}, {}, None)
 
 
 # keys, nonsense, floods
@@ -287,7 +298,7 @@ PAYLOADS = st.binary(max_size=40) | st.sampled_from([b"online", b'{"smoke": true
 def test_a_hub_takes_whatever_comes(messages: list[tuple[str, bytes, bool]]) -> None:
     house = zigbee()
     for tail, payload, retained in messages:
-        batch = Batch()
+        batch = house.hub.batch()
         house.hub.take(batch, f"zigbee2mqtt/{tail}", payload, retained)
         assert all(reading.device == "hall" for reading in batch.urgent)
 
@@ -296,9 +307,9 @@ def test_activities_end_with_time_and_with_the_hub() -> None:
     house = House("frigate", {"id": "cam", "address": "front"})
     begun = {"type": "new", "after": {"id": "1", "camera": "front", "severity": "alert"}}
     assert news(house.take("frigate/reviews", begun)) == [("cam", "video.intrusion", "raise")]
-    assert house.hub.due_s() == 600
-    batch = Batch()
-    assert list(house.hub.over(batch, 601.0)) == [Reading("cam", "video.intrusion", Phase.CLEAR)]
+    assert house.hub.roll.due_s() == 600
+    batch = house.hub.batch()
+    assert list(house.hub.roll.over(batch, 601.0)) == [Reading("cam", "video.intrusion", Phase.CLEAR)]
     begun["after"] = {"id": "2", "camera": "front", "severity": "alert"}
     house.link.conditions.clear()
     house.take("frigate/reviews", begun)
@@ -378,6 +389,47 @@ def test_a_broker_that_anybody_may_use_is_advised_against() -> None:
     assert config(id="hub", url="mqtts://h", profile="json", protocol=5).endpoint == ("h", 8883)
 
 
+HOUSE = """\
+gateway: {id: gw-0001}
+site: {name: 阳光花园, area: {district: "310104", street: "013", community: "002"}, places: {b3: {label: 3号楼}}}
+devices:
+  - {id: zigbee, driver: mqtt_in, url: "mqtt://127.0.0.1", profile: zigbee2mqtt, place: b3}
+  - {id: a, driver: mqtt_in, hub: zigbee, address: "0x1", place: b3}
+  - {id: hook, driver: webhook, token: 0123456789abcdef, place: b3}
+"""
+
+
+def read(folder: Path, *more: str) -> Any:
+    (folder / "gateway.yaml").write_text(HOUSE + "".join(f"  - {line}\n" for line in more), "utf-8")
+    return load_config(folder / "gateway.yaml", registry().models()).config
+
+
+def test_a_hub_and_its_devices_share_a_line(tmp_path: Path) -> None:
+    made = lines(read(tmp_path))
+    assert [(driver, line.name, [d.id for d in line.devices]) for driver, line in made] == [
+        ("mqtt_in", "zigbee", ["zigbee", "a"]),
+        ("webhook", "hook", ["hook"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("{id: b, driver: mqtt_in, hub: zigbe, place: b3}", "no device is called zigbe"),
+        ("{id: b, driver: mqtt_in, hub: hook, place: b3}", "hook is no hub"),
+        ("{id: b, driver: mqtt_in, hub: a, place: b3}", "a is no hub"),
+        ('{id: b, driver: mqtt_in, hub: zigbee, address: "0x1", place: b3}', "this address is taken"),
+    ],
+)
+def test_a_hub_that_is_none_is_told(tmp_path: Path, entry: str, said: str) -> None:
+    with pytest.raises(ConfigProblems) as caught:
+        read(tmp_path, entry)
+    (problem,) = caught.value.problems
+    assert said in problem.what.en
+    assert problem.key in ("devices[3].hub", "devices[3].address")
+    assert re.search("[一-鿿]", problem.what.zh)
+
+
 async def test_devices_without_their_hub_are_told() -> None:
     with pytest.raises(Misconfigured, match="there is no hub"):
         await DRIVER.run(Line("hub", None, (config(id="d", hub="hub"),)), RecordingLink())
@@ -435,3 +487,23 @@ def test_a_profile_of_ones_own(tmp_path: Path) -> None:
         ("a", "fire.supervisory", "raise"),
         ("a", "telemetry.sample", "pulse"),
     ]
+
+
+def test_the_guide_s_examples_are_right(tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "drivers" / "mqtt_in.md").read_text("utf-8")
+    yaml = YAML(typ="safe", pure=True)
+    yaml.constructor.add_constructor("!file", lambda *_: "secret")
+    blocks = [yaml.load(block) for block in re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)]
+    entries = [entry for block in blocks for entry in block.get("devices", ())]
+    assert len(entries) >= 6
+    for entry in entries:
+        assert config(**entry).driver == "mqtt_in"
+    (own,) = [block for block in blocks if "topics" in block]
+    (tmp_path / "meters.yaml").write_text(json.dumps(own), "utf-8")
+    house = House(str(tmp_path / "meters.yaml"), {"id": "m", "address": "7"})
+    batch = house.take("meters/7/data", {"msgId": "1", "alarm": {"leak": 1}, "reading": 12345, "event": "opened"})
+    assert [type for _, type, _ in news(batch)] == [
+        "fire.supervisory", "device.tamper", "device.tamper", "telemetry.sample",
+    ]  # fmt: skip
+    assert house.take("meters/7/status", {"state": "down"}).gone == {"m": "reported-offline"}
+    assert set(re.findall(r"^\| (.+?) \|", guide, re.MULTILINE)[2:]) >= {"`frigate`", "`chirpstack`", "`tasmota`"}

@@ -18,6 +18,7 @@ from drivers.sim.console import (
     gpio,
     isapi,
     modbus,
+    mqtt_in,
     osdp,
     serial_text,
     webhook,
@@ -25,11 +26,13 @@ from drivers.sim.console import (
     zkteco,
 )
 from drivers.sim.console.play import lines, play
+from drivers.sim.mqtt_in import SOURCES
 from gateway.clock import SystemClock
 from gateway.driver import Line, registry
 from gateway.errors import Text
 from gateway.event import Credential
 from gateway.fields import Wrong
+from tests.brokers import Mosquitto, free_port, subscribed
 from tests.fakes import RecordingLink
 
 WAIT_S = 10.0
@@ -305,3 +308,35 @@ async def test_a_panel_prints_what_is_said(told: Told) -> None:
     printed = [line.partition(": ")[2].partition(" | ")[2] for line in told.english().splitlines()]
     assert printed[:2] == ["004-004 | 首次火警 | 大厅 | 感烟探测器", "004-005 | 火警后续 | 大厅 | 手动报警按钮"]
     assert told.english().splitlines()[-1] == "printed: hello world"
+
+
+# hubs on a broker
+
+
+@pytest.mark.parametrize("kind", sorted(SOURCES))
+async def test_hubs_say_what_they_are_told_and_print_what_is_right(kind: str, told: Told, tmp_path: Path) -> None:
+    async with Mosquitto(tmp_path) as broker, subscribed(broker.port) as everything:
+        async with mqtt_in.stage(kind, f"mqtt://127.0.0.1:{broker.port}", ["room 1", "b"], told) as stage:
+            printed = YAML(typ="safe", pure=True).load(stage.config)
+            for act in ("smoke room 1 on", "again", "smoke room 1 off", "device b on", "hub on", "say any/topic {}"):
+                await stage.perform(act)
+            if kind != "frigate":
+                await stage.perform("value b temperature 20.5")
+            with pytest.raises(Wrong, match="room 2 is not among its devices: room 1, b"):
+                await stage.perform("smoke room 2 on")
+            with pytest.raises(Wrong, match="write it so: hub on"):
+                await stage.perform("hub")
+            assert ("test" in stage.acts) is SOURCES[kind].tests
+        await everything.until(lambda: any(str(message.topic) == "any/topic" for message in everything.messages))
+    config = registry().models()["mqtt_in"]
+    hub, *devices = [config.model_validate(device).model_dump() for device in printed["devices"]]
+    assert hub["profile"] == kind
+    assert [device["hub"] for device in devices] == ["hub", "hub"]
+    assert "any/topic {}" in told.english()
+
+
+async def test_hubs_need_a_broker_and_a_kind(told: Told) -> None:
+    for kind, what in (("zigbee", "no hub that can be played: json, zigbee2mqtt"), ("json", "no broker answers at")):
+        with pytest.raises(Wrong, match=what):
+            async with mqtt_in.stage(kind, f"mqtt://127.0.0.1:{free_port()}", ["a"], told):
+                pass

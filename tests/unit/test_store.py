@@ -196,6 +196,16 @@ async def test_telemetry_gathers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert store.last[Lane.TELEMETRY] == 50
 
 
+@pytest.mark.usefixtures("patient")
+async def test_much_telemetry_does_not_wait_for_more(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store, asyncio.timeout(5):
+        for size in (store_module.TELEMETRY_GATHER_ROWS, 1, store_module.TELEMETRY_GATHER_ROWS - 1):
+            due = asyncio.gather(*(store.append([draft(Lane.TELEMETRY)]) for _ in range(size)))
+            if size > 1:
+                await due
+        assert store.last[Lane.TELEMETRY] == 2 * store_module.TELEMETRY_GATHER_ROWS
+
+
 async def test_events_gather_while_the_writer_is_busy(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await asyncio.gather(*(store.append([draft()]) for _ in range(50)))
