@@ -26,7 +26,7 @@ from gateway.delivery import FAREWELL_S, FLUSH_S
 from gateway.driver import Decision, Driver, Line
 from gateway.errors import ConfigError, StorageError
 from gateway.event import Credential, Phase, Reading
-from gateway.fields import DeviceConfig
+from gateway.fields import DeviceConfig, parse_host_port
 from gateway.folder import held
 from gateway.health import Vitals
 from gateway.house import House
@@ -40,6 +40,7 @@ from gateway.privacy import Policy
 from gateway.replay import Rate
 from gateway.retained import Retained
 from gateway.retention import Limits, Retention
+from gateway.schemas import spoken
 from gateway.site import Site
 from gateway.states import States
 from gateway.store import Store, watch_disk
@@ -265,7 +266,8 @@ def lines(config: Config) -> list[tuple[str, Line[Any]]]:
     for device in config.devices:
         ways = (getattr(device, name, None) for name in ("bus", "listen", "hub"))
         shared = next((way for way in ways if way), device.id)
-        groups.setdefault((device.driver, str(shared)), []).append(device)
+        name = shared if isinstance(shared, str) else spoken(shared, [parse_host_port])
+        groups.setdefault((device.driver, name), []).append(device)
     return [(driver, Line(name, config.buses.get(name), tuple(devices))) for (driver, name), devices in groups.items()]
 
 

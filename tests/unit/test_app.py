@@ -19,6 +19,7 @@ from gateway.access import GRANTED_UNSURE, hash_card
 from gateway.clock import TimeQuality
 from gateway.config import Config
 from gateway.credentials import CredentialsConfig
+from gateway.driver import registry
 from gateway.errors import Misconfigured, NeedsPerson, StateError, Text, Unreachable
 from gateway.event import Credential
 from gateway.folder import held
@@ -131,6 +132,14 @@ def test_devices_of_one_listener_share_a_line_but_not_with_another_driver_s() ->
         )
     )
     assert [[device.id for device in line.devices] for _, line in made] == [["a1", "a2"], ["a3"]]
+
+
+def test_a_line_is_named_by_its_listening_address_as_people_write_it() -> None:
+    config, driver = community(), registry()["zkteco"]
+    keys = {"driver": "zkteco", "place": "gate", "listen": "127.0.0.1:18081"}
+    doors = [driver.Config.model_validate({"id": f"door-{serial}", "address": serial, **keys}) for serial in "12"]
+    made = app.lines(config.model_copy(update={"devices": doors}))
+    assert [(name, line.name, len(line.devices)) for name, line in made] == [("zkteco", "127.0.0.1:18081", 2)]
 
 
 def test_no_devices_no_lines() -> None:
