@@ -1,7 +1,7 @@
 # Two commands do all the set-up: `make demo` and `make test`. The first needs the network once, later ones do not.
 export PATH := $(PATH):/usr/sbin:/sbin
 RUN := .venv/bin/python -m
-COMPILE = build/uv/bin/uv pip compile pyproject.toml --extra demo --group build --universal --python-version 3.11 \
+COMPILE = build/uv/bin/uv pip compile pyproject.toml --extra demo --extra gpio --group build --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --quiet --custom-compile-command "make lock" \
 	$(if $(UPGRADE),--upgrade)
 TAGS_x86_64 := manylinux2014_x86_64 manylinux_2_28_x86_64 manylinux_2_34_x86_64
@@ -26,7 +26,7 @@ check: ## ruff, mypy --strict, the style budget
 	$(RUN) mypy
 	$(RUN) pytest -q tests/test_style.py
 
-faults: ## tests/faults in their long form: kills, lines, cards, clocks, no memory (about 12 minutes; ROUNDS=1: as in make test)
+faults: ## tests/faults in their long form: kills, lines, cards, clocks, no memory (about 10 minutes; ROUNDS=1: as in make test)
 	@deploy/environment.sh test
 	FAULT_ROUNDS=$(or $(ROUNDS),6) $(RUN) pytest -sv tests/faults
 
@@ -42,7 +42,7 @@ soak: ## does anything grow: 10 minutes at 500 events/s, the uplink coming and g
 
 docs: ## write the generated references under docs/
 	@deploy/environment.sh demo
-	.venv/bin/python docs/generate.py
+	.venv/bin/python -P docs/generate.py # -P: docs/drivers is no package
 
 lock: build/uv/bin/uv ## lock the dependencies again after pyproject.toml changed (UPGRADE=1: to the newest)
 	$(COMPILE) -o requirements.lock

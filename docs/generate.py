@@ -1,7 +1,7 @@
 """Writes the generated part of docs/: events.md, configuration.md and the schemas under contract/.
 
-`python docs/generate.py` writes; tests/test_docs.py compares. Everything comes from the taxonomy, the models and the
-drivers, so that no page can say what the code does not do.
+`make docs` writes (`python -P`: docs/drivers is no package); tests/test_docs.py compares. Everything comes from the
+taxonomy, the models and the drivers, so that no page can say what the code does not do.
 """
 
 import inspect
@@ -233,7 +233,7 @@ def _default(info: FieldInfo) -> str:
     if info.is_required():
         return "**required**"
     value = info.get_default(call_default_factory=True, validated_data={})
-    if value is None or value in ((), [], {}, "") or isinstance(value, BaseModel):
+    if value is None or value in ((), [], {}, "", b"") or isinstance(value, BaseModel):
         return ""
     parsers = [item.func for item in info.metadata if isinstance(item, BeforeValidator)]
     return f"`{schemas.spoken(value, parsers)}`"

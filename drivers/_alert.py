@@ -1,4 +1,4 @@
-"""One EventNotificationAlert, XML or JSON, as a tree of plain values; fields by local name, whatever the namespace.
+"""What an ISAPI device says, XML or JSON, as a tree of plain values; fields by local name, whatever the namespace.
 
 Texts come from devices that send GBK where they declare UTF-8, bare ampersands and control characters; document type
 definitions and entities are refused (defusedxml). Numbers leave here intact, personal fields never.
@@ -21,7 +21,8 @@ from gateway.event import Json
 
 _MAX_DEPTH = 32  # real ones have about 7 levels
 _MAX_FIELDS = 48  # of `raw`
-_MAX_NAME = 64  # characters of a channel's name
+_MAX_NAME = 64  # characters of a channel's name, of an event type
+_MAX_TYPES = 8  # in one notification; real ones have one or two
 _DECLARATION = re.compile(r"^<\?xml[^>]*\?>")
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # XML 1.0, production 2
 _BARE_AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#\d+|#x[0-9a-fA-F]+);)")
@@ -30,7 +31,7 @@ _MAX_NUMBER = 2**32
 _DECIMAL = re.compile(r"-?\d{1,9}\.\d{1,9}")
 _PERSONAL = re.compile(
     r"name|employee|card(?!reader|type)|person|phone|mobile|email|pic|face|cert|idno|idnum|birth|plate|license"
-    r"|password|pwd|pincode|qrcode|visitor|finger|address|user(?!type)|label",
+    r"|password|pwd|pincode|qrcode|visitor|finger|address|user(?!type)|label|currtemp|bodymax|abno",
     re.IGNORECASE,
 )
 _WORDS = ("eventType", "eventState", "currentVerifyMode", "userType", "attendanceStatus", "detectionTarget")
@@ -49,9 +50,9 @@ class Alert:
     @cached_property
     def types(self) -> list[str]:
         """Event types in lower case; `duration` is a wrapper around the real ones."""
-        own = str(self.tree["eventType"]).strip().lower()
-        inner = [str(v).strip().lower() for v in _values(self.tree, "relationEvent")] if own == "duration" else []
-        return list(dict.fromkeys(inner)) or [own]
+        own = _word(self.tree["eventType"])
+        inner = [_word(value) for value in _values(self.tree, "relationEvent")] if own == "duration" else []
+        return list(dict.fromkeys(inner))[:_MAX_TYPES] or [own]
 
     @property
     def heartbeat(self) -> bool:
@@ -62,6 +63,12 @@ class Alert:
     def active(self) -> bool:
         """`eventState`; a missing one means active."""
         return str(self.tree.get("eventState", "")).strip().lower() != "inactive"
+
+    @property
+    def access(self) -> dict[str, Any] | None:
+        """What a door controller recorded, where the notification is of that kind."""
+        inner = self.tree.get("AccessControllerEvent")
+        return inner if isinstance(inner, dict) and "accesscontrollerevent" in self.types else None
 
     @property
     def replayed(self) -> bool:
@@ -99,31 +106,57 @@ class Alert:
 
     def numbers(self) -> dict[str, Json]:
         """All numbers of an event that we cannot name, and the few words that are not personal."""
-        found: dict[str, Json] = {}
-        for name, value in _scalars(self.tree):
-            plain = _plain(value)
-            small = not isinstance(plain, str) and abs(plain or 0) < _MAX_NUMBER
-            if small or name in _WORDS:
-                found.setdefault(name[:_MAX_NAME], plain)
-            if len(found) >= _MAX_FIELDS:
-                break
-        return found
+        return numbers(self.tree)
 
     def _number(self, *names: str) -> int | None:
-        values = (_plain(self.tree.get(name)) for name in names)
-        return next((v for v in values if isinstance(v, int) and not isinstance(v, bool)), None)
+        return next((number for name in names if (number := whole(self.tree.get(name))) is not None), None)
 
 
 def parse(where: str, wire: bytes) -> Alert:
     """A part's body, UTF-8 or GBK. BadInput: neither XML nor JSON, or no `eventType` in it."""
-    text = _text(wire)
-    try:
-        tree = _json(text) if text.startswith("{") else _tree(_xml(text))
-    except (ValueError, ParseError, RecursionError, DefusedXmlException) as exc:
-        raise _bad(where, f"a part is neither XML nor JSON: {exc}", f"收到的内容既不是 XML 也不是 JSON:{exc}") from exc
-    if not isinstance(tree, dict) or not isinstance(tree.get("eventType"), str):
+    tree = read(where, wire, "EventNotificationAlert")
+    if not isinstance(tree.get("eventType"), str):
         raise _bad(where, "a part is no EventNotificationAlert", "收到的内容不是 EventNotificationAlert")
     return Alert(tree)
+
+
+def read(where: str, wire: bytes, root: str) -> dict[str, Any]:
+    """What stands inside `root`, or the whole where JSON leaves the root out. BadInput: neither XML nor JSON."""
+    text = _text(wire)
+    try:
+        tree = _json(text, root) if text.startswith("{") else _tree(_xml(text))
+    except (ValueError, ParseError, RecursionError, DefusedXmlException) as exc:
+        raise _bad(where, f"this is neither XML nor JSON: {exc}", f"收到的内容既不是 XML 也不是 JSON:{exc}") from exc
+    return tree if isinstance(tree, dict) else {}
+
+
+def numbers(tree: Any) -> dict[str, Json]:
+    """All numbers in it that are small enough to be no person's, and the few words that are not personal."""
+    found: dict[str, Json] = {}
+    for name, value in _scalars(tree):
+        plain = _plain(value)
+        small = not isinstance(plain, str) and abs(plain or 0) < _MAX_NUMBER
+        if small or name in _WORDS:
+            found.setdefault(name[:_MAX_NAME], plain)
+        if len(found) >= _MAX_FIELDS:
+            break
+    return found
+
+
+def whole(value: Any) -> int | None:
+    """A whole number, as JSON has it or as text."""
+    plain = None if isinstance(value, dict | list) else _plain(value)
+    return plain if isinstance(plain, int) and not isinstance(plain, bool) else None
+
+
+def truth(value: Any) -> bool | None:
+    """True or false, as JSON has it or as text."""
+    plain = _plain(value)
+    return plain if isinstance(plain, bool) else None
+
+
+def _word(value: Any) -> str:
+    return str(value).strip().lower()[:_MAX_NAME]
 
 
 def _bad(where: str, en: str, zh: str) -> BadInput:
@@ -138,9 +171,9 @@ def _text(wire: bytes) -> str:
     return _ILLEGAL.sub("", text).strip()
 
 
-def _json(text: str) -> Any:
+def _json(text: str, root: str) -> Any:
     tree = json.loads(text, strict=False, parse_constant=lambda _: None)
-    inner = tree.get("EventNotificationAlert")
+    inner = tree.get(root)
     return inner if isinstance(inner, dict) else tree
 
 
@@ -156,13 +189,10 @@ def _tree(element: Element, depth: int = 0) -> Any:
         raise ValueError("nested too deeply")
     if not len(element):
         return (element.text or "").strip()
-    tree: dict[str, Any] = {}
+    found: dict[str, list[Any]] = {}
     for child in element:
-        name, value = child.tag.rpartition("}")[2], _tree(child, depth + 1)
-        if name in tree:
-            value = [*tree[name], value] if isinstance(tree[name], list) else [tree[name], value]
-        tree[name] = value
-    return tree
+        found.setdefault(child.tag.rpartition("}")[2], []).append(_tree(child, depth + 1))
+    return {name: values if len(values) > 1 else values[0] for name, values in found.items()}
 
 
 def _scalars(node: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:

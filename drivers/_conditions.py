@@ -54,6 +54,12 @@ class Conditions:
             reading = Reading(device, type, Phase.RAISE, part=part)
             self._open[_Key(type, address or "", "")] = _Open(reading, hold_s, {_BEFORE: now + hold_s})
 
+    def copy(self) -> "Conditions":
+        """For what may fail: see on a copy, and keep that when what it said is on disk."""
+        made = Conditions()
+        made._open = {key: replace(held, until=dict(held.until)) for key, held in self._open.items()}
+        return made
+
     def resume(self, now: float) -> None:
         """The device is there again: silence counts from now, as nothing could be heard before."""
         for held in self._open.values():

@@ -2,12 +2,15 @@
 
 A device's certificate is checked against an authority or pinned by its fingerprint; checking is never switched off.
 A refused login is told at once and not tried again here, as cameras lock the account after a few wrong passwords.
+Every answer has to begin in time and has a largest size.
 """
 
+import asyncio
 import re
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Annotated, NamedTuple, cast
 
 import aiohttp
@@ -16,10 +19,15 @@ from multidict import CIMultiDict
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from yarl import URL
 
+from drivers._http_tls import Dated
+from gateway.clock import Clock
 from gateway.errors import DeviceError, Misconfigured, NeedsPerson, Text, Unreachable
 from gateway.fields import File, Model, Secret, Wrong
 
 CONNECT_TIMEOUT_S = 10.0
+ANSWER_S = 15.0  # from the request to the end of the answer's header; twice, where a login comes in between
+REPLY_BYTES = 1024 * 1024
+CONNECTIONS = 6  # to one device at once: the stream, a search, and commands
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -76,6 +84,32 @@ class Site(NamedTuple):
     username: str
     password: Secret
     tls: Tls | None = None
+    answer_s: float = ANSWER_S
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole answer."""
+
+    status: int
+    body: bytes
+    content_type: str = ""
+
+
+@dataclass(frozen=True)
+class Http:
+    """A device's site with its session; each request checks certificates as the clock allows."""
+
+    site: Site
+    session: aiohttp.ClientSession
+    trust: Dated | aiohttp.Fingerprint | None
+
+    @property
+    def ssl(self) -> ssl.SSLContext | aiohttp.Fingerprint | bool:
+        """What aiohttp takes for the next request."""
+        if self.trust is None:
+            return True
+        return self.trust.now() if isinstance(self.trust, Dated) else self.trust
 
 
 class _Offer(NamedTuple):
@@ -96,14 +130,16 @@ class _Digest(DigestAuthMiddleware):
         return super()._authenticate(cast(aiohttp.ClientResponse, offer))
 
 
-def tls_of(site: Site) -> ssl.SSLContext | aiohttp.Fingerprint | bool:
-    """What aiohttp takes as `ssl`. Misconfigured: the authority's file cannot be read."""
+def tls_of(site: Site, clock: Clock) -> Dated | aiohttp.Fingerprint | None:
+    """How its certificate is checked, if it has one. Misconfigured: the authority's file cannot be read."""
+    if not site.url.startswith("https:") and site.tls is None:
+        return None
     if site.tls is None:
-        return True
+        return Dated(ssl.create_default_context(), clock)
     if site.tls.fingerprint is not None:
         return aiohttp.Fingerprint(bytes.fromhex(site.tls.fingerprint))
     try:
-        return ssl.create_default_context(cafile=site.tls.ca)
+        return Dated(ssl.create_default_context(cafile=site.tls.ca), clock)
     except (OSError, ssl.SSLError) as exc:
         raise Misconfigured(
             site.where,
@@ -113,29 +149,82 @@ def tls_of(site: Site) -> ssl.SSLContext | aiohttp.Fingerprint | bool:
 
 
 @asynccontextmanager
-async def session(site: Site) -> AsyncIterator[aiohttp.ClientSession]:
+async def session(site: Site, clock: Clock) -> AsyncIterator[Http]:
     """A session of one device: no cookies, no proxies, no kept connections (a leaked one blocks the next stream)."""
     digest = _Digest(site.username, site.password.get_secret_value())
-    connector = aiohttp.TCPConnector(force_close=True, ssl=tls_of(site), limit=4)
+    connector = aiohttp.TCPConnector(force_close=True, limit=CONNECTIONS)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
     async with aiohttp.ClientSession(
-        site.url, connector=connector, timeout=timeout, middlewares=(digest,), cookie_jar=aiohttp.DummyCookieJar()
+        site.url,
+        connector=connector,
+        timeout=timeout,
+        middlewares=(digest,),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"Accept-Encoding": "identity"},
+        auto_decompress=False,  # a small answer must not become a large one
     ) as http:
-        yield http
+        yield Http(site, http, tls_of(site, clock))
 
 
 @asynccontextmanager
-async def get(http: aiohttp.ClientSession, site: Site, path: str) -> AsyncIterator[aiohttp.ClientResponse]:
+async def get(http: Http, path: str) -> AsyncIterator[aiohttp.ClientResponse]:
     """GET with login; the answer's status is 200 or 404. NeedsPerson: refused. Unreachable: anything else."""
+    async with _opened(http, "GET", path) as answer:
+        yield _checked(answer, http.site)
+
+
+async def ask(http: Http, method: str, path: str, body: bytes | None = None, most_bytes: int = REPLY_BYTES) -> Reply:
+    """One request and its whole answer, whatever its status. NeedsPerson: login refused. Unreachable: no answer.
+
+    A body that begins with `{` is sent as JSON, any other as XML.
+    """
+    headers = {"Content-Type": "application/json" if body[:1] == b"{" else "application/xml"} if body else {}
+    async with _opened(http, method, path, body, headers) as answer:
+        if answer.status == 401:
+            _checked(answer, http.site)
+        async with asyncio.timeout(http.site.answer_s):
+            whole = await _whole(answer, most_bytes)
+        if whole is None:
+            raise Unreachable(
+                http.site.where,
+                Text(f"{path} is answered with more than {most_bytes} bytes", f"{path} 的应答超过 {most_bytes} 字节"),
+            )
+        return Reply(answer.status, whole, answer.content_type)
+
+
+async def _whole(answer: aiohttp.ClientResponse, most_bytes: int) -> bytes | None:
+    """The body; None where it is larger."""
+    held = bytearray()
+    async for chunk in answer.content.iter_any():
+        held += chunk
+        if len(held) > most_bytes:
+            return None
+    return bytes(held)
+
+
+@asynccontextmanager
+async def _opened(
+    http: Http, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """An answer whose header is there; with digest login, with basic where the device offers nothing better."""
+    site, known = http.site, headers or {}
     with told(site):
-        async with http.get(path, allow_redirects=False) as answer:
+        async with AsyncExitStack() as stack:
+
+            async def open_(more: dict[str, str]) -> aiohttp.ClientResponse:
+                request = http.session.request(
+                    method, path, data=body, headers=known | more, allow_redirects=False, ssl=http.ssl
+                )
+                async with asyncio.timeout(site.answer_s):
+                    return await stack.enter_async_context(request)
+
+            answer = await open_({})
             offers = [offer.partition(" ")[0].lower() for offer in answer.headers.getall("WWW-Authenticate", [])]
-            if answer.status != 401 or "digest" in offers or "basic" not in offers:
-                yield _checked(answer, site)
-                return
-        basic = {"Authorization": aiohttp.encode_basic_auth(site.username, site.password.get_secret_value(), "utf-8")}
-        async with http.get(path, allow_redirects=False, headers=basic) as answer:
-            yield _checked(answer, site)
+            if answer.status == 401 and "digest" not in offers and "basic" in offers:
+                answer.close()
+                secret = site.password.get_secret_value()
+                answer = await open_({"Authorization": aiohttp.encode_basic_auth(site.username, secret, "utf-8")})
+            yield answer
 
 
 def _checked(answer: aiohttp.ClientResponse, site: Site) -> aiohttp.ClientResponse:

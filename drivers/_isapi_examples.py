@@ -1,11 +1,11 @@
-"""Golden notifications A to G: shapes of public device dumps, identifying values changed."""
+"""Golden notifications: A to G have the shapes of public device dumps, identifying values changed."""
 
 import json
 from datetime import datetime
 from typing import Any
 
 from gateway.driver import Example
-from gateway.event import Json, Phase, Reading
+from gateway.event import Credential, Json, Phase, Reading
 
 _CONFIG = {"url": "http://192.0.2.10", "password": "secret"}
 _CAMERA = "http://www.hikvision.com/ver20/XMLSchema"
@@ -55,8 +55,7 @@ def _raw(type: str, **more: Json) -> dict[str, Json]:
 
 
 def _numbers(**more: Json) -> dict[str, Json]:
-    return {"portNo": 443, "channelID": 1, "activePostCount": 1, "eventType": "AccessControllerEvent",
-            "eventState": "active", **more}  # fmt: skip
+    return {"majorEventType": 5, **more}
 
 
 def _example(title: str, wire: bytes, reading: Reading | None, **config: Any) -> Example:
@@ -128,8 +127,8 @@ EXAMPLES = (
             purePwdVerifyEnable=True,
         ),
         Reading(
-            "example", "device.unmapped", Phase.PULSE, device_time=_when(_CLOSED),
-            raw=_numbers(majorEventType=5, subEventType=22, doorNo=1, serialNo=272, frontSerialNo=271),
+            "example", "device.unmapped", Phase.PULSE, device_time=_when(_CLOSED), reason="lock-closes",
+            raw=_numbers(subEventType=22, doorNo=1, serialNo=272, frontSerialNo=271),
         ),
     ),
     _example(
@@ -140,11 +139,43 @@ EXAMPLES = (
             attendanceStatus="checkIn", label="Check In", purePwdVerifyEnable=True,
         ),
         Reading(
-            "example", "device.unmapped", Phase.PULSE, device_time=_when(_PASSED),
+            "example", "access.granted", Phase.PULSE, device_time=_when(_PASSED),
+            credential=Credential("isapi-user", 1, 1, "fingerprint"),
             raw=_numbers(
-                majorEventType=5, subEventType=38, cardReaderNo=1, serialNo=273, userType="normal",
+                subEventType=38, cardReaderNo=1, serialNo=273, userType="normal",
                 currentVerifyMode="faceOrFpOrCardOrPw", frontSerialNo=272, attendanceStatus="checkIn",
             ),
+        ),
+    ),
+    _example(
+        "an unknown card at door 2, as XML of older firmware, sent late out of the memory",
+        _xml(
+            _CAMERA, _head("AccessControllerEvent", _PASSED),
+            "<AccessControllerEvent><majorEventType>5</majorEventType><subEventType>9</subEventType>"
+            "<cardNo>1234567890</cardNo><doorNo>2</doorNo><serialNo>274</serialNo><currentEvent>false</currentEvent>"
+            "</AccessControllerEvent>",
+        ),
+        Reading(
+            "example", "access.denied", Phase.PULSE, part={"address": "door-2", "point": 2},
+            device_time=_when(_PASSED), reason="unknown_credential",
+            credential=Credential("isapi-card", 0, 1234567890),
+            raw=_numbers(subEventType=9, doorNo=2, serialNo=274, currentEvent=False), data={"historical": True},
+        ),
+    ),
+    _example(
+        "a door is forced (5/27)",
+        _controller(_CLOSED, majorEventType=5, subEventType=27, doorNo=1, serialNo=275, currentEvent=True),
+        Reading(
+            "example", "door.forced", Phase.RAISE, device_time=_when(_CLOSED),
+            raw=_numbers(subEventType=27, doorNo=1, serialNo=275, currentEvent=True),
+        ),
+    ),
+    _example(
+        "a code that nobody has described passes with its numbers",
+        _controller(_CLOSED, majorEventType=5, subEventType=4000, doorNo=1, serialNo=276, name="Somebody"),
+        Reading(
+            "example", "device.unmapped", Phase.PULSE, device_time=_when(_CLOSED),
+            raw=_numbers(subEventType=4000, doorNo=1, serialNo=276),
         ),
     ),
     _example(

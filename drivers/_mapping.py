@@ -18,16 +18,16 @@ from gateway.fields import Model, Wrong
 from gateway.taxonomy import TYPES
 
 _MAX_TEXT = 256  # characters
-_MISSING = object()
+MISSING = object()
 
 
-def _key(value: Any) -> str:
+def key_of(value: Any) -> str:
     """A table's key, or a value to look up, as JSON has it: 1, true, and texts without quotes."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def _keyed(table: Any) -> Any:
-    return {_key(key): value for key, value in table.items()} if isinstance(table, dict) else table
+    return {key_of(key): value for key, value in table.items()} if isinstance(table, dict) else table
 
 
 Path = Annotated[str, StringConstraints(pattern=r"^[^.\s]+(\.[^.\s]+)*$", max_length=256)]
@@ -63,10 +63,10 @@ class Lookup(Model):
         """(the word, whether it is known): `(None, True)` is to be ignored, `(None, False)` is not in the table."""
         if self.path is None:
             return self.value, True
-        found = _at(body, self.path)
+        found = at(body, self.path)
         if self.table is None:
             return (found, True) if isinstance(found, str) else (None, False)
-        key = None if isinstance(found, (dict, list)) or found is _MISSING else _key(found)
+        key = None if isinstance(found, (dict, list)) or found is MISSING else key_of(found)
         return (self.table[key], True) if key is not None and key in self.table else (None, False)
 
 
@@ -138,14 +138,17 @@ def _phase(mapped: Mapped, type: str | None, body: Any) -> tuple[Phase | None, b
     return (Phase(word), True) if word in row.phases else (None, False)
 
 
-def _at(body: Any, path: str) -> Any:
+def at(body: Any, path: str) -> Any:
+    """What stands at a dotted path; MISSING where nothing does."""
+    if isinstance(body, dict) and path in body:
+        return body[path]
     for step in path.split("."):
         if isinstance(body, dict) and step in body:
             body = body[step]
         elif isinstance(body, list) and step.isascii() and step.isdigit() and len(step) < 6 and int(step) < len(body):
             body = body[int(step)]
         else:
-            return _MISSING
+            return MISSING
     return body
 
 
@@ -153,11 +156,11 @@ def _values(mapped: Mapped, body: Any) -> dict[str, Value]:
     """Those that are there; a text that holds a number counts as one."""
     found: dict[str, Value] = {}
     for name, measure in mapped.values.items():
-        at = _at(body, measure.path)
-        if isinstance(at, bool) or not isinstance(at, (int, float, str)):
+        there = at(body, measure.path)
+        if isinstance(there, bool) or not isinstance(there, (int, float, str)):
             continue
         try:
-            value = float(at) * measure.scale + measure.offset
+            value = float(there) * measure.scale + measure.offset
         except (ValueError, OverflowError):
             continue
         if math.isfinite(value):
@@ -166,18 +169,18 @@ def _values(mapped: Mapped, body: Any) -> dict[str, Value]:
 
 
 def _time(mapped: Mapped, body: Any) -> Any:
-    said = _at(body, mapped.time) if mapped.time else None
+    said = at(body, mapped.time) if mapped.time else None
     return offset_time(said) if isinstance(said, str) else None
 
 
 def _raw(mapped: Mapped, body: Any, *, unmapped: bool) -> dict[str, Json]:
     """The fields to keep; of what was not understood also those it was looked up by."""
     lookups = [path for path in (mapped.type.path, mapped.phase.path if mapped.phase else None) if path]
-    found = {path: _at(body, path) for path in dict.fromkeys([*mapped.raw, *(lookups if unmapped else [])])}
-    return {path: _kept(value) for path, value in found.items() if value is not _MISSING}
+    found = {path: at(body, path) for path in dict.fromkeys([*mapped.raw, *(lookups if unmapped else [])])}
+    return {path: kept(value) for path, value in found.items() if value is not MISSING}
 
 
-def _kept(value: Any) -> Json:
+def kept(value: Any) -> Json:
     """Numbers and short texts as they came; anything large as the beginning of its JSON."""
     if value is None or isinstance(value, (bool, int, float)):
         return value

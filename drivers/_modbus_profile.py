@@ -46,7 +46,12 @@ class Read(Model):
     function: Literal[1, 2, 3, 4]
     address: Address
     type: Literal["u16", "i16", "u32", "i32", "f32", "bit"] = "u16"
-    words: Literal["high-first", "low-first"] = "high-first"
+    words: Literal["high-first", "low-first"] = Field(
+        default="high-first", description="of two registers, which one holds the high half"
+    )
+    bytes: Literal["high-first", "low-first"] = Field(
+        default="high-first", description="low-first where a device swaps the bytes of each register"
+    )
     bit: int | None = Field(default=None, ge=0, le=15, description="one bit of a register, 0 is the lowest")
     scale: float = 1.0
     offset: float = Field(default=0.0, description="added after scaling")
@@ -110,11 +115,27 @@ class Inputs(Model):
 
 
 class Pulse(Model):
-    """The board's own timer: function 5 with the time as value, so the output falls back if the gateway dies."""
+    """The board's own timer, so that an output falls back even if the gateway dies.
+
+    Output n stands at `address + (n - 1) × stride`. Function 5 or 6 writes there `code` plus the number of steps;
+    function 16 writes two registers, `code` and the number of steps.
+    """
 
     address: Address
-    step: Duration
-    max_steps: int = Field(default=0x7FFF, ge=1, le=0x7FFF)
+    step: Duration = Field(description="the timer's unit, e.g. 100ms")
+    max_steps: int = Field(default=0x7FFF, ge=1, le=0xFFFF)
+    function: Literal[5, 6, 16] = 5
+    stride: int = Field(default=1, ge=1, le=16, description="addresses from one output to the next")
+    code: Word = Field(default=0, description="added to the steps; with function 16 the register before them")
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Pulse":
+        if self.step <= 0 or (self.function != 16 and self.code + self.max_steps > 0xFFFF):
+            raise Wrong(
+                "step: is longer than nothing, and code: with max_steps: is at most 65535",
+                "step: 必须大于零,code: 加 max_steps: 不能超过 65535",
+            )
+        return self
 
 
 class Outputs(Model):
@@ -126,6 +147,30 @@ class Outputs(Model):
     on: Word = COIL_ON
     off: Word = 0
     pulse: Pulse | None = None
+
+
+class Reset(Model):
+    """One write that makes a latching head let go."""
+
+    function: Literal[5, 6] = 6
+    address: Address
+    value: Word
+
+
+class Points(Model):
+    """A panel that shows each of its detectors as one register, at `address + loop × loop_step + point`."""
+
+    function: Literal[3, 4] = 3
+    address: Address = 0
+    loop_step: int = Field(default=256, ge=1, le=0x7FFF, description="registers from one loop to the next")
+    max_points: int = Field(default=255, ge=1, le=999, description="points of a loop, from 1")
+    max_loops: int = Field(default=255, ge=1, le=255, description="loops, from 1")
+    normal: tuple[int, ...] = Field(default=(0,), description="raw values of a point that is well")
+
+    def read(self, loop: int, point: int) -> Read:
+        """Where point `point` of loop `loop` stands, both counted from 1."""
+        address = self.address + loop * self.loop_step + point
+        return Read(name=f"point_{loop}_{point}", function=self.function, address=address, normal=self.normal)
 
 
 class Title(Model):
@@ -154,6 +199,11 @@ class Profile(Model):
     conditions: tuple[Condition, ...] = ()
     inputs: Inputs | None = None
     outputs: Outputs | None = None
+    points: Points | None = None
+    reset: Reset | None = None
+    fallback: Literal[4] | None = Field(
+        default=None, description="asked instead of function 3 by devices that refuse that"
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> "Profile":
@@ -166,7 +216,7 @@ class Profile(Model):
                 f'a condition names the read "{strange}", which is not among reads',
                 f'conditions 引用了 "{strange}",但 reads 中没有',
             )
-        if not self.reads and self.inputs is None:
+        if not self.reads and self.inputs is None and self.points is None:
             raise Wrong(
                 "there is nothing to read: a device that is never asked cannot be told from a dead one",
                 "没有可读取的内容:从不轮询的设备无法判断是否在线",

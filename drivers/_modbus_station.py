@@ -4,8 +4,10 @@ An underscore: no driver.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from drivers._modbus_config import Config, Key, Watch
+from drivers._modbus_profile import Condition
 from drivers._modbus_values import Block, Detector, Sample, Sampler, samples, sound
 from drivers._modbus_wire import Refused
 from gateway.event import Json, Phase, Reading, Value
@@ -13,6 +15,7 @@ from gateway.event import Json, Phase, Reading, Value
 FAULT: Key = ("device.fault", None)
 GATEWAY_OWN = ("device.offline", "device.shielded", "device.test", "device.end_of_life")  # never ours to clear
 EXCEPTIONS = {1: "illegal-function", 2: "illegal-address", 3: "illegal-value", 4: "device-failure", 8: "memory-parity"}
+NOT_SO = (1, 2)  # exceptions of a device that has these registers elsewhere
 FIRST_PROBE_S = 1.0  # a device that missed a poll is asked again so soon, whatever its interval
 LAST_PROBE_S = 4.0  # a lost one so seldom: it is seen again well within 10 s
 
@@ -55,21 +58,17 @@ def unmapped(config: Config, values: Mapping[str, Sample]) -> dict[str, Reading]
         value = values.get(read.name)
         if value is None or not read.normal or value.raw in read.normal:
             continue
-        if not any(_names(watch, read.name, int(value.raw)) for watch in config.watches):
+        if not any(_means(condition, int(value.raw)) for condition in config.meant.get(read.name, ())):
             raw: dict[str, Json] = {"function": read.function, "register": read.address, "value": value.raw}
-            found[read.name] = Reading(config.id, "device.unmapped", Phase.PULSE, raw=raw)
+            part = config.parts.get(read.name)
+            found[read.name] = Reading(config.id, "device.unmapped", Phase.PULSE, part=part, raw=raw)
     return found
 
 
-def _names(watch: Watch, read: str, raw: int) -> bool:
-    condition = watch.condition
-    if watch.read.name != read:
-        return False
-    return (
-        raw in condition.equals
-        if condition.equals is not None
-        else condition.bit is not None and raw >> condition.bit & 1 == 1
-    )
+def _means(condition: Condition, raw: int) -> bool:
+    if condition.equals is not None:
+        return raw in condition.equals
+    return condition.bit is not None and raw >> condition.bit & 1 == 1
 
 
 class Tray:
@@ -115,6 +114,18 @@ class Station:
         self.lost = False
         self._heard_s = now_s
         self._strange: dict[str, int | float] = {}
+        self._fallen = False
+
+    def asked(self, block: Block) -> Block:
+        """The request as this device understands it: maybe with the other function that reads registers."""
+        return replace(block, function=4) if self._fallen and block.function == 3 else block
+
+    def falls_back(self, refusal: Refused) -> bool:
+        """Is it worth to ask with the other function, now that this one was refused?"""
+        if self.config.map.fallback is None or refusal.code not in NOT_SO:
+            return False
+        self._fallen = not self._fallen
+        return True
 
     def answered(
         self, answers: Mapping[Block, Sequence[int]], refusal: Refused | None, now_s: float
@@ -122,7 +133,7 @@ class Station:
         """An answer to at least one request: fills the tray; returns the values to tell as telemetry."""
         self.misses, self.lost, self._heard_s = 0, False, now_s
         self.due_s = max(self.due_s + self.config.poll_s, now_s)
-        values = samples(self.config.reads, answers)
+        values = samples(self.config.layout, answers)
         trouble = refused(self.config, refusal) if refusal else senseless(self.config, values)
         changed = [self._feed(watch, detector, values) for watch, detector in self.detectors]
         self._settle(values, [watch for watch in changed if watch is not None], trouble)

@@ -25,6 +25,12 @@ class Block:
         """How many data bytes the answer has."""
         return 2 * self.count if self.function > 2 else (self.count + 7) // 8
 
+    def unpack(self, data: bytes) -> list[int]:
+        """The answer's data bytes → registers, or bits as 0 and 1."""
+        if self.function > 2:
+            return list(struct.unpack(f">{self.count}H", data))
+        return [data[i // 8] >> i % 8 & 1 for i in range(self.count)]
+
     def holds(self, read: Read) -> bool:
         """Whether the read's words stand in this block."""
         end = read.address + REGISTERS[read.type]
@@ -64,17 +70,26 @@ def sample(read: Read, block: Block, words: Sequence[int]) -> Sample:
         return Sample(raw, bool(raw))
     if read.words == "low-first":
         own.reverse()
+    if read.bytes == "low-first":
+        own = [word >> 8 | (word & 0xFF) << 8 for word in own]
     (number,) = struct.unpack(FORMATS[read.type], struct.pack(f">{len(own)}H", *own))
     if read.scale == 1.0 and read.offset == 0.0:
         return Sample(number, number)
     return Sample(number, float(f"{number * read.scale + read.offset:.10g}"))  # 0.1 * 3 is 0.3
 
 
-def samples(reads: Iterable[Read], answers: Mapping[Block, Sequence[int]]) -> dict[str, Sample]:
+Layout = Mapping[Block, Sequence[Read]]
+
+
+def layout(reads: Iterable[Read], blocks: Iterable[Block]) -> Layout:
+    """Which reads stand in which block."""
+    listed = list(reads)
+    return {block: [read for read in listed if block.holds(read)] for block in blocks}
+
+
+def samples(where: Layout, answers: Mapping[Block, Sequence[int]]) -> dict[str, Sample]:
     """Every read whose block was answered, by name."""
-    return {
-        read.name: sample(read, block, words) for read in reads for block, words in answers.items() if block.holds(read)
-    }
+    return {read.name: sample(read, block, words) for block, words in answers.items() for read in where[block]}
 
 
 def sound(value: Sample) -> bool:

@@ -1,7 +1,8 @@
-"""One Modbus line: pymodbus' client, made strict about which bytes answer which request. (An underscore: no driver.)
+"""One Modbus line, strict about which bytes answer which request. (An underscore: no driver.)
 
-RTU has no transaction ids, adapters echo, and noise stands before replies: so on RTU lines every incoming byte goes
-through a `Sieve`, which lets exactly the frame through that answers the request on its way, and nothing else.
+Modbus TCP by `_modbus_tcp`; RTU by pymodbus' client. RTU has no transaction ids, adapters echo, and noise stands before
+replies: so on RTU lines every incoming byte goes through a `Sieve`, which lets exactly the frame through that answers
+the request on its way, and nothing else.
 """
 
 import asyncio
@@ -9,7 +10,8 @@ import logging
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, Protocol, TypeVar
 
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ConnectionException, ModbusIOException
@@ -18,6 +20,9 @@ from pymodbus.framer.rtu import FramerRTU
 from pymodbus.pdu import ModbusPDU
 from pymodbus.pdu.bit_message import WriteSingleCoilRequest
 
+from drivers._modbus_tcp import Refused as Refused
+from drivers._modbus_tcp import Silent as Silent
+from drivers._modbus_tcp import TcpClient
 from drivers._modbus_values import Block
 from drivers._serial import open_port
 from gateway.clock import Clock
@@ -32,20 +37,7 @@ FASTEST_SILENCE_S = 0.00175  # the same: above 19200 baud
 BUSY = (5, 6, 10, 11)  # exceptions that mean "no answer now": acknowledge, busy, and a bridge with nobody behind it
 EXCEPTION_BYTES = 5
 
-Client = AsyncModbusSerialClient | AsyncModbusTcpClient
-
-
-class Silent(Exception):
-    """Nobody answered in time."""
-
-
-class Refused(Exception):
-    """The device answered with an exception."""
-
-    def __init__(self, function: int, code: int) -> None:
-        super().__init__(function, code)
-        self.function = function
-        self.code = code
+T = TypeVar("T")
 
 
 class Peer(NamedTuple):
@@ -142,8 +134,10 @@ class Wire:
         """Connect, or connect anew. Unreachable says why not."""
         self.close()
         client = _client(self.bus)
-        client.set_max_no_responses(NO_LIMIT)
-        if not await client.connect():
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await client.open()
+        except (OSError, TimeoutError):
             client.close()
             self._explain()
         self._client = client
@@ -166,30 +160,13 @@ class Wire:
 
     async def read(self, peer: Peer, block: Block) -> list[int]:
         """Registers, or bits as 0 and 1. Silent, Refused, Unreachable (the line itself is gone)."""
+        return await self._ask(peer, lambda client: client.read(peer.address, block))
 
-        def ask(client: Client) -> Awaitable[ModbusPDU]:
-            calls = {1: client.read_coils, 2: client.read_discrete_inputs}
-            calls |= {3: client.read_holding_registers, 4: client.read_input_registers}
-            return calls[block.function](block.address, count=block.count, device_id=peer.address)
+    async def write(self, peer: Peer, function: int, address: int, values: Sequence[int]) -> None:
+        """Function 5, 6 or 16; returns when the device has said the same. Silent, Refused, Unreachable."""
+        await self._ask(peer, lambda client: client.write(peer.address, function, address, values))
 
-        answer = await self._ask(peer, ask)
-        words = [int(bit) for bit in answer.bits] if block.function < 3 else list(answer.registers)
-        if len(words) < block.count:
-            raise Silent  # the answer to another question
-        return words[: block.count]
-
-    async def write(self, peer: Peer, function: int, address: int, value: int) -> None:
-        """Function 5 or 6; returns when the device has said the same. Silent, Refused, Unreachable."""
-
-        def ask(client: Client) -> Awaitable[ModbusPDU]:
-            if function == 6:
-                return client.write_register(address, value, device_id=peer.address)
-            flash: Awaitable[ModbusPDU] = client.execute(False, Flash(address, value, peer.address))
-            return flash
-
-        await self._ask(peer, ask)
-
-    async def _ask(self, peer: Peer, ask: Callable[[Client], Awaitable[ModbusPDU]]) -> ModbusPDU:
+    async def _ask(self, peer: Peer, ask: Callable[["Client"], Awaitable[T]]) -> T:
         async with self._turn:
             for attempt in range(peer.retries + 1):
                 try:
@@ -199,25 +176,94 @@ class Wire:
                         raise
         raise Silent
 
-    async def _once(self, peer: Peer, ask: Callable[[Client], Awaitable[ModbusPDU]]) -> ModbusPDU:
+    async def _once(self, peer: Peer, ask: Callable[["Client"], Awaitable[T]]) -> T:
         if self._client is None:
             raise _unreachable(self.name, self.bus)
-        await self._clock.sleep(self._quiet_at_s - self._clock.monotonic())
+        if self._silence_s:
+            await self._clock.sleep(self._quiet_at_s - self._clock.monotonic())
         try:
             async with asyncio.timeout(peer.timeout_s):
-                answer = await ask(self._client)
-        except ConnectionException as error:
-            raise _unreachable(self.name, self.bus) from error
-        except (TimeoutError, ModbusIOException) as error:
+                return await ask(self._client)
+        except Refused as refusal:
+            if refusal.code in BUSY:
+                raise Silent from refusal
+            raise
+        except (OSError, TimeoutError) as error:
             if not self._client.connected:
                 raise _unreachable(self.name, self.bus) from error
             raise Silent from error
         finally:
             self._quiet_at_s = self._clock.monotonic() + self._silence_s
+
+
+class Client(Protocol):
+    """A line's way to ask. OSError or TimeoutError: no answer, or (not `connected`) no line; Refused; Silent."""
+
+    @property
+    def connected(self) -> bool:
+        """The line stands, as far as is known."""
+
+    async def open(self) -> None:
+        """OSError where it cannot be had."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+    async def read(self, unit: int, block: Block) -> list[int]:
+        """Registers, or bits as 0 and 1."""
+
+    async def write(self, unit: int, function: int, address: int, values: Sequence[int]) -> bool:
+        """Returns when the device has said the same."""
+
+
+class _Rtu:
+    """pymodbus' client on a serial line or a serial server, behind a sieve."""
+
+    def __init__(self, client: AsyncModbusSerialClient | AsyncModbusTcpClient) -> None:
+        self._client = client
+        client.set_max_no_responses(NO_LIMIT)
+
+    @property
+    def connected(self) -> bool:
+        return bool(self._client.connected)
+
+    async def open(self) -> None:
+        if not await self._client.connect():
+            raise ConnectionRefusedError
+
+    def close(self) -> None:
+        self._client.close()
+
+    async def read(self, unit: int, block: Block) -> list[int]:
+        client = self._client
+        calls = {1: client.read_coils, 2: client.read_discrete_inputs}
+        calls |= {3: client.read_holding_registers, 4: client.read_input_registers}
+        call = partial(calls[block.function], block.address, count=block.count, device_id=unit)
+        answer = await self._ask(call)
+        words = [int(bit) for bit in answer.bits] if block.function < 3 else list(answer.registers)
+        if len(words) < block.count:
+            raise Silent  # the answer to another question
+        return words[: block.count]
+
+    async def write(self, unit: int, function: int, address: int, values: Sequence[int]) -> bool:
+        if function == 16:
+            await self._ask(partial(self._client.write_registers, address, list(values), device_id=unit))
+        elif function == 6:
+            await self._ask(partial(self._client.write_register, address, values[0], device_id=unit))
+        else:
+            await self._ask(partial(self._client.execute, False, Flash(address, values[0], unit)))
+        return True
+
+    async def _ask(self, call: Callable[[], Awaitable[ModbusPDU]]) -> ModbusPDU:
+        try:
+            answer = await call()  # which may raise before there is anything to await
+        except ConnectionException as error:
+            self._client.close()
+            raise ConnectionResetError from error
+        except ModbusIOException as error:
+            raise TimeoutError from error
         _obey_cancel()
         code = getattr(answer, "exception_code", 0)
-        if code in BUSY:
-            raise Silent
         if code:
             raise Refused(answer.function_code & 0x7F, code)
         return answer
@@ -244,7 +290,7 @@ async def open_wire(name: str, bus: BusConfig, clock: Clock) -> AsyncIterator[Wi
 
 def _client(bus: BusConfig) -> Client:
     if bus.serial is not None:
-        return AsyncModbusSerialClient(
+        serial = AsyncModbusSerialClient(
             bus.serial,
             baudrate=bus.baudrate,
             parity=bus.parity,
@@ -254,17 +300,20 @@ def _client(bus: BusConfig) -> Client:
             reconnect_delay=0,
             trace_packet=Sieve(),
         )
+        return _Rtu(serial)
     host, port = bus.tcp or ("", 0)
-    rtu = bus.framing == "rtu"
-    return AsyncModbusTcpClient(
+    if bus.framing == "tcp":
+        return TcpClient(host, port)
+    over_tcp = AsyncModbusTcpClient(
         host,
         port=port,
-        framer=FramerType.RTU if rtu else FramerType.SOCKET,
+        framer=FramerType.RTU,
         timeout=CONNECT_TIMEOUT_S,
         retries=0,
         reconnect_delay=0,
-        trace_packet=Sieve() if rtu else None,
+        trace_packet=Sieve(),
     )
+    return _Rtu(over_tcp)
 
 
 def _silence_s(bus: BusConfig) -> float:
@@ -299,11 +348,5 @@ def words_of(wire: bytes, blocks: Sequence[Block]) -> tuple[Block, list[int]] | 
         raise Refused(wire[1] & 0x7F, wire[2])
     for block in blocks:
         if wire[1] == block.function and wire[2] == block.reply_bytes == len(wire) - EXCEPTION_BYTES:
-            return block, _unpack(block, wire[3:-2])
+            return block, block.unpack(wire[3:-2])
     return None
-
-
-def _unpack(block: Block, data: bytes) -> list[int]:
-    if block.function > 2:
-        return list(struct.unpack(f">{block.count}H", data))
-    return [data[i // 8] >> i % 8 & 1 for i in range(block.count)]

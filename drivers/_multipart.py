@@ -19,6 +19,7 @@ _BOUNDARY_LINE = re.compile(rb"--([0-9A-Za-z'()+_,./:=?-]{1,70})[ \t]*\r?\n")
 _HEADERS_END = re.compile(rb"\r?\n\r?\n|\A\r?\n")
 _FIELD = re.compile(rb"^([A-Za-z-]+)[ \t]*:[ \t]*([^\r\n]*)", re.MULTILINE)
 _PICTURE = re.compile(rb"image/|video/|audio/|application/octet-stream", re.IGNORECASE)
+_FILE = re.compile(rb"filename=\"?[^\";]*\.(?:jpe?g|png|bmp|gif|mp4)", re.IGNORECASE)
 _FIRST = re.compile(rb"[ \t\r\n\xef\xbb\xbf]*([^ \t\r\n\xef\xbb\xbf])")  # after white space and a byte order mark
 _ROOT_END = re.compile(rb"</(?:[\w.-]{1,32}:)?EventNotificationAlert\s{0,8}>")
 _JSON_STRUCTURE = re.compile(rb'["{}]')
@@ -112,7 +113,8 @@ class Parts:
             self._cut(MAX_HEADER_BYTES)
             return self._drop("bad-header", mid_line=True)
         fields = {name.lower(): value.strip() for name, value in _FIELD.findall(self._cut(end.end()))}
-        if _PICTURE.match(fields.get(b"content-type", b"")):
+        named = _FILE.search(fields.get(b"content-disposition", b""))
+        if named or _PICTURE.match(fields.get(b"content-type", b"")):
             length = fields.get(b"content-length", b"")
             count = int(length) if re.fullmatch(rb"\d{1,9}", length) else 0
             self._skip = count if count <= MAX_PICTURE_BYTES else 0
@@ -128,6 +130,9 @@ class Parts:
         return False if self._skip else self._drop("picture", mid_line=False)
 
     def _document(self) -> bool:
+        first = _FIRST.match(self._held)
+        if first is not None and first[1] not in b"{<-":  # a picture that does not say so, or a plain word: not held
+            return self._drop("picture", mid_line=True)
         boundary, own_end = self._boundary_in_document(), self._own_end()
         complete_at = min(own_end or MAX_DOCUMENT_BYTES + 1, boundary[1] if boundary else MAX_DOCUMENT_BYTES + 1)
         if complete_at <= MAX_DOCUMENT_BYTES:

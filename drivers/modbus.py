@@ -1,20 +1,19 @@
 """Modbus: detectors, input boards and relay boards, on RS-485 (RTU), Modbus TCP, or RTU over TCP.
 
-Modbus application protocol 1.1b3 (functions 1 to 6) and Modbus over serial line 1.02 (framing, silence). What a device
-means stands in its profile (`drivers/profiles/`). One loop per line asks each device at its own interval; a silent
-device is soon asked seldom, so that it does not slow the others; a command waits for one request at most. A condition
-is told when it begins and when it ends, after consecutive reads that say so; no answer is `device.offline`, an
-exception is `device.fault`, and neither is ever "normal".
+Modbus application protocol 1.1b3 (functions 1 to 6, and 16 to write) and Modbus over serial line 1.02 (framing,
+silence). What a device means stands in its profile (`drivers/profiles/`). One loop per line asks each device at its own
+interval; a silent device is soon asked seldom, so that it does not slow the others; a command waits for one request at
+most. A condition is told when it begins and when it ends, after consecutive reads that say so; no answer is
+`device.offline`, an exception is `device.fault`, and neither is ever "normal".
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import NamedTuple
 
 from drivers._modbus_config import Config as Config
-from drivers._modbus_profile import Outputs
+from drivers._modbus_orders import order, reset
 from drivers._modbus_station import (
     EXCEPTIONS,
     Station,
@@ -25,9 +24,10 @@ from drivers._modbus_station import (
     telemetry,
     unmapped,
 )
+from drivers._modbus_trial import explained, trial
 from drivers._modbus_values import Block, Sampler, met, samples, sound
-from drivers._modbus_wire import Refused, Silent, Wire, open_wire, words_of
-from gateway.driver import Command, Driver, Example, Line, Link, Outcome
+from drivers._modbus_wire import Peer, Refused, Silent, Wire, open_wire, words_of
+from gateway.driver import Command, Driver, Example, Line, Link, Outcome, Trial
 from gateway.errors import BadInput, DeviceError, Misconfigured, StorageError, Text, Unreachable
 from gateway.event import Json, Phase, Reading, Value
 
@@ -51,7 +51,7 @@ def decode(config: Config, wire: bytes) -> Sequence[Reading]:
         )
         raise BadInput(config.id, what, Text("check the wiring and the profile", "请检查接线和设备模板"))
     block, words = found
-    values = samples(config.reads, {block: words})
+    values = samples(config.layout, {block: words})
     trouble = senseless(config, values)
     readings = [trouble] if trouble else []
     for watch in config.watches:
@@ -61,41 +61,6 @@ def decode(config: Config, wire: bytes) -> Sequence[Reading]:
     readings += unmapped(config, values).values()
     told = Sampler(config.reads).due(values, 0.0)
     return [*readings, telemetry(config.id, told)] if told else readings
-
-
-class Order(NamedTuple):
-    """A write: function 5 or 6, 0-based address, value."""
-
-    function: int
-    address: int
-    value: int
-
-
-def order(outputs: Outputs | None, args: Mapping[str, Json]) -> Order:
-    """The arguments of `output {number, state, seconds?}` → the write. ValueError is a sentence for the sender.
-
-    With `seconds` only where the board itself counts them: an output held by us would stay on if we died.
-    """
-    count = outputs.count if outputs else 0
-    number, state, seconds = args.get("number"), args.get("state"), args.get("seconds")
-    if outputs is None or not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= count:
-        raise ValueError(f"number is 1 to {count}" if count else "this device has no outputs")
-    if state not in (True, False, "on", "off"):
-        raise ValueError('state is true, false, "on" or "off"')
-    on = state in (True, "on")
-    if seconds is not None:
-        return _pulse(outputs, number, on, seconds)
-    return Order(outputs.function, outputs.address + number - 1, outputs.on if on else outputs.off)
-
-
-def _pulse(outputs: Outputs, number: int, on: bool, seconds: Json) -> Order:
-    pulse = outputs.pulse
-    if pulse is None or not on:
-        raise ValueError("this board cannot time an output by itself" if on else "seconds goes with state on")
-    longest_s = pulse.max_steps * pulse.step
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not pulse.step <= seconds <= longest_s:
-        raise ValueError(f"seconds is {pulse.step:g} to {longest_s:g}")
-    return Order(5, pulse.address + number - 1, round(seconds / pulse.step))
 
 
 class Round:
@@ -144,12 +109,20 @@ class Round:
         refusal = None
         for block in station.config.blocks:
             try:
-                answers[block] = await self._wire.read(peer, block)
+                answers[block] = await self._read(station, peer, block)
             except Refused as error:
                 refusal = error
             except Silent:
                 return {}, None
         return answers, refusal
+
+    async def _read(self, station: Station, peer: Peer, block: Block) -> list[int]:
+        try:
+            return await self._wire.read(peer, station.asked(block))
+        except Refused as refusal:
+            if not station.falls_back(refusal):
+                raise
+        return await self._wire.read(peer, station.asked(block))
 
     async def _tell(self, station: Station) -> None:
         tray, device = station.tray, station.config.id
@@ -183,16 +156,18 @@ class Round:
                 await self._link.clock.sleep(RETRY_TELEMETRY_S)
                 self._sampled.set()
 
-    async def output(self, station: Station, command: Command) -> Outcome:
-        """Carry out `output {number, state, seconds?}`; done when the board has said so."""
+    async def command(self, station: Station, command: Command) -> Outcome:
+        """Carry out `output {number, state, seconds?}` or `reset`; done when the device has said so."""
         try:
-            write = order(station.config.map.outputs, command.args)
+            write = (
+                reset(station.config) if command.action == "reset" else order(station.config.map.outputs, command.args)
+            )
         except ValueError as error:
             return Outcome("bad-arguments", str(error))
         try:
             await self._wire.write(station.config.peer, *write)
         except Silent:
-            return Outcome("device-offline" if station.lost else "timeout", "the board did not answer")
+            return Outcome("device-offline" if station.lost else "timeout", "the device did not answer")
         except Refused as refusal:
             return Outcome("device-refused", EXCEPTIONS.get(refusal.code, f"exception {refusal.code}"))
         except Unreachable as error:
@@ -226,7 +201,7 @@ async def _serve(round: Round, link: Link) -> None:
     gone: DeviceError | None = None
     with ExitStack() as commands:
         for station in round.stations:
-            handler = partial(round.output, station)
+            handler = partial(round.command, station)
             commands.enter_context(link.handle(station.config.id, DRIVER.actions, handler))
         async with asyncio.TaskGroup() as tasks:
             courier = tasks.create_task(round.carry())
@@ -310,6 +285,7 @@ DRIVER = Driver(
     run=run,
     decode=decode,
     examples=EXAMPLES,
-    actions=("output",),
+    actions=("output", "reset"),
     quiet_s=quiet_s,
+    trial=Trial(explained, trial),
 )

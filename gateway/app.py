@@ -26,7 +26,7 @@ from gateway.delivery import FAREWELL_S, FLUSH_S
 from gateway.driver import Decision, Driver, Line
 from gateway.errors import ConfigError, StorageError
 from gateway.event import Credential, Phase, Reading
-from gateway.fields import DeviceConfig
+from gateway.fields import DeviceConfig, parse_host_port
 from gateway.folder import held
 from gateway.health import Vitals
 from gateway.house import House
@@ -40,6 +40,7 @@ from gateway.privacy import Policy
 from gateway.replay import Rate
 from gateway.retained import Retained
 from gateway.retention import Limits, Retention
+from gateway.schemas import spoken
 from gateway.site import Site
 from gateway.states import States
 from gateway.store import Store, watch_disk
@@ -205,17 +206,17 @@ async def _tell_holes(house: House) -> None:
 async def _tell_losses(house: House) -> None:
     """`gateway.uplink_lost` when a link is away for longer than a blink, and cleared when it is back."""
     clock, gateway = house.vitals.clock, house.config.gateway.id
-    away_since_s: dict[str, float] = {}
+    away: dict[str, tuple[str, float]] = {}  # by uplink: its `since`, so that a return between two looks counts; when
     while True:
         await clock.sleep(1.0)
         for uplink in house.uplinks:
             told = house.pipeline.shown.get((gateway, LOST, uplink.name))
             if uplink.connected:
-                away_since_s.pop(uplink.name, None)
                 phase = Phase.CLEAR if told is not None and told.active else None
             else:
-                since_s = away_since_s.setdefault(uplink.name, clock.monotonic())
-                long = clock.monotonic() - since_s >= UPLINK_LOST_AFTER_S
+                if away.get(uplink.name, ("", 0.0))[0] != uplink.since:
+                    away[uplink.name] = uplink.since, clock.monotonic()
+                long = clock.monotonic() - away[uplink.name][1] >= UPLINK_LOST_AFTER_S
                 phase = Phase.RAISE if long and (told is None or not told.active) else None
             if phase is not None:
                 with suppress(StorageError):
@@ -260,11 +261,13 @@ def _decide(access: Access, clock: Clock, door: str, card: Credential) -> Decisi
 
 
 def lines(config: Config) -> list[tuple[str, Line[Any]]]:
-    """(driver name, line): devices of one bus, or of one listening address, share a line; others stand alone."""
+    """(driver name, line): devices of one bus, listening address, or hub share a line; others stand alone."""
     groups: dict[tuple[str, str], list[DeviceConfig]] = {}
     for device in config.devices:
-        shared = getattr(device, "bus", None) or getattr(device, "listen", None) or device.id
-        groups.setdefault((device.driver, str(shared)), []).append(device)
+        ways = (getattr(device, name, None) for name in ("bus", "listen", "hub"))
+        shared = next((way for way in ways if way), device.id)
+        name = shared if isinstance(shared, str) else spoken(shared, [parse_host_port])
+        groups.setdefault((device.driver, name), []).append(device)
     return [(driver, Line(name, config.buses.get(name), tuple(devices))) for (driver, name), devices in groups.items()]
 
 

@@ -62,7 +62,7 @@ class Draft:
 
 def check(draft: Draft) -> Iterator[Problem]:
     """Every problem between parts."""
-    for one in (_ids, _places, _kinds, _buses, _addresses, _ports, _tokens, _doors, _escalations, _rules):
+    for one in (_ids, _places, _kinds, _buses, _hubs, _addresses, _ports, _tokens, _doors, _escalations, _rules):
         yield from one(draft)
 
 
@@ -129,12 +129,27 @@ def _buses(draft: Draft) -> Iterator[Problem]:
             yield draft.document.problem((*path, "bus"), what)
 
 
+def _hubs(draft: Draft) -> Iterator[Problem]:
+    """A device behind another names one that is there, is of the same driver, and stands behind none itself."""
+    found = {device["id"]: device for _, device in draft.devices() if isinstance(device.get("id"), str)}
+    for path, device in draft.devices():
+        name = device.get("hub")
+        yield from _known(draft, (*path, "hub"), name, "devices", Text("device", "设备"))
+        hub = found.get(name) if isinstance(name, str) else None
+        if hub is not None and (hub.get("driver") != device.get("driver") or "hub" in hub):
+            what = Text(
+                f"{name} is no hub: a hub has the same driver and no hub: of its own",
+                f"{name} 不是汇聚设备:汇聚设备须用相同驱动,且自身不写 hub:",
+            )
+            yield draft.document.problem((*path, "hub"), what)
+
+
 def _addresses(draft: Draft) -> Iterator[Problem]:
-    """One device per address of a bus or listener, or per part of it."""
+    """One device per address of a bus, listener or hub, or per part of it."""
     claims = []
     for path, device in draft.of(DeviceConfig):
         line, address, part = (getattr(device, name, None) for name in ("bus", "address", "part"))
-        line = line or getattr(device, "listen", None)
+        line = line or getattr(device, "listen", None) or getattr(device, "hub", None)
         if line is not None and address is not None:
             claims.append((repr((line, address, part)), (*path, "address")))
     yield from _twice(

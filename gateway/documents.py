@@ -171,7 +171,7 @@ class OperatorData(Document):
     who: str
     role: str
     origin: Annotated[
-        str, Field(alias="from", pattern=r"^(page|cli|uplink:.+|rule:.+)$", examples=["page", "uplink:district"])
+        str, Field(alias="from", pattern=r"^(page|cli|device|uplink:.+|rule:.+)$", examples=["page", "uplink:district"])
     ]
     alarm: Uuid7 | None = None
     outcome: Literal["real", "false", "test", "drill", "other"] | None = None

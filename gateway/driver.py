@@ -9,7 +9,7 @@ coroutine `run(line, link)` and `DRIVER = Driver(...)`. Devices that share a bus
 import importlib
 import logging
 import pkgutil
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -51,12 +51,24 @@ class Command:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """What a device photographed when it was told to. Never part of an event."""
+
+    body: bytes = field(repr=False)
+    content_type: str  # image/jpeg, image/png
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """What became of a command. `code`: `ok`, or `bad-arguments`, `device-offline`, `device-refused`, `timeout`, …"""
+    """What became of a command. `code`: `ok`, or `bad-arguments`, `device-offline`, `device-refused`, `timeout`, …
+
+    `result` is what the reply says; a picture goes beside it, as it is too large for JSON.
+    """
 
     code: str = "ok"
     message: str = ""
     result: Mapping[str, Json] = field(default_factory=nothing)
+    picture: Picture | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +149,26 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """One thing that was found on a device by its description: what is read where, and what it means."""
+
+    name: str  # of the value; empty where the request itself failed
+    where: str
+    raw: str
+    value: str
+    meaning: Text
+    good: bool = True  # answered and understood
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How a description of devices (a file, or a name) is tried out; nothing is written. Wrong: it is wrong."""
+
+    explain: Callable[[str, Mapping[str, Any]], list[Text]]  # description, further keys of the device
+    run: Callable[[str, BusConfig, Mapping[str, Any], Clock, int | None], AsyncIterator[list[Finding]]]  # rounds
+
+
+@dataclass(frozen=True)
 class Driver(Generic[C]):
     """What a driver's file offers. `decode` is pure: one message of the wire → readings; BadInput where it is none."""
 
@@ -148,6 +180,7 @@ class Driver(Generic[C]):
     kind: str = "device"  # of a device that names none itself
     actions: tuple[str, ...] = ()  # commands its devices may take
     quiet_s: Callable[[Line[C]], float] | None = None  # see gateway.pulse; None: it may wait for the world for ever
+    trial: Trial | None = None  # of drivers whose devices are described by files of their own
 
 
 class Registry(Mapping[str, Driver[Any]]):

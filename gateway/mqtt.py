@@ -2,16 +2,18 @@
 
 The connection is used once: when it is lost, `lost` is done and everything in flight is unknown. What was confirmed is
 the outbox's to remember, not the client library's: so QoS 1 PUBLISH and its PUBACK, with the reason code, are encoded
-here (docs/decisions/0002). System calls are gathered: one read takes all that has arrived, one write sends all that
-was published since the last `flush()`.
+here (docs/decisions/0002), and so are QoS 0 and 1 PUBLISH that come in, and our PUBACKs. System calls are gathered:
+one read takes all that has arrived, one write sends all that was published since the last `flush()`. Whoever takes
+messages too slowly is not buried: the socket is not read while MOST_WAITING_BYTES of them wait.
 """
 
 import asyncio
 import socket
 import ssl
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -23,6 +25,18 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.errors import Text
+from gateway.packets import (
+    CLOUD_EVENT,
+    JSON,
+    PUBACK,
+    PUBLISH,
+    Message,
+    Waiting,
+    length_of,
+    properties,
+    properties_of,
+    remaining_length,
+)
 from gateway.peer import Target, Will, link_error, refusal
 
 __all__ = ["CLOUD_EVENT", "JSON", "Message", "Opened", "Session", "Target", "Will", "properties"]
@@ -30,13 +44,11 @@ CONNECT_TIMEOUT_S = 5.0  # TCP, and again TLS
 CONNACK_TIMEOUT_S = 5.0
 WINDOW = 64  # messages in flight at most; a broker's Receive Maximum may say less
 WILL_DELAY_S = 60  # contract, section 2
-UNANSWERED_MESSAGES = 20  # what a broker hands us before it has heard of the first (our Receive Maximum)
+MOST_WAITING_BYTES = 4 * 2**20  # of messages that nobody has taken yet
 _READ_BYTES = 65536
 _DISCONNECT = 0xE0  # MQTT 5.0, 3.14.1
 _PUBLISH = 0x32  # MQTT 5.0, 3.3.1: with QoS 1; and RETAIN is 1
 _DUP = 0x08
-_PUBACK = 0x40  # MQTT 5.0, 3.4.1
-_SHORT = 0x7F  # the largest length in one byte
 _MOST_PACKET_ID = 65535
 
 
@@ -49,24 +61,15 @@ class Opened:
     largest_bytes: int | None  # the largest packet it takes, where it says
 
 
-@dataclass(frozen=True)
-class Message:
-    """What came on a subscription. `done()` acknowledges it: until then the broker keeps it, and sends it again."""
-
-    topic: str
-    payload: bytes
-    retained: bool = False
-    again: bool = False  # the broker has sent it before, without hearing that it is done (DUP; MQTT 5.0, 3.3.1.1)
-    response_topic: str | None = None
-    correlation: bytes | None = None
-    done: Callable[[], object] = field(default=lambda: None)
-
-
 class _Gathering(Client):
     """paho's client reading from a buffer and writing into one: one system call each for all that is there."""
 
     def __init__(self, target: Target, after: int) -> None:
         five = target.protocol == "5"
+        self._after_id = 1 if five else 0  # bytes of an empty property list (MQTT 5.0, 2.2.2)
+        self._largest_bytes = target.largest_bytes
+        self._skip_bytes = 0  # of a message that is larger
+        self._retained_again = target.retained_again
         super().__init__(
             CallbackAPIVersion.VERSION2,
             client_id=target.client_id,
@@ -88,17 +91,20 @@ class _Gathering(Client):
         if target.websocket:
             self.ws_set_options(path=target.path)
         if target.will is not None:
-            delay = _properties(PacketTypes.WILLMESSAGE, WillDelayInterval=WILL_DELAY_S) if five else None
+            delay = properties_of(PacketTypes.WILLMESSAGE, WillDelayInterval=WILL_DELAY_S) if five else None
             self.will_set(target.will.topic, target.will.payload, 1, True, delay)
 
-    def subscribe_to(self, topics: str) -> int:
+    def subscribe_to(self, topics: Sequence[str]) -> int:
         """Ask for messages, at QoS 1, and to be told which were retained; returns the packet id this takes."""
         if self._protocol == MQTTProtocolVersion.MQTTv5:
-            only_new = SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
-            options = SubscribeOptions(qos=1, retainAsPublished=True, retainHandling=only_new)
-            _, packet_id = self.subscribe(topics, options=options)
+            new = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE, SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
+            # retained as published would not tell what is retained from what happens now
+            options = SubscribeOptions(
+                qos=1, retainAsPublished=not self._retained_again, retainHandling=new[not self._retained_again]
+            )
+            _, packet_id = self.subscribe([(topic, options) for topic in topics])
         else:
-            _, packet_id = self.subscribe(topics, 1)
+            _, packet_id = self.subscribe([(topic, 1) for topic in topics])
         return packet_id or 0
 
     def message(self, heard: MQTTMessage) -> Message:
@@ -112,6 +118,7 @@ class _Gathering(Client):
             response_topic=told.get("ResponseTopic"),
             correlation=told.get("CorrelationData"),
             done=lambda: self.ack(heard.mid, heard.qos),
+            id=heard.mid.to_bytes(2, "big") if heard.qos else b"",
         )
 
     def excuse(self) -> None:
@@ -142,24 +149,71 @@ class _Gathering(Client):
             return False
         except OSError:
             return False
-        self.incoming += data
+        skipped = min(self._skip_bytes, len(data))
+        self._skip_bytes -= skipped
+        self.incoming += data[skipped:] if skipped else data
         return bool(data)
 
-    def confirmations(self, on_ack: "Acknowledged") -> bool:
-        """PUBACKs at the head of what has arrived (MQTT 5.0, 3.4), the bulk of it; all else is paho's to read.
+    def ours(self, on_ack: "Acknowledged", on_message: Callable[[Message], object]) -> bool:
+        """PUBACKs (MQTT 5.0, 3.4) and messages (3.3) at the head of what has arrived, the bulk of it.
 
-        True when something else is there: paho knows nothing of our packets, so it never gets a piece of a PUBACK.
+        True when something else is there, for paho to read: it never gets a piece of what is read here.
         """
         incoming = self.incoming
-        start = 0
-        while start < len(incoming) and self.between_packets and incoming[start] == _PUBACK:
-            body, size = _remaining_length(incoming, start + 1)
+        start, rest = 0, False
+        while start < len(incoming):
+            kind = incoming[start] & 0xF0
+            if not self.between_packets or kind not in (PUBACK, PUBLISH):
+                rest = True
+                break
+            body, size = remaining_length(incoming, start + 1)
             if size < 2 or len(incoming) < body + size:
+                start = self._too_large(start, body, size) if kind == PUBLISH else start
+                break
+            if kind == PUBACK:
+                on_ack(incoming[body] << 8 | incoming[body + 1], incoming[body + 2] if size > 2 else 0)
+            elif (message := self._plain(incoming[start], body, body + size)) is not None:
+                on_message(message)
+            else:
+                rest = True
                 break
             start = body + size
-            on_ack(incoming[body] << 8 | incoming[body + 1], incoming[body + 2] if size > 2 else 0)
         del incoming[:start]
-        return bool(incoming) and not (self.between_packets and incoming[0] == _PUBACK)
+        return rest
+
+    def _plain(self, flags: int, body: int, end: int) -> Message | None:
+        """A message without properties (MQTT 5.0, 3.3.2); None: paho is to read it."""
+        incoming = self.incoming
+        topic = body + 2 + (incoming[body] << 8 | incoming[body + 1])
+        qos = flags >> 1 & 3
+        start = topic + (2 if qos else 0) + self._after_id
+        if start > end or qos > 1 or (self._after_id and incoming[start - 1]):
+            return None
+        try:
+            name = incoming[body + 2 : topic].decode()
+        except UnicodeDecodeError:
+            return None
+        packet_id = bytes(incoming[topic : topic + 2]) if qos else b""
+        done = partial(self._puback, packet_id) if qos else _nothing
+        payload = bytes(memoryview(incoming)[start:end])
+        return Message(name, payload, bool(flags & 1), bool(flags & 8), None, None, done, packet_id)
+
+    def _too_large(self, start: int, body: int, size_bytes: int) -> int:
+        """Where to go on: behind what is there of a message that we have said we do not take, once its id is there."""
+        incoming = self.incoming
+        most = self._largest_bytes
+        if most is None or size_bytes <= most or len(incoming) < body + 2:
+            return start
+        topic = body + 2 + (incoming[body] << 8 | incoming[body + 1])
+        if len(incoming) < topic + 2:
+            return start
+        if incoming[start] & 6:
+            self._puback(bytes(incoming[topic : topic + 2]))
+        self._skip_bytes = body + size_bytes - len(incoming)
+        return len(incoming)
+
+    def _puback(self, packet_id: bytes) -> None:
+        self.outgoing += b"\x40\x02" + packet_id
 
     def _sock_send(self, buf: bytes | bytearray) -> int:
         self.outgoing += buf
@@ -179,23 +233,6 @@ class _Gathering(Client):
         return True
 
 
-def _properties(packet: int, **values: object) -> Properties:
-    properties = Properties(packet)  # type: ignore[no-untyped-call]  # paho leaves it untyped
-    for name, value in values.items():
-        setattr(properties, name, value)
-    return properties
-
-
-def properties(content_type: str, correlation: bytes | None = None) -> bytes:
-    """PUBLISH properties as they go on the wire: content type, that the payload is UTF-8 text, correlation data."""
-    made = _properties(PacketTypes.PUBLISH, ContentType=content_type, PayloadFormatIndicator=1)
-    if correlation is not None:
-        made.CorrelationData = correlation
-    return bytes(made.pack())  # type: ignore[no-untyped-call]
-
-
-CLOUD_EVENT = properties("application/cloudevents+json; charset=utf-8")
-JSON = properties("application/json")
 Acknowledged = Callable[[int, int], None]  # packet id, reason code (0x80 and above: refused)
 
 
@@ -211,13 +248,16 @@ class Session:
         self.on_turn: Callable[[], None] = lambda: None  # after everything that arrived was handled
         self.on_subscribed: Callable[[str | None], None] = lambda _: None  # why the broker refuses it, or None
         self.expecting: Callable[[], object] = lambda: False  # is a PUBACK on its way? Then who waits for it decides
-        self.messages: asyncio.Queue[Message] = asyncio.Queue()  # on the subscription; each is to be `done()`
+        self.messages = Waiting()  # on the subscription; each is to be `done()`
+        self.subscribed = asyncio.Event()  # the broker has answered to the subscription
+        self.refusals: list[str] = []  # why it refuses it
         self.closing: int | None = None  # the reason code the broker ended it with, 0x80 where it gave none
         self._client = _Gathering(target, after)
         self._five = target.protocol == "5"
         self._packet_id = after
         self._socket: socket.socket | None = None
         self._writing = False
+        self._paused = False  # more than MOST_WAITING_BYTES wait
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -227,15 +267,16 @@ class Session:
         self._client.on_disconnect = self._on_disconnect
         self._client.on_socket_close = self._detach
         self._client.on_message = lambda *told: self.messages.put_nowait(self._client.message(told[2]))
-        self._client.on_subscribe = lambda *told: self.on_subscribed(next(map(str, filter(_failed, told[3])), None))
+        self._client.on_subscribe = lambda *told: _answered(self, told[3])
         connecting = _in_its_own_thread(self._loop, self._connect)
         try:
             await asyncio.shield(connecting)
             self._attach()
             async with asyncio.timeout(CONNACK_TIMEOUT_S):
                 self.opened = await self._connack
-            if self.target.subscribe is not None:
+            if self.target.subscribe:
                 self._packet_id = self._client.subscribe_to(self.target.subscribe)
+                self.flush()
         except (OSError, ValueError, TimeoutError) as error:
             self._abandon()
             raise link_error(self.target, error) from error
@@ -264,7 +305,7 @@ class Session:
         head = len(topic).to_bytes(2, "big") + topic + packet_id.to_bytes(2, "big")
         if self._five:
             head += properties
-        start = bytes((_PUBLISH | (again is not None and _DUP) | retain,)) + _length(len(head) + len(payload))
+        start = bytes((_PUBLISH | (again is not None and _DUP) | retain,)) + length_of(len(head) + len(payload))
         largest_bytes = self.opened.largest_bytes
         if largest_bytes is not None and len(start) + len(head) + len(payload) > largest_bytes:
             return None
@@ -274,7 +315,11 @@ class Session:
         return packet_id
 
     def flush(self) -> None:
-        """Send what was queued."""
+        """Send what was queued, and read on where the one who takes messages has caught up."""
+        if self._paused and self.messages.size_bytes < MOST_WAITING_BYTES / 2 and self._socket is not None:
+            self._paused = False
+            self._loop.add_reader(self._socket, self._readable)
+            self._loop.call_soon(self._readable)  # TLS may hold what the socket does not show
         self._client.loop_write()
         if self._client.send_gathered():
             if self._writing and self._socket is not None:
@@ -295,7 +340,10 @@ class Session:
         target = self.target
         if target.protocol == "5":
             expiry_s = max(target.session_expiry_s, WILL_DELAY_S)
-            told = _properties(PacketTypes.CONNECT, SessionExpiryInterval=expiry_s, ReceiveMaximum=UNANSWERED_MESSAGES)
+            most = target.unanswered_messages
+            told = properties_of(PacketTypes.CONNECT, SessionExpiryInterval=expiry_s, ReceiveMaximum=most)
+            if target.largest_bytes is not None:
+                told.MaximumPacketSize = target.largest_bytes
             fresh = target.session_expiry_s == 0
             self._client.connect(target.host, target.port, target.keepalive_s, clean_start=fresh, properties=told)
         else:
@@ -326,14 +374,17 @@ class Session:
     # running
 
     def _readable(self) -> None:
-        if self._socket is None:
+        if self._socket is None or self._paused:
             return
         if self._client.receive():
-            while self._client.confirmations(self.on_ack) and self._socket is not None:
+            while self._client.ours(self.on_ack, self.messages.put_nowait) and self._socket is not None:
                 self._client.loop_read()
         else:
             self._client.loop_read()
         self.on_turn()
+        if self.messages.size_bytes > MOST_WAITING_BYTES and self._socket is not None:
+            self._paused = True
+            self._loop.remove_reader(self._socket)
         self.flush()
         pending = getattr(self._socket, "pending", None)  # TLS and WebSockets may hold more than the socket shows
         if pending is not None and pending():
@@ -376,8 +427,15 @@ class Session:
         self._end(Text(f"{who.en} ({reason})", f"{who.zh}({reason})"))
 
 
-def _failed(reason: ReasonCode) -> bool:
-    return bool(reason.is_failure)
+def _nothing() -> None:
+    """Nothing is to be acknowledged."""
+
+
+def _answered(session: Session, reasons: Sequence[ReasonCode]) -> None:
+    """SUBACK (MQTT 5.0, 3.9)."""
+    session.refusals += [str(reason) for reason in reasons if reason.is_failure]
+    session.subscribed.set()
+    session.on_subscribed(next(iter(session.refusals), None))
 
 
 class _HandedOver:
@@ -414,24 +472,3 @@ def _in_its_own_thread(loop: asyncio.AbstractEventLoop, work: Callable[[], None]
 
     threading.Thread(target=run, name="connecting", daemon=True).start()
     return handed_over.done
-
-
-def _remaining_length(packet: bytearray, at: int) -> tuple[int, int]:
-    """Where what it counts begins, and the variable byte integer (MQTT 5.0, 1.5.5) at `at`; (…, 0): not all there."""
-    size = shift = 0
-    while at < len(packet):
-        size |= (packet[at] & _SHORT) << shift
-        if packet[at] <= _SHORT:
-            return at + 1, size
-        at, shift = at + 1, shift + 7
-    return at, 0
-
-
-def _length(number: int) -> bytes:
-    """Variable byte integer (MQTT 5.0, 1.5.5)."""
-    encoded = bytearray()
-    while number > _SHORT:
-        encoded.append(number & _SHORT | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)

@@ -42,7 +42,10 @@ class Target:
     keepalive_s: int = 7  # paho notices a dead link after twice this
     session_expiry_s: int = 0  # how long the broker keeps our subscriptions; 0: not at all
     will: Will | None = None
-    subscribe: str | None = None  # a topic filter
+    subscribe: tuple[str, ...] = ()  # topic filters
+    retained_again: bool = False  # hear all that is retained with each connection, not with the first alone
+    unanswered_messages: int = 20  # what a broker hands us before it has heard of the first (our Receive Maximum)
+    largest_bytes: int | None = None  # the largest packet we take; None: any
 
     @property
     def name(self) -> str:

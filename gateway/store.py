@@ -5,7 +5,8 @@ Constraints
   the journal; into the tables when SETTLE_ROWS or SETTLE_S have come together, and before anything else is read or
   written there: whoever looks sees all that was accepted. Until then it is in memory (`tails`).
 - An alarm commits at once. Other events commit as soon as the writer is free: while it is busy they gather by
-  themselves. Telemetry gathers at most TELEMETRY_GATHER_S, and goes along with whatever commits earlier.
+  themselves. Telemetry gathers at most TELEMETRY_GATHER_S, or until there is much of it, and goes along with whatever
+  commits earlier.
 - After any error the connection is closed and the next transaction opens it anew and reads the counters again: an
   fsync that failed once is never retried as if nothing had happened. What was pending has failed, its senders know:
   all that was appended before the loop knew of the error, for it may build on what failed (`epoch` counts on).
@@ -37,7 +38,7 @@ from gateway.database import Database, Draft, Row, put_fact, read_rows
 from gateway.errors import StateError, StorageError, Text
 from gateway.event import Lane
 from gateway.salvage import is_damage, take_place
-from gateway.writer import DO, Transaction, Writer, sentence, storage_error
+from gateway.writer import DO, TELEMETRY_GATHER_ROWS, Transaction, Writer, sentence, storage_error
 
 TELEMETRY_GATHER_S = 0.5  # architecture, section 4
 MARK_GATHER_S = 0.5  # confirmed events wait at most this long for their cursor to be durable
@@ -218,7 +219,8 @@ class Store:
         done: asyncio.Future[None] = self._loop.create_future()
         self._pending.drafts.extend(drafts)
         self._pending.waiting.append(done)
-        if any(draft.lane is not Lane.TELEMETRY for draft in drafts):
+        much = len(self._pending.drafts) >= TELEMETRY_GATHER_ROWS
+        if much or any(draft.lane is not Lane.TELEMETRY for draft in drafts):
             if not self.flight.batches or any(draft.lane is Lane.ALARM for draft in drafts):
                 self._flush()
         elif self._telemetry_timer is None:

@@ -29,7 +29,7 @@ BACKOFF_FIRST_S = 1.0  # architecture, section 5
 BACKOFF_MOST_S = 300.0
 BACKOFF_REFUSED_S = 10.0  # first wait after a refusal that a person must mend
 BACKOFF_ALARM_S = 10.0  # most while an alarm is unsent
-BACKOFF_URGENT_S = 2.0  # most while an alarm is unsent and the loss is young; alarms are rare, so it makes no storm
+BACKOFF_URGENT_S = 1.0  # most while an alarm is unsent and the loss is young; alarms are rare, so it makes no storm
 URGENT_FOR_S = 300.0
 LOST = '"type":"gateway.uplink_lost"'
 STEADY_S = 300.0  # up this long, the back-off starts anew
@@ -130,7 +130,7 @@ class Uplink:
         wanted = replace(
             self._target(self._protocol),
             will=will,
-            subscribe=f"{plan.base}/command/#",
+            subscribe=(f"{plan.base}/command/#",),
             session_expiry_s=SUBSCRIBED_S,
         )
         session = Session(wanted, lambda *_: None, self._flight.last_id)

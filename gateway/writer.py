@@ -24,6 +24,7 @@ from gateway.errors import StorageError, Text
 from gateway.event import Lane
 from gateway.salvage import Known, is_damage, mend
 
+TELEMETRY_GATHER_ROWS = 200  # so many together cost the disk no more each than more would
 SETTLE_S = 2.0  # events stand in the journal alone at most so long
 SETTLE_ROWS = 500  # or so many: with the largest commit (database.JOURNAL_ROWS) fewer than TAIL_ROWS
 DO = Text("free space or replace the card; it goes on by itself", "请清理空间或更换存储卡;恢复后自动继续")
@@ -42,8 +43,9 @@ class Transaction:
 
     @property
     def urgent(self) -> bool:
-        """There is more in it than telemetry, which gathers."""
-        return any(draft.lane is not Lane.TELEMETRY for draft in self.drafts)
+        """There is more in it than telemetry, which gathers, or a lot of that."""
+        much = len(self.drafts) >= TELEMETRY_GATHER_ROWS
+        return much or any(draft.lane is not Lane.TELEMETRY for draft in self.drafts)
 
 
 class Writer:

@@ -125,12 +125,26 @@ class Board(Machine):
 
 
 class FastClock(ManualClock):
-    """Real time, `times` faster: seconds of a driver's timing pass in milliseconds, on real ptys and sockets."""
+    """Real time, `times` faster: seconds of a driver's timing pass in milliseconds, on real ptys and sockets.
+
+    So a busy machine, too, seems `times` slower: while somebody else is waited for, `times` is better small. It may be
+    changed at any moment; what sleeps by then wakes as it was told before.
+    """
 
     def __init__(self, times: float = 50.0) -> None:
         super().__init__()
-        self.times = times
-        self.began_s = time.monotonic()
+        self._times = times
+        self._began_s = time.monotonic()
+
+    @property
+    def times(self) -> float:
+        """How much faster."""
+        return self._times
+
+    @times.setter
+    def times(self, times: float) -> None:
+        self.now_s, self._began_s = self.monotonic(), time.monotonic()
+        self._times = times
 
     def utc(self) -> datetime:
         """The start plus the fast seconds since."""
@@ -138,13 +152,13 @@ class FastClock(ManualClock):
 
     def monotonic(self) -> float:
         """Fast seconds since the clock was made."""
-        return (time.monotonic() - self.began_s) * self.times
+        return self.now_s + (time.monotonic() - self._began_s) * self._times
 
     async def sleep(self, seconds: float) -> None:
         """A `times`-th of that long."""
         loop = asyncio.get_running_loop()
         future = loop.create_future()
-        timer = loop.call_later(max(0.0, seconds) / self.times, _wake, future)
+        timer = loop.call_later(max(0.0, seconds) / self._times, _wake, future)
         try:
             await future
         finally:

@@ -13,7 +13,7 @@ COIL_VALUES = {0xFF00: 1, 0x0000: 0}
 MAX_BITS, MAX_REGISTERS = 2000, 125
 _WRITTEN_BY = {5: 1, 15: 1, 6: 3, 16: 3}  # function → the table it writes, named by the function that reads it
 
-Write = Callable[[int, int, int], bool]  # function, address, value → taken by something other than the tables
+Write = Callable[[int, int, list[int]], bool]  # function, address, values → taken by something other than the tables
 
 
 class Exceptional(Exception):
@@ -74,9 +74,11 @@ def _respond(tables: Tables, pdu: bytes, special: Write) -> bytes:
     if function <= 4:
         return bytes([function]) + _read(tables, function, address, number)
     if function in (15, 16):
-        tables.write(function, address, _many(function, number, pdu[5:]))
+        values = _many(function, number, pdu[5:])
+        if not special(function, address, values):
+            tables.write(function, address, values)
         return pdu[:5]
-    if not special(function, address, number):
+    if not special(function, address, [number]):
         if function == 5 and number not in COIL_VALUES:
             raise Exceptional(ILLEGAL_VALUE)
         tables.write(function, address, [COIL_VALUES[number] if function == 5 else number])

@@ -1,58 +1,31 @@
-"""A Hikvision-like camera on a loopback port: login that is really checked, an endless alert stream, a picture.
+"""A Hikvision-like device on a loopback port: login that is really checked, an alert stream or pushes, a door.
 
 `async with Camera() as camera:` gives `camera.url`; `await camera.watched()` waits for a reader of the stream, then
-`motion(True)` and `event("linedetection")` go to every reader. `Quirks` are what real firmware does differently.
+`motion(True)`, `event("linedetection")` and `access(5, 75)` go to every reader, and to every address that it was told
+to push to. `Quirks` are what real firmware does differently; `door` is what makes it a door controller.
 """
 
 import asyncio
 import hashlib
-import json
 import re
 import secrets
-import struct
-import zlib
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 from types import TracebackType
 from typing import Self
 
 from aiohttp import encode_basic_auth, web
 
+from drivers.sim._isapi_door import Cabinet
+from drivers.sim._isapi_voice import Quirks as Quirks
+from drivers.sim._isapi_voice import Voice
+from drivers.sim._isapi_voice import picture as picture
+
 _PATH = "/ISAPI/Event/notification/alertStream"
 _OLD_PATH = "/Event/notification/alertStream"
 _PICTURE_PATH = "/ISAPI/Streaming/channels/101/picture"
-_ZONE = timezone(timedelta(hours=8))
+_PROXY_PATH = "/ISAPI/ContentMgmt/StreamingProxy/channels/101/picture"
+QUIRKS = Quirks()  # today's firmware
 _FIELD = re.compile(r'(\w+)="?([^",]*)"?')
-
-
-@dataclass(frozen=True)
-class Quirks:
-    """What one firmware does differently from another."""
-
-    namespace: str = "http://www.hikvision.com/ver20/XMLSchema"
-    json: bool = False
-    content_length: bool = True
-    boundary: str = "boundary"
-    declared: str | None = "boundary"  # what the Content-Type says; None leaves it out
-    old_path: bool = False
-    basic_only: bool = False
-    encoding: str = "utf-8"
-    closes_after: int | None = None  # parts, then the stream ends
-    picture: bool = False  # a picture after each event
-    heartbeat_s: float = 10.0
-
-
-def picture() -> bytes:
-    """A real PNG of 16 × 16 grey pixels (ISO/IEC 15948)."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-    header = struct.pack(">IIBBBBB", 16, 16, 8, 0, 0, 0, 0)
-    rows = b"".join(b"\x00" + bytes(range(0, 256, 16)) for _ in range(16))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 class _Login:
@@ -91,20 +64,19 @@ def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-class Camera:
+class Camera(Voice):
     """One camera (or recorder, or door controller); its state is what tests look at."""
 
     def __init__(
-        self, login: tuple[str, str] = ("admin", "camera-1234"), quirks: Quirks = Quirks(), port: int = 0
+        self, login: tuple[str, str] = ("admin", "camera-1234"), quirks: Quirks = QUIRKS, port: int = 0
     ) -> None:
-        self.quirks = quirks
         self.login = _Login(*login, quirks.basic_only)  # `.refused`: logins that were wrong
         self.url = ""
         self.streams = 0  # streams opened so far
-        self._readers: list[asyncio.Queue[bytes | None]] = []
+        super().__init__(quirks, Cabinet(quirks.door, self.login.check))
+        self._busy = quirks.busy
         self._changed = asyncio.Condition()
         self._stack = AsyncExitStack()
-        self._count = 0
         self._port = port
 
     async def __aenter__(self) -> Self:
@@ -118,14 +90,11 @@ class Camera:
 
     async def start(self) -> None:
         """Power on; after a stop on the same port again."""
-
-        async def show(request: web.Request) -> web.Response:
-            self.login.check(request)
-            return web.Response(body=picture(), content_type="image/png")
-
         app = web.Application()
         app.router.add_get(_OLD_PATH if self.quirks.old_path else _PATH, self._stream)
-        app.router.add_get(_PICTURE_PATH, show)
+        app.router.add_get(_PICTURE_PATH, self._show)
+        app.router.add_get(_PROXY_PATH, self._show)
+        self.door.routes(app)
         runner = web.AppRunner(app, shutdown_timeout=0.5)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
@@ -133,6 +102,18 @@ class Camera:
         await site.start()
         self._port = runner.addresses[0][1]
         self.url = f"http://127.0.0.1:{self._port}"
+        delivery = asyncio.ensure_future(self.door.deliver())
+        self._stack.push_async_callback(asyncio.wait, [delivery])
+        self._stack.callback(delivery.cancel)
+
+    async def _show(self, request: web.Request) -> web.Response:
+        self.login.check(request)
+        code = 3 if self._busy else 6 if self.quirks.proxy and request.path == _PICTURE_PATH else None
+        if code is not None:
+            self._busy -= bool(self._busy)
+            said = f"<ResponseStatus><statusCode>{code}</statusCode></ResponseStatus>"
+            return web.Response(status=503, text=said, content_type="application/xml")
+        return web.Response(body=picture(), content_type="image/png")
 
     async def stop(self) -> None:
         """Power off: every stream ends, nothing answers."""
@@ -141,46 +122,13 @@ class Camera:
 
     def hang_up(self) -> None:
         """Ends the streams, as some firmware does after a quiet while; the camera goes on."""
-        for reader in self._readers:
+        for reader in self.readers:
             reader.put_nowait(None)
 
     async def watched(self, streams: int = 1) -> None:
         """Until so many streams have been opened in all, and one is open."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self.streams >= streams and self._readers)
-
-    def motion(self, active: bool) -> None:
-        """Motion detection (VMD) begins, goes on or ends."""
-        self.event("VMD", active)
-
-    def heartbeat(self) -> None:
-        """What a camera says when there is nothing to say."""
-        self.event("videoloss", False)
-
-    def event(self, type: str, active: bool = True, channel: int = 1, **more: str) -> None:
-        """One EventNotificationAlert; `more` are further fields, e.g. `inputIOPortID="1"`."""
-        self._count += 1
-        fields = _head(type, active, self._count) | {"channelID": str(channel)} | more
-        self.document(_json(fields) if self.quirks.json else _xml(fields, self.quirks))
-
-    def access(self, major: int, minor: int, **inner: int | str) -> None:
-        """One AccessControllerEvent, as door controllers send it: JSON, numbers in decimal."""
-        self._count += 1
-        record = {"majorEventType": major, "subEventType": minor, "serialNo": self._count, **inner}
-        fields = _head("AccessControllerEvent", True, self._count)
-        self._send("application/json", json.dumps({**fields, "AccessControllerEvent": record}).encode())
-
-    def document(self, body: bytes) -> None:
-        """Any document, well formed or not."""
-        self._send("application/json" if self.quirks.json else "application/xml; charset=UTF-8", body)
-        if self.quirks.picture:
-            self._send("image/png", picture())
-
-    def _send(self, kind: str, body: bytes) -> None:
-        length = f"Content-Length: {len(body)}\r\n" if self.quirks.content_length else ""
-        head = f"--{self.quirks.boundary}\r\nContent-Type: {kind}\r\n{length}\r\n"
-        for reader in self._readers:
-            reader.put_nowait(head.encode() + body + b"\r\n")
+            await self._changed.wait_for(lambda: self.streams >= streams and self.readers)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         self.login.check(request)
@@ -188,13 +136,13 @@ class Camera:
         response = web.StreamResponse(headers={"Content-Type": f"multipart/mixed{declared}"})
         await response.prepare(request)
         reader: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._readers.append(reader)
+        self.readers.append(reader)
         try:
             await self._serve(response, reader)
         except ConnectionError:
             pass  # the reader has gone
         finally:
-            self._readers.remove(reader)
+            self.readers.remove(reader)
         return response
 
     async def _serve(self, response: web.StreamResponse, reader: "asyncio.Queue[bytes | None]") -> None:
@@ -213,27 +161,3 @@ class Camera:
                 return
             await response.write(part)
             sent += 1
-
-
-def _head(type: str, active: bool, count: int) -> dict[str, str]:
-    return {
-        "ipAddress": "192.0.2.64",
-        "portNo": "80",
-        "macAddress": "00:00:5e:00:53:01",
-        "dateTime": datetime.now(_ZONE).isoformat(timespec="seconds"),
-        "activePostCount": str(count),
-        "eventType": type,
-        "eventState": "active" if active else "inactive",
-        "eventDescription": f"{type} alarm",
-    }
-
-
-def _xml(fields: Mapping[str, str], quirks: Quirks) -> bytes:
-    xmlns = f' xmlns="{quirks.namespace}"' if quirks.namespace else ""
-    inner = "".join(f"<{name}>{value}</{name}>\n" for name, value in fields.items())
-    text = f'<?xml version="1.0" encoding="UTF-8"?>\n<EventNotificationAlert version="2.0"{xmlns}>\n{inner}'
-    return f"{text}</EventNotificationAlert>\n".encode(quirks.encoding)
-
-
-def _json(fields: Mapping[str, str]) -> bytes:
-    return json.dumps({name: int(v) if v.isdigit() else v for name, v in fields.items()}).encode()

@@ -14,12 +14,12 @@ import os
 import struct
 import time
 import tty
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Literal, NamedTuple, Self
 
 from drivers._modbus_profile import Condition, Outputs, Profile, Read, load
-from drivers.sim._modbus_codec import Tables, respond, rtu_frame, take_rtu, take_tcp, tcp_frame
+from drivers.sim._modbus_codec import ILLEGAL_FUNCTION, Tables, respond, rtu_frame, take_rtu, take_tcp, tcp_frame
 
 SILENCE_S = 0.1  # longer than any gap within a frame: what came before it belongs to no frame
 FORMATS = {"u16": ">H", "i16": ">h", "u32": ">I", "i32": ">i", "f32": ">f"}
@@ -36,34 +36,26 @@ class Edge(NamedTuple):
 
 
 class Slave:
-    """One device: its registers as the profile says, all normal at first. Without a profile the tables are bare."""
+    """One device: its registers as the profile says, all normal at first. Without a profile the tables are bare.
 
-    def __init__(self, address: int, profile: str | None = None) -> None:
+    `loops`: of a panel, how many points each loop has.
+    """
+
+    def __init__(self, address: int, profile: str | None = None, loops: Mapping[int, int] | None = None) -> None:
         self.address = address
+        self.loops: Mapping[int, int] = loops or {}
         self.profile: Profile | None = load(profile) if profile is not None else None
         self.tables = Tables()
         self.plugged = True
         self.requests = 0  # heard, answered or not
         self.delay_s = 0.0  # before each answer
         self.exception: int | None = None  # every answer is this exception
+        self.unknown_functions: set[int] = set()  # answered with exception 1
         self.noise = b""  # sent before each answer
         self.tell: Callable[[Edge], object] = id  # its line's ledger, once it is on one
         self._timers: dict[int, asyncio.TimerHandle] = {}
         if self.profile is not None:
-            self._fill(self.profile)
-
-    def _fill(self, profile: Profile) -> None:
-        for read in profile.reads:
-            _put(self.tables, read, read.normal[0] if read.normal else 0)
-        for condition in profile.conditions:
-            self._put_condition(profile, condition, False)
-        if profile.inputs is not None:
-            for number in range(1, profile.inputs.count + 1):
-                _put(self.tables, profile.inputs.read(number), int(profile.inputs.inverted))
-        if profile.outputs is not None:
-            table = self.tables.by_function[1 if profile.outputs.function == 5 else 3]
-            for i in range(profile.outputs.count):
-                table.setdefault(profile.outputs.address + i, 0)
+            _fill(self.tables, self.profile, self.loops)
 
     def set_value(self, name: str, value: float) -> None:
         """A value of the profile, in its unit. KeyError where the profile has none of that name."""
@@ -79,15 +71,8 @@ class Slave:
         found = [condition for condition in self.profile.conditions if condition.type == type]
         if not found:
             raise KeyError(type)
-        self._put_condition(self.profile, found[0], active)
+        _put_condition(self.tables, self.profile, found[0], active)
         self._cause(type, active)
-
-    def _put_condition(self, profile: Profile, condition: Condition, active: bool) -> None:
-        read = _read_named(profile, condition.read)
-        value = _value_that_means(condition, read, active != condition.inverted)
-        if condition.above is not None or condition.below is not None:
-            value = (value - read.offset) / read.scale
-        _put(self.tables, read, value if read.type == "f32" else round(value))
 
     def set_input(self, number: int, on: bool) -> None:
         """A contact of a board, as the wire shows it: on is closed."""
@@ -95,6 +80,13 @@ class Slave:
             raise KeyError(number)
         _put(self.tables, self.profile.inputs.read(number), int(on))
         self._cause(f"input_{number}", on)
+
+    def set_point(self, loop: int, point: int, value: int) -> None:
+        """A panel's point shows this value. KeyError where it has no such point."""
+        if self.profile is None or not 1 <= point <= self.loops.get(loop, 0):
+            raise KeyError(loop, point)
+        _put_point(self.tables, self.profile, loop, point, value)
+        self._cause(f"point_{loop}_{point}", value)
 
     def output(self, number: int) -> bool:
         """Whether an output of a board is on."""
@@ -119,33 +111,46 @@ class Slave:
             return b""
         if self.exception is not None:
             return bytes([pdu[0] | 0x80, self.exception])
-        before = self._outputs_on()
+        if pdu[0] in self.unknown_functions:
+            return bytes([pdu[0] | 0x80, ILLEGAL_FUNCTION])
+        before = _outputs_on(self)
         answer = respond(self.tables, pdu, self._special)
-        for number, on in self._outputs_on().items():
+        for number, on in _outputs_on(self).items():
             if on != before[number]:
                 self._cause(f"output_{number}", on)
         return answer
 
-    def _outputs_on(self) -> dict[int, bool]:
-        if self.profile is None or self.profile.outputs is None:
-            return {}
-        return {number: self.output(number) for number in range(1, self.profile.outputs.count + 1)}
-
-    def _special(self, function: int, address: int, value: int) -> bool:
+    def _special(self, function: int, address: int, values: list[int]) -> bool:
+        if self.profile is not None and self.profile.reset is not None:
+            reset = self.profile.reset
+            if (function, address, values) == (reset.function, reset.address, [reset.value]):
+                return self.reset()
         if self.profile is None or self.profile.outputs is None:
             return False
-        outputs = self.profile.outputs
+        outputs, value = self.profile.outputs, values[-1]
         if function == 6 and value in (outputs.on, outputs.off) and 0 <= address - outputs.address < outputs.count:
-            self.tables.write(6, address, [int(value == outputs.on)])  # the board takes words and shows 1 and 0
-            return True
-        if function != 5 or outputs.pulse is None or not 0 <= address - outputs.pulse.address < outputs.count:
+            self._switch(address - outputs.address + 1, int(value == outputs.on))
+            return True  # the board takes words and shows 1 and 0
+        pulse = outputs.pulse
+        if pulse is None or function != pulse.function or (function == 16 and values[:-1] != [pulse.code]):
             return False
-        number = address - outputs.pulse.address + 1
-        self._switch(number, 1)
-        self._timers[number] = asyncio.get_running_loop().call_later(
-            value * outputs.pulse.step, self._fall_back, number
-        )
+        number, rest = divmod(address - pulse.address, pulse.stride)
+        steps = value if function == 16 else value - pulse.code
+        if rest or not 0 <= number < outputs.count or not 0 <= steps <= pulse.max_steps:
+            return False
+        self._pulse(number + 1, steps * pulse.step)
         return True
+
+    def reset(self) -> bool:
+        """Latched conditions let go, as when the power of the heads was cut. Always True."""
+        for condition in self.profile.conditions if self.profile is not None else ():
+            if condition.latching:
+                self.set_condition(condition.type, False)
+        return True
+
+    def _pulse(self, number: int, seconds: float) -> None:
+        self._switch(number, 1)
+        self._timers[number] = asyncio.get_running_loop().call_later(seconds, self._fall_back, number)
 
     def _switch(self, number: int, on: int) -> None:
         timer = self._timers.pop(number, None)
@@ -162,6 +167,47 @@ class Slave:
         self.tell(Edge(time.time(), self.address, what, float(value)))
 
 
+def _fill(tables: Tables, profile: Profile, loops: Mapping[int, int]) -> None:
+    for read in profile.reads:
+        _put(tables, read, read.normal[0] if read.normal else 0)
+    for condition in profile.conditions:
+        _put_condition(tables, profile, condition, False)
+    if profile.inputs is not None:
+        for number in range(1, profile.inputs.count + 1):
+            _put(tables, profile.inputs.read(number), int(profile.inputs.inverted))
+    for loop, count in loops.items():
+        for point in range(1, count + 1):
+            _put_point(tables, profile, loop, point, None)
+    if profile.reset is not None and profile.reset.function == 6:
+        tables.by_function[3].setdefault(profile.reset.address, 0)
+    if profile.outputs is not None:
+        table = tables.by_function[1 if profile.outputs.function == 5 else 3]
+        for i in range(profile.outputs.count):
+            table.setdefault(profile.outputs.address + i, 0)
+
+
+def _put_condition(tables: Tables, profile: Profile, condition: Condition, active: bool) -> None:
+    read = _read_named(profile, condition.read)
+    value = _value_that_means(condition, read, active != condition.inverted)
+    if condition.above is not None or condition.below is not None:
+        value = (value - read.offset) / read.scale
+    _put(tables, read, value if read.type == "f32" else round(value))
+
+
+def _put_point(tables: Tables, profile: Profile, loop: int, point: int, value: int | None) -> None:
+    if profile.points is not None:
+        read = profile.points.read(loop, point)
+        for function in {read.function, profile.fallback or read.function}:
+            where = read.model_copy(update={"function": function})
+            _put(tables, where, read.normal[0] if value is None else value)
+
+
+def _outputs_on(slave: Slave) -> dict[int, bool]:
+    if slave.profile is None or slave.profile.outputs is None:
+        return {}
+    return {number: slave.output(number) for number in range(1, slave.profile.outputs.count + 1)}
+
+
 def _put(tables: Tables, read: Read, raw: float) -> None:
     table = tables.by_function[read.function]
     if read.type == "bit":
@@ -171,6 +217,8 @@ def _put(tables: Tables, read: Read, raw: float) -> None:
     number = raw if read.type == "f32" else int(raw)
     data = struct.pack(FORMATS[read.type], number)
     words = list(struct.unpack(f">{len(data) // 2}H", data))
+    if read.bytes == "low-first":
+        words = [word >> 8 | (word & 0xFF) << 8 for word in words]
     if read.words == "low-first":
         words.reverse()
     table.update({read.address + i: word for i, word in enumerate(words)})

@@ -121,6 +121,21 @@ HELPS: Mapping[str, str] = {
     "Print the AsyncAPI 3.0 document of the topics.": "输出主题的 AsyncAPI 3.0 文档。",
     "Every topic, its messages, its quality of service.": "含所有主题、消息及其服务质量(QoS)。",
     "With this site's own topics and brokers.": "按此配置填入本站点的主题和服务器。",
+    # profile
+    "Register maps of Modbus devices.": "Modbus 设备的寄存器模板。",
+    "Read every register of a profile and say what it means.": "逐个读取模板中的寄存器并说明含义。",
+    "It only reads. Without a port the profile is only checked. Exit status 1 where something did not answer or was "
+    "not understood, 2 where the profile is wrong.": (
+        "只读不写。不指定端口则只检查模板。有项目无应答或无法识别时退出码 1,模板有误时退出码 2。"
+    ),
+    "A profile file, or the name of one that comes along.": "模板文件,或自带模板的名称。",
+    "The serial port, e.g. /dev/ttyUSB0.": "串口,例如 /dev/ttyUSB0。",
+    "A Modbus TCP device instead, or a serial server.": "改用 Modbus TCP 设备或串口服务器。",
+    "The device's address on the line.": "设备在线路上的地址。",
+    "Bits per second of the serial port.": "串口波特率。",
+    "Parity of the serial port.": "串口校验位。",
+    "More keys as in gateway.yaml, e.g. 'loops: {1: 60}'.": "设备的其他键,写法同 gateway.yaml,例如 'loops: {1: 60}'。",
+    "Go on, and say what changes; Ctrl-C ends it.": "持续读取并显示变化,Ctrl-C 结束。",
     # simulate
     "Run a simulated device that speaks its real protocol.": "运行使用真实协议的模拟设备。",
     "Without a name: list them. Lines on standard input make it do things: `help` lists them, Ctrl-C ends it.": (
@@ -143,7 +158,16 @@ HELPS: Mapping[str, str] = {
     ),
     "A reader without a secure channel.": "不带安全通道的读卡器。",
     "On a TCP port of this machine instead of a pty.": "改用本机 TCP 端口,不用 pty。",
-    "A camera on this machine (Hikvision ISAPI) with its alert stream.": "本机上带报警流的摄像机(海康 ISAPI)。",
+    "A Wiegand converter with one card reader.": "带一个读头的韦根转换器。",
+    "The line `card 26 90 324` presents a 26-bit card.": "输入 card 26 90 324 刷 26 位卡。",
+    "How its messages look: hex-line, decimal-line, bits-line, em-uart.": (
+        "报文格式:hex-line、decimal-line、bits-line、em-uart。"
+    ),
+    "Contacts, a loop and outputs, as files in a folder.": "以目录中的文件模拟触点、监测回路和输出。",
+    "The line `contact 1 off` opens a contact, `cut` cuts the loop's wire.": (
+        "输入 contact 1 off 断开触点,cut 模拟回路断线。"
+    ),
+    "A camera (Hikvision ISAPI) with its alert stream.": "本机上带报警流的摄像机(海康 ISAPI)。",
     "The lines `motion on` and `motion off` are its events.": "输入 motion on 和 motion off 产生事件。",
     "Port; 0 is any.": "端口;0 表示任意。",
     "User name for its login.": "登录用户名。",
@@ -155,4 +179,22 @@ HELPS: Mapping[str, str] = {
     ),
     "http://HOST:PORT/ingest/DEVICE of the gateway.": "网关地址 http://主机:端口/ingest/设备。",
     "The device's token there.": "设备令牌。",
+    # simulators of other hubs and panels
+    "Where the gateway listens for it.": "网关为其监听的地址。",
+    "Its source address, 12 hexadecimal digits.": "源地址,12 位十六进制数。",
+    "By UDP instead of TCP.": "用 UDP 代替 TCP。",
+    "A fire panel's transmission device (GB/T 26875.3).": ("用户信息传输装置(GB/T 26875.3),主动连接网关。"),
+    "The line `help` lists what it can be told to report.": "输入 help 列出可上报的内容。",
+    "The printer port of a fire panel.": "火灾报警控制器的打印口。",
+    "The line `help` lists what it can be told to print.": "输入 help 列出可打印的内容。",
+    "http://HOST:PORT where the gateway listens for it.": "网关为其监听的地址 http://主机:端口。",
+    "Its serial number.": "序列号。",
+    "A door controller, or an attendance terminal.": "门禁控制器或考勤机。",
+    "A ZKTeco controller or terminal that pushes.": "向网关推送的中控门禁控制器或考勤机。",
+    "The line `help` lists what can happen at its doors.": "输入 help 列出门上可发生的事件。",
+    "zigbee2mqtt, frigate, chirpstack, tasmota, shelly …": "zigbee2mqtt、frigate、chirpstack、tasmota、shelly 等。",
+    "A device of its; several make several. Else smoke-1.": "其下设备的名称,可写多个;不写则为 smoke-1。",
+    "The broker it publishes to.": "其发布消息的服务器。",
+    "A hub that publishes on a broker, as zigbee2mqtt.": "在消息服务器上发布设备消息的汇聚设备。",
+    "The line `help` lists what its devices can be told to report.": "输入 help 列出设备可上报的内容。",
 }

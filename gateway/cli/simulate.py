@@ -21,7 +21,13 @@ simulators = typer.Typer(cls=Group, invoke_without_command=True, rich_markup_mod
 WHAT = {
     "modbus": Text("detectors and boards on a pty or on TCP", "pty 或 TCP 上的探测器、输入输出模块"),
     "osdp": Text("door readers with a secure channel, on a pty or on TCP", "pty 或 TCP 上带安全通道的门禁读卡器"),
+    "wiegand": Text("card readers behind a Wiegand converter, on a pty or on TCP", "pty 或 TCP 上的韦根转换器及读头"),
+    "gpio": Text("contacts and outputs as files in a folder", "以文件模拟的触点和输出引脚"),
     "isapi": Text("a camera with an alert stream", "带报警流的摄像机"),
+    "gb26875": Text("a fire panel's transmission device that dials a gateway", "连接网关的用户信息传输装置"),
+    "serial_text": Text("a fire panel's printer port, on a pty or on TCP", "pty 或 TCP 上的火灾报警控制器打印口"),
+    "zkteco": Text("a door controller or terminal that pushes to a gateway", "向网关推送的中控门禁控制器或考勤机"),
+    "mqtt_in": Text("zigbee2mqtt, Frigate and others, on a broker", "消息服务器上的 zigbee2mqtt、Frigate 等"),
     "webhook": Text("a device that posts its events to a gateway", "向网关推送事件的设备"),
 }
 Addresses = Annotated[
@@ -99,6 +105,40 @@ def osdp(
 
 
 @simulators.command(cls=Command)
+def wiegand(
+    frame: Annotated[
+        str,
+        typer.Option(
+            "--frame", metavar="NAME", help="How its messages look: hex-line, decimal-line, bits-line, em-uart."
+        ),
+    ] = "hex-line",
+    tcp: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--tcp", metavar="HOST:PORT", help="Listen there instead of on a pty; port 0 is any."),
+    ] = None,
+) -> None:
+    """A Wiegand converter with one card reader.
+
+    The line `card 26 90 324` presents a 26-bit card.
+    """
+    from drivers.sim.console.wiegand import stage
+
+    listen = None if tcp is None else _host_port(tcp)
+    _play(lambda tell: stage(frame, tell, listen))
+
+
+@simulators.command(cls=Command)
+def gpio() -> None:
+    """Contacts, a loop and outputs, as files in a folder.
+
+    The line `contact 1 off` opens a contact, `cut` cuts the loop's wire.
+    """
+    from drivers.sim.console.gpio import stage
+
+    _play(stage)
+
+
+@simulators.command(cls=Command)
 def isapi(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, metavar="N", help="Port; 0 is any.")] = 0,
     username: Annotated[
@@ -108,13 +148,89 @@ def isapi(
         1
     ],
 ) -> None:
-    """A camera on this machine (Hikvision ISAPI) with its alert stream.
+    """A camera (Hikvision ISAPI) with its alert stream.
 
     The lines `motion on` and `motion off` are its events.
     """
     from drivers.sim.console.isapi import stage
 
     _play(lambda tell: stage(port, (username, password), tell))
+
+
+@simulators.command(cls=Command)
+def gb26875(
+    gateway: Annotated[
+        str, typer.Option("--gateway", metavar="HOST:PORT", help="Where the gateway listens for it.")
+    ] = "127.0.0.1:5200",
+    address: Annotated[
+        str, typer.Option("--source", metavar="HEX", help="Its source address, 12 hexadecimal digits.")
+    ] = "790300000000",
+    udp: Annotated[bool, typer.Option("--udp", help="By UDP instead of TCP.")] = False,
+) -> None:
+    """A fire panel's transmission device (GB/T 26875.3).
+
+    The line `help` lists what it can be told to report.
+    """
+    from drivers.sim.console.gb26875 import stage
+
+    where = _host_port(gateway, "--gateway")
+    _play(lambda tell: stage(where, address, tell, udp))
+
+
+@simulators.command("serial_text", cls=Command)
+def serial_text(
+    tcp: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--tcp", metavar="HOST:PORT", help="Listen there instead of on a pty; port 0 is any."),
+    ] = None,
+) -> None:
+    """The printer port of a fire panel.
+
+    The line `help` lists what it can be told to print.
+    """
+    from drivers.sim.console.serial_text import stage
+
+    listen = None if tcp is None else _host_port(tcp)
+    _play(lambda tell: stage(tell, listen))
+
+
+@simulators.command(cls=Command)
+def zkteco(
+    url: Annotated[
+        str, typer.Option("--url", metavar="URL", help="http://HOST:PORT where the gateway listens for it.")
+    ],
+    serial: Annotated[str, typer.Option("--serial", metavar="TEXT", help="Its serial number.")] = "CKJ1234567",
+    dialect: Annotated[
+        Literal["access", "attendance"], typer.Option("--dialect", help="A door controller, or an attendance terminal.")
+    ] = "access",
+) -> None:
+    """A ZKTeco controller or terminal that pushes.
+
+    The line `help` lists what can happen at its doors.
+    """
+    from drivers.sim.console.zkteco import stage
+
+    _play(lambda tell: stage(url, serial, dialect, tell))
+
+
+@simulators.command("mqtt_in", cls=Command)
+def mqtt_in(
+    kind: Annotated[str, typer.Argument(metavar="HUB", help="zigbee2mqtt, frigate, chirpstack, tasmota, shelly …")],
+    devices: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--device", metavar="NAME", help="A device of its; several make several. Else smoke-1."),
+    ] = None,
+    url: Annotated[
+        str, typer.Option("--url", metavar="URL", help="The broker it publishes to.")
+    ] = "mqtt://127.0.0.1:1883",
+) -> None:
+    """A hub that publishes on a broker, as zigbee2mqtt.
+
+    The line `help` lists what its devices can be told to report.
+    """
+    from drivers.sim.console.mqtt_in import stage
+
+    _play(lambda tell: stage(kind, url, devices or ["smoke-1"], tell))
 
 
 @simulators.command(cls=Command)
@@ -132,11 +248,11 @@ def webhook(
     _play(lambda tell: stage(url, token, tell))
 
 
-def _host_port(text: str) -> tuple[str, int]:
+def _host_port(text: str, option: str = "--tcp") -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not port.isdecimal() or int(port) > 65535:
         wanted = Text(f"{text} is no address; write 127.0.0.1:1502", f"{text} 不是地址;请写 127.0.0.1:1502")
-        raise typer.BadParameter(say(wanted), param_hint="'--tcp'")
+        raise typer.BadParameter(say(wanted), param_hint=f"'{option}'")
     return host.strip("[]") or "127.0.0.1", int(port)
 
 

@@ -327,8 +327,8 @@ async def test_registers_as_outputs(link: RecordingLink) -> None:
         await link.until(lambda: link.seen_count)
         assert (await link.command("relays", "output", number=2, state=True)).code == "ok"
         assert board.output(2)
-        refused = await link.command("relays", "output", number=2, state=True, seconds=5)
-        assert (refused.code, refused.message) == ("bad-arguments", "this board cannot time an output by itself")
+        refused = await link.command("relays", "output", number=2, state=True, seconds=256)
+        assert (refused.code, refused.message) == ("bad-arguments", "seconds is 1 to 255")
 
 
 async def test_commands_that_cannot_be_done(link: RecordingLink) -> None:

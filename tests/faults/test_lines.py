@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from gateway.mqtt import WINDOW
 from tests.faults import ROUNDS
 from tests.faults.town import District, Town, town
 
@@ -35,6 +36,7 @@ class Strict(District):
         self.rights.chmod(0o600)
         # not max_queued_messages 0: mosquitto 2.0.11 then hangs up on whom it refuses, for any queue is longer
         super().__init__(folder, name, "allow_anonymous true", "max_queued_messages 99999", f"acl_file {self.rights}")
+        self.window = WINDOW  # its rights may come back in the middle of what is in flight
 
     def refuse(self, refuses: bool) -> None:
         """From now on, or no longer."""

@@ -258,7 +258,7 @@ def test_since_what(text: str) -> None:
 
 def test_check(capsys: pytest.CaptureFixture[str]) -> None:
     told = Told(capsys, "check", "--config", FULL)
-    assert (told.status, told.out) == (0, "OK: 6 devices on 5 lines, 2 uplinks\n")
+    assert (told.status, told.out) == (0, "OK: 13 devices on 11 lines, 2 uplinks\n")
     warned = [line.split(": ")[1] for line in told.err.splitlines()]
     assert warned == ["responsibility", "rules"]
     told = Told(capsys, "check", "--config", MINIMAL, "--lang", "zh")
@@ -339,7 +339,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_simulators_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     told = Told(capsys, "simulate")
     assert told.status == 0
-    assert told.out.startswith("SIMULATOR  WHAT IT IS\nmodbus     detectors")
+    assert told.out.startswith("SIMULATOR    WHAT IT IS\nmodbus       detectors")
     assert "模拟器" in Told(capsys, "simulate", "--lang", "zh").out
 
 

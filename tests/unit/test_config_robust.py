@@ -44,7 +44,8 @@ def error_types(schema: Any) -> Iterator[str]:
         "function-plain": ["value_error", "assertion_error"],
     }
     silent = {"model", "model-field", "nullable", "default", "union", "definitions", "definition-ref", "json-or-python",
-              "chain", "any", "to-string", "function", "no-info", "with-info", "none"}  # fmt: skip
+              "chain", "any", "to-string", "function", "no-info", "with-info", "none",
+              "bytes"}  # fmt: skip  # always behind a validator that makes them of text
     if isinstance(schema, dict):
         kind = schema.get("type")
         if isinstance(kind, str):

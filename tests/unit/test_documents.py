@@ -147,6 +147,15 @@ def test_denials_are_a_closed_list() -> None:
     assert not events().is_valid(sample)
 
 
+@pytest.mark.parametrize(
+    ("origin", "valid"), [("device", True), ("uplink:district", True), ("uplink:", False), ("tv", False)]
+)
+def test_an_operator_acts_at_a_device_or_through_the_gateway(origin: str, valid: bool) -> None:
+    sample = samples.event(TYPES["operator.reset"])
+    sample["data"]["from"] = origin
+    assert events().is_valid(sample) == valid
+
+
 def test_data_lost_names_the_stream_and_the_numbers() -> None:
     sample = samples.event(TYPES["gateway.data_lost"])
     for field in ("stream", "first", "last", "count", "reason"):

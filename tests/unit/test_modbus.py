@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from drivers._modbus_config import Config
+from drivers._modbus_orders import order, reset
 from drivers._modbus_profile import Condition, Read
 from drivers._modbus_station import FAULT, LAST_PROBE_S, Station, Tray, merged, telemetry
 from drivers._modbus_values import Block, Detector, Sample, Sampler, plan, sample
 from drivers._modbus_wire import Refused, Sieve, reply_in
 from drivers._serial import cannot_open
-from drivers.modbus import DRIVER, PROBE_HANDICAP_S, decode, order
+from drivers.modbus import DRIVER, PROBE_HANDICAP_S, decode
 from drivers.sim._modbus_codec import Tables, crc16, pack_bits, respond, rtu_frame, take_rtu, take_tcp, tcp_frame
 from gateway.driver import Example
 from gateway.errors import BadInput
@@ -212,6 +213,10 @@ def test_f32_in_both_word_orders(number: float, low_first: bool) -> None:
         ({"type": "bit", "bit": 3}, [8], True),
         ({"type": "bit", "bit": 2}, [8], False),
         ({"type": "u16", "offset": -40.0}, [65], 25.0),
+        ({"type": "u32"}, [0x0102, 0x0304], 0x01020304),
+        ({"type": "u32", "words": "low-first"}, [0x0304, 0x0102], 0x01020304),
+        ({"type": "u32", "bytes": "low-first"}, [0x0201, 0x0403], 0x01020304),
+        ({"type": "u32", "words": "low-first", "bytes": "low-first"}, [0x0403, 0x0201], 0x01020304),
     ],
 )
 def test_values(more: dict[str, Any], words: list[int], value: float) -> None:
@@ -336,17 +341,75 @@ def test_waiting_samples_are_merged() -> None:
     assert merged(old, telemetry("d", {"b": Value(2)})).values == {"a": Value(1), "b": Value(2)}
 
 
+PANEL: dict[str, Any] = {
+    "profile": "jade-bird",
+    "loops": {1: 2, 3: 1},
+    "states": {1: "fire.panel", 2: "device.fault", 5: "fire.panel"},
+}
+
+
+def panel_said(station: Station, **values: int) -> list[tuple[str, Phase, object]]:
+    """Two polls in which the points named so show these values, the others 0; what is to be emitted then."""
+    for _ in range(2):
+        answers = {block: [0] * block.count for block in station.config.blocks}
+        for block, words in answers.items():
+            for each in station.config.layout[block]:
+                words[each.address - block.address] = values.get(each.name, 0)
+        station.answered(answers, None, station.due_s)
+    told: list[tuple[str, Phase, object]] = [
+        (r.type, r.phase, (r.part or {}).get("address")) for r in station.tray.readings()
+    ]
+    station.tray.accepted(len(told))
+    return told
+
+
+def test_a_panel_s_points() -> None:
+    made = config(**PANEL, points={"3-1": "3号楼5层"})
+    assert [(block.address, block.count) for block in made.blocks] == [(0x0101, 2), (0x0301, 1)]
+    assert made.parts["point_3_1"] == {"address": "3-1", "loop": 3, "point": 1, "text": "3号楼5层"}
+    station = Station(made, frozenset({("fire.panel", "1-2")}), 0.0)
+    assert panel_said(station, point_1_2=5) == []
+    assert panel_said(station, point_1_2=2, point_3_1=1) == [
+        ("fire.panel", Phase.CLEAR, "1-2"), ("device.fault", Phase.RAISE, "1-2"), ("fire.panel", Phase.RAISE, "3-1"),
+    ]  # fmt: skip
+    assert panel_said(station, point_1_1=9, point_1_2=2, point_3_1=1) == [("device.unmapped", Phase.PULSE, "1-1")]
+    assert panel_said(station, point_1_1=9, point_1_2=0, point_3_1=5) == [("device.fault", Phase.CLEAR, "1-2")]
+
+
+def test_a_panel_that_refuses_one_function_is_asked_with_the_other() -> None:
+    station = Station(config(**PANEL), frozenset(), 0.0)
+    asked = Block(3, 0x0101, 2)
+    assert station.asked(asked) == asked
+    assert not station.falls_back(Refused(3, 4))
+    assert station.falls_back(Refused(3, 1))
+    assert station.asked(asked) == Block(4, 0x0101, 2)
+    assert station.falls_back(Refused(4, 2))
+    assert station.asked(asked) == asked
+    assert not Station(config(), frozenset(), 0.0).falls_back(Refused(3, 1))
+
+
+def test_a_large_panel_is_read_fifty_points_at_a_time() -> None:
+    made = config(profile="jade-bird", loops={1: 120, 2: 60})
+    assert [block.count for block in made.blocks] == [50, 50, 20, 50, 10]
+
+
 @pytest.mark.parametrize(
     ("profile", "args", "expected"),
     [
-        ("waveshare-relay-8", {"number": 1, "state": True}, (5, 0, 0xFF00)),
-        ("waveshare-relay-8", {"number": 8, "state": "off"}, (5, 7, 0)),
-        ("waveshare-relay-8", {"number": 1, "state": True, "seconds": 0.7}, (5, 0x0200, 7)),  # 01 05 02 00 00 07 8D B0
-        ("r421a08", {"number": 2, "state": True}, (6, 2, 0x0100)),
-        ("r421a08", {"number": 2, "state": False}, (6, 2, 0x0200)),
+        ("waveshare-relay-8", {"number": 1, "state": True}, (5, 0, (0xFF00,))),
+        ("waveshare-relay-8", {"number": 8, "state": "off"}, (5, 7, (0,))),
+        (
+            "waveshare-relay-8",
+            {"number": 1, "state": True, "seconds": 0.7},
+            (5, 0x0200, (7,)),
+        ),  # 01 05 02 00 00 07 8D B0
+        ("r421a08", {"number": 2, "state": True}, (6, 2, (0x0100,))),
+        ("r421a08", {"number": 2, "state": False}, (6, 2, (0x0200,))),
+        ("r421a08", {"number": 1, "state": True, "seconds": 10}, (6, 1, (0x060A,))),
+        ("jydam-8", {"number": 2, "state": True, "seconds": 1}, (16, 8, (4, 10))),  # 10 00 08 00 02 04 00 04 00 0A
     ],
 )
-def test_orders(profile: str, args: dict[str, Any], expected: tuple[int, int, int]) -> None:
+def test_orders(profile: str, args: dict[str, Any], expected: tuple[int, int, tuple[int, ...]]) -> None:
     assert order(config(profile).map.outputs, args) == expected
 
 
@@ -361,12 +424,19 @@ def test_orders(profile: str, args: dict[str, Any], expected: tuple[int, int, in
         ("waveshare-relay-8", {"number": 1, "state": False, "seconds": 1}, "goes with state on"),
         ("waveshare-relay-8", {"number": 1, "state": True, "seconds": 4000}, "0.1 to 3276.7"),
         ("waveshare-relay-8", {"number": 1, "state": True, "seconds": math.nan}, "0.1 to 3276.7"),
-        ("r421a08", {"number": 1, "state": True, "seconds": 1}, "cannot time"),
+        ("r421a08", {"number": 1, "state": True, "seconds": 256}, "1 to 255"),
+        ("waveshare-io-8ch", {"number": 1, "state": True, "seconds": 1}, "cannot time"),
     ],
 )
 def test_orders_that_make_no_sense(profile: str, args: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         order(config(profile).map.outputs, args)
+
+
+def test_a_reset_cuts_the_power_of_the_heads_or_is_one_write() -> None:
+    assert reset(config("waveshare-relay-8", reset={"output": 3, "seconds": 5})) == (5, 0x0202, (50,))
+    with pytest.raises(ValueError, match="its power must be cut"):
+        reset(config())
 
 
 @pytest.mark.parametrize(
@@ -380,6 +450,13 @@ def test_orders_that_make_no_sense(profile: str, args: dict[str, Any], says: str
         ({"profile": "novabo-2di", "inputs": {3: {"type": "door.forced"}}}, "has inputs 1 to 2"),
         ({"profile": "novabo-2di", "inputs": {1: {"type": "door.force"}}}, "did you mean door.forced"),
         ({"profile": "novabo-2di", "inputs": {1: {"type": "access.granted"}}}, "no condition"),
+        ({"profile": "jade-bird"}, "which points are asked"),
+        ({"profile": "jade-bird", "loops": {1: 256}}, "loop 1: loops 1 to 127, with 1 to 255 points"),
+        ({"profile": "jade-bird", "loops": {1: 9}, "points": {"1-10": "A"}}, "point 1-10 is not among loops"),
+        ({"profile": "jade-bird", "loops": {1: 9}, "states": {1: "fire.smok"}}, "did you mean fire.smoke"),
+        ({"loops": {1: 9}}, "a rs-yg-n01 is none"),
+        ({"reset": {"output": 1}}, "rs-yg-n01 has 0 of them"),
+        ({"profile": "waveshare-relay-8", "reset": {"output": 9}}, "waveshare-relay-8 has 8 of them"),
     ],
 )
 def test_config_says_what_is_wrong(more: dict[str, Any], says: str) -> None:

@@ -17,12 +17,22 @@ HEAD = "title: {en: A, zh: 甲}\nkind: smoke\nsource: a test of the parser\nconf
 
 
 def config(profile: str, **more: Any) -> Config:
-    base = {"id": "d", "driver": "modbus", "place": "b3", "bus": "line", "address": 1, "profile": profile}
+    base: dict[str, Any] = {
+        "id": "d",
+        "driver": "modbus",
+        "place": "b3",
+        "bus": "line",
+        "address": 1,
+        "profile": profile,
+    }
+    if profile in known() and load(profile).points is not None:
+        base["loops"] = {1: 3}
     return Config.model_validate({**base, **more})
 
 
 def test_the_promised_profiles_are_there() -> None:
     promised = {"rs-yg-n01", "lt-001-m1920", "hnag1000", "waveshare-relay-8", "waveshare-io-8ch", "novabo-2di"}
+    promised |= {"jade-bird", "jydam-8", "r421a08", "wp8025adam", "lc-modbus-8r-d7"}
     assert promised <= set(known())
 
 
@@ -35,11 +45,12 @@ def test_conditions_are_found_within_three_seconds(name: str) -> None:
 
 @pytest.mark.parametrize("name", known())
 def test_conditions_can_be_made_on_the_simulated_device(name: str) -> None:
-    slave, made = Slave(1, name), config(name)
+    made = config(name)
+    slave = Slave(1, name, loops=made.loops)
 
     def active() -> set[str]:
         answers = {block: slave.tables.read(block.function, block.address, block.count) for block in made.blocks}
-        values = samples(made.reads, answers)
+        values = samples(made.layout, answers)
         return {
             watch.condition.type
             for watch in made.watches
@@ -81,6 +92,11 @@ def test_the_map_from_memory_says_so() -> None:
             "did you mean fire.smoke",
         ),
         ("outputs: {count: 8}", "nothing to read"),
+        ("inputs: {count: 8}\noutputs: {count: 8, pulse: {address: 1, step: 0s}}", "step: is longer than nothing"),
+        (
+            "inputs: {count: 8}\noutputs: {count: 8, pulse: {address: 1, step: 1s, function: 6, code: 0xFF00}}",
+            "is at most 65535",
+        ),
         ("reads: [", "mine.yaml:5:"),
     ],
 )

@@ -34,6 +34,7 @@ from gateway.event import Lane, Severity
 from gateway.identity import Identities, moment_ms
 from gateway.packing import pack
 from gateway.store import Store
+from gateway.writer import TELEMETRY_GATHER_ROWS
 
 NOW_MS = 1795428379123
 IDENTITIES = Identities()
@@ -194,6 +195,16 @@ async def test_telemetry_gathers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         await asyncio.gather(*(store.append([draft(Lane.TELEMETRY)]) for _ in range(50)))
         assert commits(tmp_path) == 1
         assert store.last[Lane.TELEMETRY] == 50
+
+
+@pytest.mark.usefixtures("patient")
+async def test_much_telemetry_does_not_wait_for_more(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store, asyncio.timeout(5):
+        for size in (TELEMETRY_GATHER_ROWS, 1, TELEMETRY_GATHER_ROWS - 1):
+            due = asyncio.gather(*(store.append([draft(Lane.TELEMETRY)]) for _ in range(size)))
+            if size > 1:
+                await due
+        assert store.last[Lane.TELEMETRY] == 2 * TELEMETRY_GATHER_ROWS
 
 
 async def test_events_gather_while_the_writer_is_busy(tmp_path: Path) -> None:

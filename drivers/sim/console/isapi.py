@@ -1,4 +1,4 @@
-"""A camera moved by words: motion, any event of its alert stream, power."""
+"""A camera with a door moved by words: motion, any event of its alert stream, records of the door, power."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,6 +15,7 @@ async def stage(port: int, login: tuple[str, str], tell: Tell) -> AsyncIterator[
     """One camera on a port of this machine (0: any)."""
     async with Camera(login, port=port) as camera, asyncio.TaskGroup() as group:
         watch = group.create_task(_tell_streams(camera, tell))
+        camera.door.tell = tell
         title = Text(f"a camera on {camera.url}", f"摄像机,位于 {camera.url}")
         user, password = login
         config = (
@@ -43,9 +44,16 @@ def _acts(camera: Camera) -> dict[str, Act]:
         ),
         "access": (
             "access MAJOR MINOR [CARD]",
-            Text("a door controller's event", "门禁主机事件,按主、次类型号"),
+            Text("a door controller's event, e.g. access 5 27: forced", "门禁事件,按主、次类型号,如 5 27 为强行开门"),
             _access,
         ),
+        "missed": (
+            "missed MAJOR MINOR [CARD]",
+            Text("the same, remembered and told to nobody", "同上,只存入设备记录,不上报"),
+            _missed,
+        ),
+        "replay": ("replay", Text("tell all it remembers once more", "重新上报全部记录"), _replay),
+        "reset": ("reset", Text("back to the factory: its count begins anew", "恢复出厂,流水号重新开始"), _reset),
         "heartbeat": ("heartbeat", Text("what it says when there is nothing to say", "心跳"), _heartbeat),
         "hangup": ("hangup", Text("end the streams", "断开报警流"), _hang_up),
     }
@@ -80,3 +88,16 @@ def _event(camera: Camera, words: Words) -> None:
 def _access(camera: Camera, words: Words) -> None:
     major, minor, *card = words
     camera.access(int(major), int(minor), **({"cardNo": card[0]} if card else {}))
+
+
+def _missed(camera: Camera, words: Words) -> None:
+    major, minor, *card = words
+    camera.door.memory.record(int(major), int(minor), **({"cardNo": card[0]} if card else {}))
+
+
+def _replay(camera: Camera, _: Words) -> None:
+    camera.replay()
+
+
+def _reset(camera: Camera, _: Words) -> None:
+    camera.door.memory.reset()

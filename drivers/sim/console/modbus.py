@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Literal
 
+from drivers._modbus_profile import Profile, load
 from drivers.sim.console import Act, Stage, Tell, Words, on_off
 from drivers.sim.modbus import Edge, Line, Slave
 from gateway.errors import Text
 from gateway.fields import Wrong
 
-BAUDRATE = 9600  # bits per second; a pty has none, but a gateway asks
+PANEL_LOOPS = {1: 20, 2: 20}  # of a simulated panel: loop → points
 
 
 @asynccontextmanager
@@ -36,7 +37,8 @@ async def stage(
 
 def _slave(address: int, profile: str) -> Slave:
     try:
-        return Slave(address, profile)
+        panel = load(profile).points is not None
+        return Slave(address, profile, PANEL_LOOPS if panel else None)
     except ValueError as error:
         raise Wrong(str(error), f"设备配置文件不可用:{error}") from error
 
@@ -44,10 +46,16 @@ def _slave(address: int, profile: str) -> Slave:
 def _config(line: Line, profiles: Sequence[str], framing: str) -> str:
     bus = f"tcp: {line.address[0]}:{line.address[1]}, framing: {framing}" if not line.port else f"serial: {line.port}"
     rows = [
-        f"  - {{id: sim-{address}, driver: modbus, bus: sim, address: {address}, profile: {profile}, place: PLACE}}"
-        for address, profile in zip(line.slaves, profiles, strict=True)
+        f"  - {{id: sim-{slave.address}, driver: modbus, bus: sim, address: {slave.address}, profile: {profile}, "
+        + (f"loops: {{{_loops(slave)}}}, states: {{1: fire.panel}}, " if slave.loops else "")
+        + "place: PLACE}"
+        for slave, profile in zip(line.slaves.values(), profiles, strict=True)
     ]
     return "\n".join(["buses:", f"  sim: {{{bus}}}", "devices:", *rows])
+
+
+def _loops(slave: Slave) -> str:
+    return ", ".join(f"{loop}: {count}" for loop, count in slave.loops.items())
 
 
 class _Narrator:
@@ -105,6 +113,11 @@ def _acts(line: Line) -> dict[str, Act]:
         ),
         "noise": Act("noise HEX", Text("bytes that nobody asked for", "在线路上发送杂乱字节"), partial(_noise, line)),
     }
+    if any(slave.loops for slave in line.slaves.values()):
+        shows = Text("a panel's point shows a value", "控制器某点的数值")
+        acts["point"] = Act("point ADDRESS LOOP POINT VALUE", shows, with_one(_point, 4))
+    if any(condition.latching for profile in _profiles(line) for condition in profile.conditions):
+        acts["reset"] = Act("reset ADDRESS", Text("latched conditions let go", "复位自保持报警"), with_one(_reset, 1))
     for kind in _conditions(line):
         word = kind.rpartition(".")[2]
         what = Text(f"begin or end {kind}", f"触发或消除 {kind}")
@@ -113,8 +126,11 @@ def _acts(line: Line) -> dict[str, Act]:
 
 
 def _conditions(line: Line) -> list[str]:
-    profiles = [slave.profile for slave in line.slaves.values() if slave.profile is not None]
-    return list(dict.fromkeys(condition.type for profile in profiles for condition in profile.conditions))
+    return list(dict.fromkeys(condition.type for profile in _profiles(line) for condition in profile.conditions))
+
+
+def _profiles(line: Line) -> list[Profile]:
+    return [slave.profile for slave in line.slaves.values() if slave.profile is not None]
 
 
 def _condition(kind: str, slave: Slave, words: Words) -> None:
@@ -127,6 +143,14 @@ def _value(slave: Slave, words: Words) -> None:
 
 def _input(slave: Slave, words: Words) -> None:
     slave.set_input(int(words[0]), on_off(words[1]))
+
+
+def _point(slave: Slave, words: Words) -> None:
+    slave.set_point(*map(int, words))
+
+
+def _reset(slave: Slave, _: Words) -> None:
+    slave.reset()
 
 
 def _unplug(slave: Slave, _: Words) -> None:
