@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from drivers import _isapi_memory
+from drivers._isapi_stream import FAILED_RECONNECTS
 from drivers.isapi import DRIVER, Config
 from drivers.sim._isapi_door import Habits
 from drivers.sim.isapi import Camera, Quirks, picture
@@ -193,15 +195,18 @@ async def test_a_hole_among_the_notifications_is_filled_at_once(link: RecordingL
         assert link.active("door") == frozenset(), "it was forced before something that was told: no state of now"
 
 
-async def test_a_device_that_replays_for_hours_is_asked_for_its_news(link: RecordingLink) -> None:
+async def test_a_device_that_replays_for_hours_is_asked_for_its_news(
+    link: RecordingLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As a DS-K1T342 does: its notifications are of long ago, news are in its memory only."""
+    monkeypatch.setattr(_isapi_memory, "SOON_S", 0.02)
     async with door() as camera:
         for _ in range(50):
             camera.door.memory.record(5, 75)
-        async with running(link, camera.url, records="20ms"):
+        async with running(link, camera.url):
             await known(link)
             camera.door.memory.record(5, 27)
-            camera.replay()
+            camera.tell(camera.door.memory.records[0], current=False)
             await link.until(lambda: link.of("door.forced", Phase.RAISE))
             assert serials(link) == [51]
 
@@ -308,10 +313,12 @@ async def test_a_device_that_comes_and_goes_at_once_stays_offline(link: Recordin
     """Else it would be told offline and back every few seconds."""
     link.conditions["door"] = {("device.offline", None)}
     link.offline["door"] = "no-answer"
-    async with Camera(quirks=Quirks(closes_after=0)) as camera, running(link, camera.url) as task:
-        async with asyncio.timeout(5):
-            with pytest.raises(Unreachable, match="closed the event stream"):
-                await ended(task)
+    async with door() as camera, running(link, camera.url, retry="200ms") as task:
+        for stream in range(1, 2 + FAILED_RECONNECTS):
+            await camera.watched(stream, within_s=5)
+            camera.hang_up()
+        with pytest.raises(Unreachable, match="closed the event stream"):
+            await ended(task)
         assert link.presence == []
 
 
