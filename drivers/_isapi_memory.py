@@ -46,10 +46,15 @@ class Memory:
         """The device was away: there may be something to find, at once."""
         self.due, self._late, self._open = -math.inf, True, None
 
-    def hurry(self) -> None:
-        """A record is missing."""
-        if not math.isinf(self.due):
+    def heard(self) -> None:
+        """Something was told: a hole is looked into at once; a device that repeats itself may have news that wait."""
+        repeats, self._repeats = self._repeats, self._desk.repeats
+        if math.isinf(self.due):
+            return
+        if self._desk.book.ledger.holes:
             self.due = -math.inf
+        elif self._desk.repeats > repeats:
+            self.due = min(self.due, self._clock.monotonic() + SOON_S)
 
     async def look(self) -> None:
         """Takes what is new. Unreachable, BadInput, StorageError: it is tried again later."""
@@ -69,9 +74,6 @@ class Memory:
             self._desk.book.say(error.what)
             self.due = self._clock.monotonic() + REFUSED_S
             return
-        if self._desk.repeats > self._repeats and math.isfinite(self.due):
-            self.due = min(self.due, self._clock.monotonic() + SOON_S)
-        self._repeats = self._desk.repeats
 
     def _refused(self, error: NoMemory) -> None:
         self._open = None

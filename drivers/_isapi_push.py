@@ -111,8 +111,7 @@ class Visitor:
         await self.desk.take(bodies)
         self._heard_at, self._lost, self._failures = self._link.clock.monotonic(), False, 0
         await self._link.seen(self.config.id)
-        if self.desk.book.ledger.holes:
-            self._memory.hurry()
+        self._memory.heard()
 
     # --- what it is asked
 

@@ -95,7 +95,8 @@ class Stream:
             found = parts.feed(chunk or b"")
             if found:
                 heard_at = self._now()
-                await self._heard([part.body for part in found if isinstance(part, Document)])
+                await self._desk.take(part.body for part in found if isinstance(part, Document))
+                self._memory.heard()
             if found or self._now() >= proof_at:
                 self._failures, self._down_since, proved = 0, None, True
                 await self._link.seen(self._config.id)
@@ -113,11 +114,6 @@ class Stream:
                 return await content.readany()
         except TimeoutError:
             return None
-
-    async def _heard(self, bodies: list[bytes]) -> None:
-        await self._desk.take(bodies)
-        if self._desk.book.ledger.holes:
-            self._memory.hurry()
 
     async def _remember(self) -> None:
         """The stream is there: a search that fails is tried again, and says so once; of a camera it means nothing."""

@@ -125,9 +125,9 @@ class Camera(Voice):
         for reader in self.readers:
             reader.put_nowait(None)
 
-    async def watched(self, streams: int = 1) -> None:
-        """Until so many streams have been opened in all, and one is open."""
-        async with self._changed:
+    async def watched(self, streams: int = 1, within_s: float | None = None) -> None:
+        """Until so many streams have been opened in all, and one is open. TimeoutError if that does not come."""
+        async with asyncio.timeout(within_s), self._changed:
             await self._changed.wait_for(lambda: self.streams >= streams and self.readers)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:

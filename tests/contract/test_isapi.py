@@ -39,6 +39,12 @@ async def running(link: RecordingLink, url: str, **more: Any) -> AsyncIterator[a
         await asyncio.gather(task, return_exceptions=True)
 
 
+async def ended(task: asyncio.Task[None]) -> None:
+    """As it ended by itself."""
+    async with asyncio.timeout(10):
+        await task
+
+
 @pytest.fixture
 def link() -> RecordingLink:
     return RecordingLink(clock=SystemClock())
@@ -61,7 +67,7 @@ QUIRKS = {
 @pytest.mark.parametrize("quirks", QUIRKS.values(), ids=QUIRKS.keys())
 async def test_motion_is_raised_once_and_cleared(quirks: Quirks, link: RecordingLink) -> None:
     async with Camera(quirks=quirks) as camera, running(link, camera.url):
-        await camera.watched()
+        await camera.watched(within_s=5)
         camera.heartbeat()
         for _ in range(3):
             camera.event("VMD", True, channelName="大门 & 东")
@@ -78,14 +84,14 @@ async def test_motion_is_raised_once_and_cleared(quirks: Quirks, link: Recording
 
 async def test_silence_ends_a_condition(link: RecordingLink) -> None:
     async with Camera() as camera, running(link, camera.url):
-        await camera.watched()
+        await camera.watched(within_s=5)
         camera.motion(True)
         await link.until(lambda: link.of("video.motion", Phase.CLEAR))
 
 
 async def test_what_cannot_be_read_is_left_out_and_the_rest_goes_on(link: RecordingLink) -> None:
     async with Camera() as camera, running(link, camera.url):
-        await camera.watched()
+        await camera.watched(within_s=5)
         camera.document(b"<EventNotificationAlert><broken></EventNotificationAlert>")
         camera.document(b"<!DOCTYPE x><EventNotificationAlert/>")
         camera.motion(True)
@@ -96,34 +102,34 @@ async def test_what_cannot_be_read_is_left_out_and_the_rest_goes_on(link: Record
 async def test_a_stream_that_the_device_closes_is_opened_again_quietly(link: RecordingLink) -> None:
     async with Camera(quirks=Quirks(closes_after=1)) as camera, running(link, camera.url, clear_after="30s"):
         for stream in range(1, 6):
-            await camera.watched(stream)
+            await camera.watched(stream, within_s=5)
             camera.motion(True)
-        await camera.watched(6)
+        await camera.watched(6, within_s=5)
         assert [r.phase for r in link.readings] == [Phase.RAISE]
         assert link.presence == [("cam-gate", "seen")]
 
 
 async def test_a_silent_stream_is_opened_anew(link: RecordingLink) -> None:
     async with Camera() as camera, running(link, camera.url, silence="50ms"):
-        await camera.watched()
+        await camera.watched(within_s=5)
         camera.heartbeat()
-        await camera.watched(2)
+        await camera.watched(2, within_s=5)
         assert link.offline == {}
 
 
 async def test_a_device_that_is_gone_is_told_after_three_attempts_and_back_when_it_is_back(link: RecordingLink) -> None:
     async with Camera() as camera:
         async with running(link, camera.url, clear_after="30s") as task:
-            await camera.watched()
+            await camera.watched(within_s=5)
             camera.motion(True)
             await link.until(lambda: link.of("video.motion"))
             await camera.stop()
             with pytest.raises(Unreachable, match=r"cam-gate: .* does not answer"):
-                await task
+                await ended(task)
             assert link.offline == {"cam-gate": "no-answer"}
         await camera.start()
         async with running(link, camera.url, clear_after="30s"):
-            await camera.watched(2)
+            await camera.watched(2, within_s=5)
             camera.motion(True)
             camera.motion(False)
             await link.until(lambda: link.of("video.motion", Phase.CLEAR))
@@ -145,7 +151,7 @@ async def test_a_wrong_password_is_tried_once_and_a_person_is_told(link: Recordi
         running(link, camera.url, password="wrong") as task,
     ):
         with pytest.raises(NeedsPerson, match="refuses user admin"):
-            await task
+            await ended(task)
         assert camera.login.refused == 1
         assert link.offline == {"cam-gate": "refused"}
 
@@ -159,7 +165,7 @@ async def test_the_password_goes_to_no_other_origin(link: RecordingLink) -> None
 
     async with server(redirect) as url, running(link, url) as task:
         with pytest.raises(Unreachable, match="302"):
-            await task
+            await ended(task)
     assert len(asked) == 1 + FAILED_RECONNECTS
 
 
@@ -175,7 +181,7 @@ async def test_digest_is_preferred_where_basic_is_offered_first(link: RecordingL
 
     async with server(both) as url, running(link, url) as task:
         with pytest.raises(NeedsPerson):
-            await task
+            await ended(task)
     assert logins == ["none", "Digest"]
 
 
@@ -186,7 +192,7 @@ async def test_other_refusals(link: RecordingLink, status: int, error: type[Devi
 
     async with server(refuse) as url, running(link, url) as task:
         with pytest.raises(error):
-            await task
+            await ended(task)
     assert "cam-gate" in link.offline
 
 
@@ -244,7 +250,7 @@ async def test_https_that_cannot_be_checked_needs_a_person(
 ) -> None:
     async with server(one_event, Certified(tmp_path).context) as url, running(link, url, tls=tls) as task:
         with pytest.raises(NeedsPerson, match="cannot be trusted"):
-            await task
+            await ended(task)
     assert link.readings == []
 
 
@@ -256,15 +262,15 @@ async def test_nothing_is_taken_as_told_that_the_disk_did_not_take(link: Recordi
             link.failing = 1
             camera.motion(True)
             with pytest.raises(Exception, match="disk is full"):
-                await task
+                await ended(task)
         async with running(link, camera.url):
-            await camera.watched(2)
+            await camera.watched(2, within_s=5)
             camera.motion(True)
             await link.until(lambda: link.of("video.motion", Phase.RAISE))
 
 
 async def test_an_open_stream_is_an_answer_before_the_first_heartbeat(link: RecordingLink) -> None:
     async with Camera() as camera, running(link, camera.url):
-        await camera.watched()
+        await camera.watched(within_s=5)
         await link.until(lambda: link.seen_count.get("cam-gate"))
         assert link.readings == []

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from drivers import _isapi_memory
+from drivers._isapi_stream import FAILED_RECONNECTS
 from drivers.isapi import DRIVER, Config
 from drivers.sim._isapi_door import Habits
 from drivers.sim.isapi import Camera, Quirks, picture
@@ -31,6 +33,12 @@ async def running(link: RecordingLink, url: str, **more: Any) -> AsyncIterator[a
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    """As it ended by itself."""
+    async with asyncio.timeout(10):
+        await task
 
 
 @pytest.fixture
@@ -93,7 +101,7 @@ async def test_a_record_that_comes_again_is_told_once_also_after_a_restart(link:
             camera.access(5, 9)
             await link.until(lambda: len(link.readings) == 2)
         async with running(link, camera.url):
-            await camera.watched(2)
+            await camera.watched(2, within_s=5)
             camera.replay()
             camera.access(5, 7)
             await link.until(lambda: len(link.readings) == 3)
@@ -131,7 +139,7 @@ async def test_an_outage_is_filled_from_the_memory_exactly_once(link: RecordingL
         camera.hang_up()
         for _ in range(25):
             camera.door.memory.record(5, 9, cardNo="1")
-        await camera.watched(2)
+        await camera.watched(2, within_s=5)
         camera.replay()
         camera.access(5, 76)
         await link.until(lambda: len(link.readings) >= 27)
@@ -170,7 +178,7 @@ async def test_an_outage_during_a_full_disk_is_filled_when_there_is_room(link: R
             link.failing = 1
             async with running(link, camera.url) as task:
                 with pytest.raises(Exception, match="disk is full"):
-                    await task
+                    await ended(task)
         async with running(link, camera.url):
             await link.until(lambda: len(link.readings) == 21)
     assert serials(link) == list(range(1, 22))
@@ -187,15 +195,18 @@ async def test_a_hole_among_the_notifications_is_filled_at_once(link: RecordingL
         assert link.active("door") == frozenset(), "it was forced before something that was told: no state of now"
 
 
-async def test_a_device_that_replays_for_hours_is_asked_for_its_news(link: RecordingLink) -> None:
+async def test_a_device_that_replays_for_hours_is_asked_for_its_news(
+    link: RecordingLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As a DS-K1T342 does: its notifications are of long ago, news are in its memory only."""
+    monkeypatch.setattr(_isapi_memory, "SOON_S", 0.02)
     async with door() as camera:
         for _ in range(50):
             camera.door.memory.record(5, 75)
-        async with running(link, camera.url, records="20ms"):
+        async with running(link, camera.url):
             await known(link)
             camera.door.memory.record(5, 27)
-            camera.replay()
+            camera.tell(camera.door.memory.records[0], current=False)
             await link.until(lambda: link.of("door.forced", Phase.RAISE))
             assert serials(link) == [51]
 
@@ -215,13 +226,13 @@ async def test_a_device_that_was_reset_counts_anew(link: RecordingLink) -> None:
 
 async def test_a_device_whose_memory_may_not_be_read_tells_what_it_replays(link: RecordingLink) -> None:
     async with door(memory=False) as camera, running(link, camera.url):
-        await camera.watched()
+        await camera.watched(within_s=5)
         camera.access(5, 75)
         await link.until(lambda: link.readings)
         camera.hang_up()
         for _ in range(5):
             camera.door.memory.record(5, 9)
-        await camera.watched(2)
+        await camera.watched(2, within_s=5)
         camera.replay()
         await link.until(lambda: len(link.readings) == 6)
     assert serials(link) == list(range(1, 7))
@@ -279,7 +290,7 @@ async def test_an_open_door_stays_open_through_a_restart(link: RecordingLink) ->
             camera.access(5, 25)
             await link.until(lambda: link.readings)
         async with running(link, camera.url, clear_after="10ms"):
-            await camera.watched(2)
+            await camera.watched(2, within_s=5)
             camera.event("linedetection")
             await link.until(lambda: link.of("video.line_cross"))
             assert link.active("door") == {("door.open", None)}
@@ -302,10 +313,12 @@ async def test_a_device_that_comes_and_goes_at_once_stays_offline(link: Recordin
     """Else it would be told offline and back every few seconds."""
     link.conditions["door"] = {("device.offline", None)}
     link.offline["door"] = "no-answer"
-    async with Camera(quirks=Quirks(closes_after=0)) as camera, running(link, camera.url) as task:
-        async with asyncio.timeout(5):
-            with pytest.raises(Unreachable, match="closed the event stream"):
-                await task
+    async with door() as camera, running(link, camera.url, retry="200ms") as task:
+        for stream in range(1, 2 + FAILED_RECONNECTS):
+            await camera.watched(stream, within_s=5)
+            camera.hang_up()
+        with pytest.raises(Unreachable, match="closed the event stream"):
+            await ended(task)
         assert link.presence == []
 
 
@@ -314,7 +327,7 @@ async def test_a_device_that_was_offline_is_back_with_its_first_word_or_when_it_
         link.conditions["door"] = {("device.offline", None)}
         link.offline["door"] = "no-answer"
         async with door() as camera, running(link, camera.url, retry="10s" if words else "50ms"):
-            await camera.watched()
+            await camera.watched(within_s=5)
             if words:
                 camera.heartbeat()
             await link.until(lambda: not link.offline)
@@ -335,7 +348,7 @@ async def test_a_device_that_was_offline_is_back_with_its_first_word_or_when_it_
 @pytest.mark.parametrize("basic_only", [False, True], ids=["digest", "basic"])
 async def test_door_control(link: RecordingLink, action: str, order: str, active: set[Any], basic_only: bool) -> None:
     async with Camera(quirks=Quirks(basic_only=basic_only)) as camera, running(link, camera.url, door=3):
-        await camera.watched()
+        await camera.watched(within_s=5)
         outcome = await link.command("door", action)
         assert (outcome.code, camera.door.orders) == ("ok", [(3, order)])
         assert link.active("door") == active
@@ -344,7 +357,7 @@ async def test_door_control(link: RecordingLink, action: str, order: str, active
 
 async def test_lock_ends_what_release_began_once(link: RecordingLink) -> None:
     async with door() as camera, running(link, camera.url):
-        await camera.watched()
+        await camera.watched(within_s=5)
         for action in ("release", "release", "lock", "lock"):
             assert (await link.command("door", action)).code == "ok"
         assert [(r.type, r.phase) for r in link.readings] == [
@@ -355,7 +368,7 @@ async def test_lock_ends_what_release_began_once(link: RecordingLink) -> None:
 
 async def test_alarm_outputs(link: RecordingLink) -> None:
     async with door() as camera, running(link, camera.url):
-        await camera.watched()
+        await camera.watched(within_s=5)
         assert (await link.command("door", "output", number=2, state=True)).code == "ok"
         assert camera.door.outputs == {2: "high"}
         assert (await link.command("door", "output", number=2, state=False)).code == "ok"
@@ -366,7 +379,7 @@ async def test_alarm_outputs(link: RecordingLink) -> None:
 
 async def test_what_the_device_refuses_is_told_and_changes_nothing(link: RecordingLink) -> None:
     async with door() as camera, running(link, camera.url):
-        await camera.watched()
+        await camera.watched(within_s=5)
         camera.door.refusal = {"statusCode": 4, "statusString": "Invalid Operation", "subStatusCode": "notSupport"}
         outcome = await link.command("door", "release")
         assert (outcome.code, outcome.result) == ("device-refused", {"status": 4})
@@ -406,7 +419,7 @@ async def test_so_many_commands_at_once(link: RecordingLink) -> None:
 
 async def test_a_picture(link: RecordingLink) -> None:
     async with door() as camera, running(link, camera.url):
-        await camera.watched()
+        await camera.watched(within_s=5)
         outcome = await link.command("door", "snapshot")
         assert outcome.code == "ok"
         assert outcome.picture is not None
@@ -419,7 +432,7 @@ async def test_a_picture(link: RecordingLink) -> None:
 async def test_a_camera_that_is_busy_is_asked_once_more(busy: int, code: str) -> None:
     link = RecordingLink(clock=FastClock(100))
     async with Camera(quirks=Quirks(busy=busy)) as camera, running(link, camera.url, silence="1h"):
-        await camera.watched()
+        await camera.watched(within_s=5)
         outcome = await link.command("door", "snapshot")
         assert outcome.code == code
         assert (outcome.picture is None) is (code != "ok")
@@ -427,12 +440,12 @@ async def test_a_camera_that_is_busy_is_asked_once_more(busy: int, code: str) ->
 
 async def test_a_picture_of_a_channel_the_recorder_fetches_from_its_camera(link: RecordingLink) -> None:
     async with Camera(quirks=Quirks(proxy=True)) as camera, running(link, camera.url):
-        await camera.watched()
+        await camera.watched(within_s=5)
         assert (await link.command("door", "snapshot")).picture is not None
 
 
 async def test_a_wrong_password_is_told_to_who_commands(link: RecordingLink) -> None:
     async with door() as camera, running(link, camera.url, password="wrong") as task:
         with pytest.raises(NeedsPerson):
-            await task
+            await ended(task)
         assert link.handlers == {}
