@@ -505,7 +505,7 @@ BREAKERS: dict[str, tuple[Callable[[list[Module]], object], str, str]] = {
     "executor": (threads, "drivers/x.py", "await loop.run_in_executor(None, f)"),
     "sleep": (lambda m: sleeps(m, "time|asyncio"), "tests/x.py", "asyncio.sleep(0)"),
     "imported sleep": (lambda m: sleeps(m, "time|asyncio"), "tests/x.py", "from time import sleep"),
-    "host": (lambda m: matches(HOSTS, {"x": m[0].text}), "x.py", "# https://pypi." + "org/simple"),
+    "host": (lambda m: matches(HOSTS, {"x": m[0].text}), "x.py", "# from np" + "mjs.com"),
     "machine path": (lambda m: matches(MACHINE_PATHS, {"x": m[0].text}), "x.py", "# see /wo" + "rk/main"),
     "lock with address": (lambda m: unlocked(m[0].text, []), "x.py", "a==1 \\\n --hash=sha256:0\n# file:///x"),
     "lock without hash": (lambda m: unlocked(m[0].text, []), "x.py", "a==1"),
