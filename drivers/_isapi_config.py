@@ -7,8 +7,8 @@ from pydantic import AfterValidator, Field, model_validator
 from yarl import URL
 
 from drivers._http import DeviceUrl, Site, Tls
+from drivers._network import Network, network
 from drivers._types import device_type
-from drivers._zkteco_config import Network, network
 from gateway.errors import Text
 from gateway.fields import DeviceConfig, Duration, HostPort, Model, Secret, Wrong
 

@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack
 from aiohttp import web
 from yarl import URL
 
+from drivers._guard import Doorkeeper, Limits, listening
 from drivers._http import Http, ask, session
 from drivers._isapi_config import Config
 from drivers._isapi_desk import Desk
@@ -23,7 +24,6 @@ from drivers._isapi_hosts import Target, ensure
 from drivers._isapi_memory import Memory
 from drivers._isapi_orders import ACTIONS, Orders
 from drivers._multipart import MAX_DOCUMENT_BYTES, MAX_PICTURE_BYTES, Document, Parts
-from drivers._zkteco_guard import Doorkeeper, Limits, listening
 from gateway.driver import Line, Link
 from gateway.errors import DeviceError, GatewayError, NeedsPerson, StorageError, Text, Unreachable
 

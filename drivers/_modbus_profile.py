@@ -5,15 +5,14 @@ there are. Addresses are 0-based as on the wire (manuals often print them 1-base
 where its map comes from and how sure it is.
 """
 
-from difflib import get_close_matches
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from drivers._shelf import Shelf
 from drivers._types import condition_type
-from gateway.driver import read_data
+from gateway.errors import Text
 from gateway.fields import Duration, Model, Wrong
 from gateway.taxonomy import KINDS
 
@@ -238,38 +237,5 @@ class Input(Model):
     debounce: int | None = Field(default=None, ge=1, le=20)
 
 
-def known() -> list[str]:
-    """The names of the profiles that come with the gateway."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
-
-
-def locate(name: str, base: Path) -> str:
-    """The name of a profile that comes with the gateway; else the path of a file, relative to the folder `base`.
-
-    A path is anything with a slash or .yaml. Wrong: there is no such profile.
-    """
-    if "/" in name or name.endswith((".yaml", ".yml")):
-        return str(base / name)
-    if name not in known():
-        near = get_close_matches(name, known(), 1)
-        listed = ", ".join(known())
-        raise Wrong(
-            f'there is no profile "{name}" (known: {listed})' + (f"; did you mean {near[0]}?" if near else ""),
-            f'没有名为 "{name}" 的设备模板(可用:{listed})' + (f";是否想写 {near[0]}?" if near else ""),
-        )
-    return name
-
-
-def load(name: str) -> Profile:
-    """A profile by name, or by the path of a file. Wrong: all that is wrong with it, by file, line and column."""
-    where = locate(name, Path())
-    path = FOLDER / f"{name}.yaml" if where in known() else Path(where)
-    try:
-        return _load(path, path.stat().st_mtime_ns)
-    except OSError as error:
-        raise Wrong(f"{path} cannot be read: {error.strerror}", f"无法读取 {path}:{error.strerror}") from error
-
-
-@lru_cache(maxsize=64)
-def _load(path: Path, _mtime_ns: int) -> Profile:  # read again when the file has changed
-    return read_data(path, Profile)
+SHELF = Shelf(FOLDER, Profile, Text("profile", "设备模板"))
+known, locate, load = SHELF.known, SHELF.locate, SHELF.load

@@ -7,8 +7,6 @@ conditions, values, happenings and times, and which are carried through under `d
 """
 
 import json
-from difflib import get_close_matches
-from functools import lru_cache
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
@@ -16,8 +14,9 @@ from pydantic import BeforeValidator, Field, StringConstraints, field_validator,
 
 from drivers._mapping import Lookup, Mapped, Path
 from drivers._mqtt_topics import Pattern
+from drivers._shelf import Shelf
 from drivers._types import condition_type, device_type
-from gateway.driver import read_data
+from gateway.errors import Text
 from gateway.fields import Duration, Model, Wrong
 
 FOLDER = FilePath(__file__).parent / "profiles" / "mqtt"
@@ -272,38 +271,5 @@ class Profile(Model):
         return any(topic.presence is not None and topic.about == "hub" for topic in self.topics)
 
 
-def known() -> list[str]:
-    """The names of the profiles that come with the gateway."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
-
-
-def locate(name: str, base: FilePath) -> str:
-    """The name of a profile that comes with the gateway; else the path of a file, relative to the folder `base`.
-
-    A path is anything with a slash or .yaml. Wrong: there is no such profile.
-    """
-    if "/" in name or name.endswith((".yaml", ".yml")):
-        return str(base / name)
-    if name not in known():
-        near = get_close_matches(name, known(), 1)
-        listed = ", ".join(known())
-        raise Wrong(
-            f'there is no profile "{name}" (known: {listed})' + (f"; did you mean {near[0]}?" if near else ""),
-            f'没有名为 "{name}" 的模板(可用:{listed})' + (f";是否想写 {near[0]}?" if near else ""),
-        )
-    return name
-
-
-def load(name: str) -> Profile:
-    """A profile by name, or by the path of a file. Wrong: all that is wrong with it, by file, line and column."""
-    where = locate(name, FilePath())
-    path = FOLDER / f"{name}.yaml" if where in known() else FilePath(where)
-    try:
-        return _load(path, path.stat().st_mtime_ns)
-    except OSError as error:
-        raise Wrong(f"{path} cannot be read: {error.strerror}", f"无法读取 {path}:{error.strerror}") from error
-
-
-@lru_cache(maxsize=64)
-def _load(path: FilePath, _mtime_ns: int) -> Profile:  # read again when the file has changed
-    return read_data(path, Profile)
+SHELF = Shelf(FOLDER, Profile, Text("profile", "模板"))
+known, locate, load = SHELF.known, SHELF.locate, SHELF.load

@@ -6,8 +6,6 @@ made single; the first row that fits counts. Groups with a meaning: `time` and `
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
-from functools import lru_cache
 from pathlib import Path
 from re import Match
 from typing import Annotated, Any, Literal
@@ -15,8 +13,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from drivers._patterns import MAX_CHARS, Pattern, compiled
+from drivers._shelf import Shelf
 from drivers._types import DEVICE_TYPES, device_type
-from gateway.driver import read_data
+from gateway.errors import Text
 from gateway.event import Json, Phase
 from gateway.fields import Duration, Model, Wrong
 from gateway.taxonomy import TYPES, known, matches
@@ -157,37 +156,8 @@ def time_of(match: Match[str]) -> str:
     return " ".join(piece for piece in (found.get("date"), found.get("time")) if piece)
 
 
-def known_maps() -> list[str]:
-    """The names of the maps that come with the gateway."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
-
-
-def locate(name: str, base: Path) -> str:
-    """The name of a map that comes with the gateway; else the path of a file, relative to `base`. Wrong: neither."""
-    if "/" in name or name.endswith((".yaml", ".yml")):
-        return str(base / name)
-    if name not in known_maps():
-        near, listed = get_close_matches(name, known_maps(), 1), ", ".join(known_maps())
-        raise Wrong(
-            f'there is no text map "{name}" (known: {listed})' + (f"; did you mean {near[0]}?" if near else ""),
-            f'没有名为 "{name}" 的文本模板(可用:{listed})' + (f";是否想写 {near[0]}?" if near else ""),
-        )
-    return name
-
-
-def load(name: str) -> TextMap:
-    """A map by name, or by the path of a file. Wrong: all that is wrong with it, by file, line and column."""
-    where = locate(name, Path())
-    path = FOLDER / f"{name}.yaml" if where in known_maps() else Path(where)
-    try:
-        return _load(path, path.stat().st_mtime_ns)
-    except OSError as error:
-        raise Wrong(f"{path} cannot be read: {error.strerror}", f"无法读取 {path}:{error.strerror}") from error
-
-
-@lru_cache(maxsize=16)
-def _load(path: Path, _mtime_ns: int) -> TextMap:  # read again when the file has changed
-    return read_data(path, TextMap)
+SHELF = Shelf(FOLDER, TextMap, Text("text map", "文本模板"))
+known_maps, locate, load = SHELF.known, SHELF.locate, SHELF.load
 
 
 def ended(patterns: Sequence[str], active: Iterable[tuple[str, str | None]]) -> list[tuple[str, str | None]]:

@@ -1,11 +1,11 @@
 """What gateway.yaml says of a ZKTeco terminal or controller. (An underscore: no driver.)"""
 
-from functools import cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from drivers._network import Network, network
 from drivers._types import device_type
 from drivers._zone import BEIJING, Zone
 from gateway.errors import Text
@@ -18,24 +18,6 @@ LONGEST_OPEN_S = 254  # the same: 01 to FE are seconds, FF is for ever
 Dialect = Literal["auto", "attendance", "access"]
 
 
-@cache
-def network(text: str) -> IPv4Network | IPv6Network:
-    """`"192.0.2.50"` or `"192.0.2.0/24"`. Wrong says what is allowed."""
-    try:
-        return ip_network(text, strict=False)
-    except ValueError as error:
-        raise Wrong(
-            'an address or a network is needed, e.g. "192.0.2.50" or "192.0.2.0/24"',
-            '需要 IP 地址或网段,例如 "192.0.2.50" 或 "192.0.2.0/24"',
-        ) from error
-
-
-def _checked(text: str) -> str:
-    network(text)
-    return text
-
-
-Network = Annotated[str, AfterValidator(_checked)]
 TypeName = Annotated[str, AfterValidator(device_type)]
 
 

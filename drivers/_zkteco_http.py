@@ -11,9 +11,9 @@ from email.utils import format_datetime
 
 from aiohttp import web
 
+from drivers._guard import Doorkeeper
 from drivers._zkteco_desk import Desk
 from drivers._zkteco_events import told_in
-from drivers._zkteco_guard import Doorkeeper
 from drivers._zkteco_orders import results
 from drivers._zkteco_records import encode_seconds, lines, options, text_of, whole
 from drivers._zkteco_settings import access_settings, attendance_settings, registry_code

@@ -24,6 +24,7 @@ from drivers._gb26875_orders import ACTIONS, carry_out
 from drivers._gb26875_port import Crowd, open_port
 from drivers._gb26875_station import HELLO, Station
 from drivers._gb26875_unit import parse
+from drivers._group import as_itself
 from gateway.driver import Driver, Line, Link
 from gateway.errors import BadInput, Misconfigured, Text, Unreachable
 from gateway.event import Reading
@@ -59,13 +60,8 @@ async def run(line: Line[Config], link: Link) -> None:
             ),
         )
     crowd = Crowd([Station(family, link) for family in found], link)
-    try:
+    with as_itself(Unreachable):
         await _serve(line, link, crowd)
-    except ExceptionGroup as failed:
-        ours = failed.subgroup(Unreachable)
-        if ours is None:
-            raise
-        raise ours.exceptions[0] from failed
 
 
 async def _serve(line: Line[Config], link: Link, crowd: Crowd) -> None:

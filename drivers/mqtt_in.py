@@ -11,6 +11,7 @@ is told once and listed, and left alone until somebody adopts it.
 
 from collections.abc import Sequence
 
+from drivers._group import as_itself
 from drivers._mqtt_config import Config
 from drivers._mqtt_examples import EXAMPLES
 from drivers._mqtt_hub import Hub
@@ -54,13 +55,8 @@ async def run(line: Line[Config], link: Link) -> None:
             Text(f"there is no hub {line.name}", f"没有名为 {line.name} 的汇聚设备"),
             Text("declare it with driver: mqtt_in, url: and profile:", "请声明它:driver: mqtt_in、url: 和 profile:"),
         )
-    try:
+    with as_itself(DeviceError):
         await Intake(Hub(line.devices, link), link).run()
-    except ExceptionGroup as failed:
-        ours = failed.subgroup(DeviceError)
-        if ours is None:
-            raise
-        raise ours.exceptions[0] from failed
 
 
 DRIVER = Driver(

@@ -12,6 +12,7 @@ what is done about them, `_wiegand` card layouts.
 import asyncio
 from collections.abc import Sequence
 
+from drivers._group import as_itself
 from drivers._osdp_bus import Bus, open_bus
 from drivers._osdp_config import Config
 from drivers._osdp_door import Conditions, plain_readings
@@ -20,7 +21,7 @@ from drivers._osdp_reader import Reader
 from drivers._osdp_session import WHY, terms
 from drivers._osdp_wire import packets, parse, report
 from gateway.driver import Driver, Example, Line, Link
-from gateway.errors import BadInput, GatewayError, Misconfigured, NeedsPerson, Text
+from gateway.errors import BadInput, Misconfigured, NeedsPerson, Text
 from gateway.event import Credential, Phase
 from gateway.event import Reading as Seen
 
@@ -47,18 +48,13 @@ async def run(line: Line[Config], link: Link) -> None:
     """Serves the readers of one line for ever. Unreachable: the line is gone. Misconfigured: no reader has a key."""
     if line.bus is None:
         raise Misconfigured(line.name, Text("osdp needs a bus", "osdp 需要总线（buses:）"))
-    try:
+    with as_itself():
         async with open_bus(line.name, line.bus) as bus, asyncio.TaskGroup() as group:
             for config in line.devices:
                 reader = await _reader(config, link, bus)
                 if reader is not None:
                     group.create_task(reader.store(), name=f"osdp store {config.id}")
                     group.create_task(Doorman(reader, link).serve(), name=f"osdp {config.id}")
-    except ExceptionGroup as failed:
-        ours = failed.subgroup(GatewayError)
-        if ours is None:
-            raise
-        raise ours.exceptions[0] from failed
     raise Misconfigured(line.name, WHY["no-key"])
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 
+from drivers._group import as_itself
 from drivers._osdp_door import Keypad, judged, pin_credential
 from drivers._osdp_tray import Tray
 from drivers._wiegand_config import Config as Config
@@ -18,7 +19,7 @@ from drivers._wiegand_frame import GAP_S, Finder, Message
 from drivers._wiegand_line import Line as Wire
 from drivers._wiegand_line import open_line
 from gateway.driver import Command, Driver, Example, Line, Link, Outcome
-from gateway.errors import BadInput, GatewayError, Misconfigured, StorageError, Text, Unreachable
+from gateway.errors import BadInput, Misconfigured, StorageError, Text, Unreachable
 from gateway.event import Credential, Phase, Reading
 
 TICK_S = 1.0  # so often it is looked whether someone has fallen silent
@@ -136,17 +137,12 @@ async def run(line: Line[Config], link: Link) -> None:
     if line.bus is None:
         raise Misconfigured(line.name, Text("wiegand needs a bus", "wiegand 需要总线(buses:)"))
     check(line)
-    try:
+    with as_itself():
         async with open_line(line.name, line.bus) as wire, asyncio.TaskGroup() as group:
             desks = {config.address: Desk(config, link, wire) for config in line.devices}
             for desk in desks.values():
                 group.create_task(desk.tray.run(), name=f"wiegand store {desk.config.id}")
             await _serve(line, link, wire, desks)
-    except ExceptionGroup as failed:
-        ours = failed.subgroup(GatewayError)
-        if ours is None:
-            raise
-        raise ours.exceptions[0] from failed
 
 
 def check(line: Line[Config]) -> None:

@@ -8,7 +8,7 @@ list's business; commands (unlock, …) go to it with its next poll. Photos, tem
 
 Parts: `_zkteco_config`, `_zkteco_records` lines and numbers, `_zkteco_events` what they mean, `_zkteco_orders`
 commands, `_zkteco_desk` one device, `_zkteco_doors` what may be asked of it, `_zkteco_http` requests and answers,
-`_zkteco_settings` what a device is told at first, `_zkteco_guard` the listener.
+`_zkteco_settings` what a device is told at first, `_guard` the listener.
 """
 
 import asyncio
@@ -17,16 +17,17 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from urllib.parse import parse_qsl
 
+from drivers._group import as_itself
+from drivers._guard import Doorkeeper, Limits, listening
 from drivers._zkteco_config import Config as Config
 from drivers._zkteco_desk import Desk
 from drivers._zkteco_doors import Doors
 from drivers._zkteco_events import told_in
-from drivers._zkteco_guard import Doorkeeper, Limits, listening
 from drivers._zkteco_http import Reception
 from drivers._zkteco_orders import ACTIONS
 from drivers._zone import BEIJING, local_time
 from gateway.driver import Driver, Example, Line, Link
-from gateway.errors import BadInput, GatewayError, Text
+from gateway.errors import BadInput, Text
 from gateway.event import Credential, Json, Phase, Reading
 
 END_OF_HEAD = b"\r\n\r\n"  # RFC 9112, 2.1
@@ -49,13 +50,8 @@ def decode(config: Config, wire: bytes) -> Sequence[Reading]:
 
 async def run(line: Line[Config], link: Link) -> None:
     """Serves the devices of one listening address for ever. Unreachable: the gateway cannot listen there."""
-    try:
+    with as_itself():
         await serve(line, link, Limits(per_peer=4 * (1 + len(line.devices))))
-    except ExceptionGroup as failed:
-        ours = failed.subgroup(GatewayError)
-        if ours is None:
-            raise
-        raise ours.exceptions[0] from failed
 
 
 async def serve(line: Line[Config], link: Link, limits: Limits) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from drivers._guard import Limits
 from drivers._isapi_push import LOCKED_S, serve
-from drivers._zkteco_guard import Limits
 from drivers.isapi import Config, run
 from drivers.sim._isapi_door import Habits
 from drivers.sim.isapi import Camera, Quirks

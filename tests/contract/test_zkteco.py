@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from drivers._guard import Limits
 from drivers._zkteco_desk import BURST
-from drivers._zkteco_guard import Limits
 from drivers._zkteco_records import encode_seconds
 from drivers.sim.zkteco import Quirks, Terminal
 from drivers.zkteco import DRIVER, Config, serve

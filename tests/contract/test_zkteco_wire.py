@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers._zkteco_guard import Doorkeeper, Limits
+from drivers._guard import Doorkeeper, Limits
 from drivers.sim.zkteco import BATCH, Terminal
 from gateway.event import Phase
 from tests.brokers import Mosquitto, Subscriber, free_port, subscribed

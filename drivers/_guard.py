@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -34,11 +35,9 @@ REASONS = {
     ),
 }
 OTHER = Text("check listen:", "请检查 listen:")
-
-
 TLS_HANDSHAKE = 0x16  # RFC 8446, 5.1: the first byte of a connection that is no HTTP but HTTPS
 MOST_NAMED = 64  # peers that are told by name
-_HTTP_LOG = logging.getLogger("gateway.driver.zkteco.http")
+_HTTP_LOG = logging.getLogger("gateway.driver.http")
 
 
 def _ours(record: logging.LogRecord) -> bool:
@@ -121,12 +120,11 @@ class _Guard(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # what create_server gives
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # what create_server gives
         self._peer = str((transport.get_extra_info("peername") or ("",))[0])
         self._admitted = self._keeper.admit(self, self._peer, self._inner)
         if not self._admitted:
-            transport.abort()
+            self._transport.abort()
             return
         self._inner.connection_made(transport)
         self._wait()
@@ -211,8 +209,7 @@ async def listening(
 async def _bind(
     where: str, address: tuple[str, int], runner: web.AppRunner, keeper: Doorkeeper
 ) -> asyncio.base_events.Server:
-    http = runner.server
-    assert http is not None  # noqa: S101  # it is there after setup()
+    http = cast(web.Server, runner.server)  # it is there after setup()
     host, port = address
     try:
         return await asyncio.get_running_loop().create_server(
