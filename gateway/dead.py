@@ -17,8 +17,8 @@ from functools import partial
 
 from gateway.clock import Clock
 from gateway.errors import StorageError
-from gateway.event import Json, Phase, Reading
 from gateway.letters import drop_dead, is_dead, put_dead
+from gateway.loss import Loss
 from gateway.outbox import Entry, Outbox
 from gateway.pipeline import Pipeline
 from gateway.privacy import DATA_LOST
@@ -188,13 +188,12 @@ class DeadLetters:
         self._outbox.set_aside(entry, await store.transact(put))
 
     async def _tell(self, entry: Entry, reason: str) -> None:
-        stream, number = f"{self._uplink}.{entry.lane.value}", f"{entry.sequence:016d}"
+        stream = f"{self._uplink}.{entry.lane.value}"
         self._log.error(
             "the broker can never take number %d of %s (%s); set aside: `gateway outbox show` lists it",
             entry.sequence,
             stream,
             reason,
         )
-        data: dict[str, Json] = {"stream": stream, "first": number, "last": number, "count": 1}
-        told = Reading(self._room.gateway, DATA_LOST, Phase.PULSE, reason="refused", data=data)
-        await self._room.pipeline.accept([told])
+        loss = Loss(stream, "refused", entry.sequence, entry.sequence)
+        await self._room.pipeline.accept([loss.reading(self._room.gateway)])

@@ -14,9 +14,9 @@ from pathlib import Path
 from gateway.clock import Clock
 from gateway.database import IDS_AFTER_MS, TABLES, Database, Hole, put_fact, put_hole, read_holes
 from gateway.errors import StorageError
-from gateway.event import Json, Lane, Phase, Reading
+from gateway.event import Lane
+from gateway.loss import Loss
 from gateway.pipeline import Pipeline
-from gateway.privacy import DATA_LOST
 from gateway.store import Store
 
 STEP_LEAST_EVENTS = 1_000_000  # numbers are 16 digits: to skip is free, to use one twice is not
@@ -87,17 +87,8 @@ async def tell(gateway: str, store: Store, pipeline: Pipeline, uplinks: Collecti
             holes = await store.transact(read_holes)
             waiting = [hole for hole in holes if not hole.told and hole.uplink in uplinks]
             for hole in waiting:
-                await pipeline.accept([_lost(gateway, hole)])
+                loss = Loss(f"{hole.uplink}.{hole.lane.value}", "restored", hole.first, hole.last)
+                await pipeline.accept([loss.reading(gateway)])
                 await store.transact(partial(put_hole, hole=replace(hole, told=True)))
         except StorageError:
             await clock.sleep(TELL_AGAIN_S)
-
-
-def _lost(gateway: str, hole: Hole) -> Reading:
-    data: dict[str, Json] = {
-        "stream": f"{hole.uplink}.{hole.lane.value}",
-        "first": f"{hole.first:016d}",
-        "last": f"{hole.last:016d}",
-        "count": hole.last - hole.first + 1,
-    }
-    return Reading(gateway, DATA_LOST, Phase.PULSE, reason="restored", data=data)

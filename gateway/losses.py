@@ -13,10 +13,10 @@ from functools import partial
 from gateway.batch import Cursor
 from gateway.clock import Clock
 from gateway.errors import StorageError
-from gateway.event import Json, Lane, Phase, Reading
+from gateway.event import Lane
+from gateway.loss import Loss
 from gateway.outbox import Outbox, Queue
 from gateway.pipeline import Pipeline
-from gateway.privacy import DATA_LOST
 from gateway.salvage import LOST, Range, Stream, lost
 from gateway.store import Store
 
@@ -45,16 +45,11 @@ async def tell_once(gateway: str, store: Store, pipeline: Pipeline, outboxes: Ma
             continue
         stream = f"{uplink}.{lane.value}"
         await outboxes[uplink].load()
-        await pipeline.accept([_reading(gateway, stream, *numbers) for numbers in ranges])
+        await pipeline.accept([Loss(stream, "damaged", *numbers).reading(gateway) for numbers in ranges])
         for first, last in ranges:
             _pass_over(store, (uplink, lane), outboxes[uplink].queues[lane], first, last)
             _LOG.error("database damaged: %s will never bring numbers %d to %d", stream, first, last)
         await store.transact(partial(_told, uplink=uplink, lane=lane, ranges=ranges))
-
-
-def _reading(gateway: str, stream: str, first: int, last: int) -> Reading:
-    numbers: dict[str, Json] = {"first": f"{first:016d}", "last": f"{last:016d}", "count": last - first + 1}
-    return Reading(gateway, DATA_LOST, Phase.PULSE, reason="damaged", data={"stream": stream, **numbers})
 
 
 def _pass_over(store: Store, stream: Stream, queue: Queue, first: int, last: int) -> None:

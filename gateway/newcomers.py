@@ -18,7 +18,8 @@ from gateway.batch import Cursor
 from gateway.clock import Clock, SystemClock
 from gateway.database import TABLES, Database, put_cursors, put_fact, read_fact, read_rows
 from gateway.errors import StorageError
-from gateway.event import Json, Lane, Phase, Reading
+from gateway.event import Lane
+from gateway.loss import Loss
 from gateway.pipeline import Pipeline
 from gateway.privacy import DATA_LOST, Policy
 from gateway.salvage import take_place
@@ -142,7 +143,7 @@ async def tell(gateway: str, store: Store, pipeline: Pipeline, uplinks: Collecti
         try:
             for stream, first, last in await store.transact(_gone):
                 if stream.partition(".")[0] in uplinks:
-                    await pipeline.accept([_lost(gateway, stream, first, last)])
+                    await pipeline.accept([Loss(stream, "buffer-full", first, last).reading(gateway)])
                     await store.transact(lambda connection, stream=stream: _told(connection, stream))  # type: ignore[misc]
             return
         except StorageError:
@@ -156,8 +157,3 @@ def _gone(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
 
 def _told(connection: sqlite3.Connection, stream: str) -> None:
     connection.execute("DELETE FROM fact WHERE name = ?", (GONE + stream,))
-
-
-def _lost(gateway: str, stream: str, first: int, last: int) -> Reading:
-    numbers: dict[str, Json] = {"first": f"{first:016d}", "last": f"{last:016d}", "count": last - first + 1}
-    return Reading(gateway, DATA_LOST, Phase.PULSE, reason="buffer-full", data={"stream": stream, **numbers})

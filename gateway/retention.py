@@ -12,14 +12,15 @@ import logging
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from gateway.clock import Clock
 from gateway.database import TABLES, counters_at, read_rows, used_bytes
 from gateway.errors import StorageError
-from gateway.event import Json, Lane, Phase, Reading
+from gateway.event import Lane
 from gateway.letters import drop_oldest_dead
+from gateway.loss import Loss, joined
 from gateway.outbox import Outbox, count_letters
 from gateway.pipeline import Pipeline
 from gateway.privacy import DATA_LOST
@@ -38,26 +39,6 @@ class Limits:
     max_bytes: int
     max_age_s: float
     alarm_reserve: float
-
-
-@dataclass(frozen=True, order=True)
-class Loss:
-    """Numbers of a stream that will never come: from `first` to `last`."""
-
-    stream: str
-    reason: str
-    first: int
-    last: int
-
-    def reading(self, gateway: str) -> Reading:
-        """As it is told (contract, section 3)."""
-        data: dict[str, Json] = {
-            "stream": self.stream,
-            "first": f"{self.first:016d}",
-            "last": f"{self.last:016d}",
-            "count": self.last - self.first + 1,
-        }
-        return Reading(gateway, DATA_LOST, Phase.PULSE, reason=self.reason, data=data)
 
 
 class Retention:
@@ -137,18 +118,6 @@ class Retention:
             outbox.give_up(lane, upto, last, max(0, last - first + 1))
         await self._store.transact(partial(_delete, lane=lane, upto=upto, older_ms=None))
         return True
-
-
-def joined(losses: Sequence[Loss]) -> list[Loss]:
-    """The same numbers in fewer ranges, by stream and reason."""
-    whole: list[Loss] = []
-    for loss in sorted(losses):
-        before = whole[-1] if whole else None
-        if before and (before.stream, before.reason) == (loss.stream, loss.reason) and loss.first <= before.last + 1:
-            whole[-1] = replace(before, last=max(before.last, loss.last))
-        else:
-            whole.append(loss)
-    return whole
 
 
 def _losses(connection: sqlite3.Connection, upto: int) -> tuple[list[Loss], int]:

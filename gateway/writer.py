@@ -20,7 +20,7 @@ from typing import Any
 from gateway.batch import Cursor, Stream
 from gateway.clock import SystemClock
 from gateway.database import Database, Draft, read_journal
-from gateway.errors import StorageError, Text
+from gateway.errors import StateError, StorageError, Text
 from gateway.event import Lane
 from gateway.salvage import Known, is_damage, mend
 
@@ -113,7 +113,7 @@ class Writer:
         self._settle_at_s = None
         try:
             self._database.settle()
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, StateError) as error:
             self._fell(error)
             self._tell(self._stuck, error)
 

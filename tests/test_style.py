@@ -28,7 +28,7 @@ LAYERS = (
     "problems slips yamltext yamlmarks",
     "explain credentials sections cards checks config canonical site documents orders samples",
     "driver access peer packets mqtt tls target schemas asyncapi",
-    "normalize alarms states privacy",
+    "normalize alarms states privacy loss",
     "folder vault identity packing journal batch database letters salvage writer store",
     "replay outbox pipeline dead losses retention timekeeper",
     "holes newcomers backup restore",

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from gateway.database import read_rows, used_bytes
 from gateway.event import Lane
+from gateway.loss import Loss, joined
 from gateway.outbox import Outbox
-from gateway.retention import Limits, Loss, Retention, joined
+from gateway.retention import Limits, Retention
 from tests.rig import Rig, rig
 
 AGE_S = 3600.0
