@@ -46,7 +46,8 @@ docs: ## write the generated references under docs/
 
 lock: build/uv/bin/uv ## lock the dependencies again after pyproject.toml changed (UPGRADE=1: to the newest)
 	$(COMPILE) -o requirements.lock
-	$(COMPILE) --group test -c requirements.lock -o tests/requirements.lock
+	$(COMPILE) --extra onvif -c requirements.lock -o deploy/onvif.lock
+	$(COMPILE) --extra onvif --group test -c deploy/onvif.lock -o tests/requirements.lock
 
 build/uv/bin/uv:
 	@deploy/environment.sh demo
@@ -57,7 +58,7 @@ wheels: $(foreach arch,x86_64 aarch64,$(foreach python,3.11 3.12 3.13,wheels-$(a
 wheels-%:
 	@deploy/environment.sh demo
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
-	$(RUN) pip download -qq --no-deps --only-binary=:all: --require-hashes -r requirements.lock -d "$$folder" \
+	$(RUN) pip download -qq --no-deps --only-binary=:all: --require-hashes -r deploy/onvif.lock -d "$$folder" \
 		--implementation cp --python-version $(lastword $(subst -, ,$*)) \
 		$(addprefix --platform ,$(TAGS_$(firstword $(subst -, ,$*)))) && \
 	echo "$(firstword $(subst -, ,$*)), Python $(lastword $(subst -, ,$*)): $$(ls "$$folder" | wc -l) wheels, no compiler"

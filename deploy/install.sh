@@ -2,6 +2,7 @@
 # Installs, upgrades or removes the gateway on Debian 12 or 13 or 64-bit Raspberry Pi OS, from this source folder.
 #
 #   sudo deploy/install.sh              install, or upgrade: configuration and state stay
+#   sudo deploy/install.sh --onvif      the same, with what ONVIF cameras need (60 MB more); later upgrades keep it
 #   sudo deploy/install.sh --uninstall  remove the program; configuration and state stay
 #   sudo deploy/install.sh --uninstall --purge   remove them too
 #
@@ -27,7 +28,8 @@ step() { say "→ $*"; }
 has_systemd() { [ -d /run/systemd/system ]; }
 
 usage() {
-    fail "usage: sudo deploy/install.sh [--uninstall [--purge]]" "用法：sudo deploy/install.sh [--uninstall [--purge]]"
+    fail "usage: sudo deploy/install.sh [--onvif | --uninstall [--purge]]" \
+        "用法：sudo deploy/install.sh [--onvif | --uninstall [--purge]]"
 }
 
 need_root() {
@@ -45,12 +47,20 @@ make_user() {
     useradd --system --user-group --groups dialout --home-dir "$STATE" --no-create-home --shell /usr/sbin/nologin "$NAME"
 }
 
+choose_lock() { # sets lock: a box that has ONVIF keeps it
+    lock=requirements.lock
+    for package in "$OPT"/current/lib/python3*/site-packages/onvif; do
+        [ ! -d "$package" ] || onvif=yes
+    done
+    [ -z "$onvif" ] || lock=deploy/onvif.lock
+}
+
 make_release() { # sets release; built aside and renamed when complete, so that a half one is never used
     python=$(find_python)
     need_venv "$python"
     key=$({
         "$python" -VV
-        cat pyproject.toml requirements.lock
+        cat pyproject.toml "$lock"
         find gateway drivers -type f ! -path '*/__pycache__/*' -exec sha256sum {} + | sort
     } | sha256sum | cut -c1-12)
     release=$OPT/releases/$key
@@ -61,7 +71,7 @@ make_release() { # sets release; built aside and renamed when complete, so that 
     step "release $key: environment of its own under $OPT, packages checked by hash (about a minute)"
     rm -rf "$release"
     "$python" -m venv "$release"
-    install_locked "$release" requirements.lock
+    install_locked "$release" "$lock"
     source=$(mktemp -d)
     cp -R pyproject.toml README.md LICENSE gateway drivers "$source"
     "$release/bin/python" -m pip install -qq --no-deps --no-build-isolation "$source" ||
@@ -142,6 +152,7 @@ install_all() {
     first=
     check_machine
     make_user
+    choose_lock
     make_release
     make_config
     check_config
@@ -166,14 +177,16 @@ uninstall() {
     fi
 }
 
-action=install purge=
+action=install purge= onvif=
 for argument in "$@"; do
     case "$argument" in
     --uninstall) action=uninstall ;;
     --purge) purge=yes ;;
+    --onvif) onvif=yes ;;
     *) usage ;;
     esac
 done
 [ "$action$purge" != installyes ] || usage
+[ "$action$onvif" != uninstallyes ] || usage
 need_root
 if [ "$action" = uninstall ]; then uninstall; else install_all; fi

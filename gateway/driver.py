@@ -169,6 +169,34 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Found:
+    """Something that answered a search: what it says of itself, and how it would stand in gateway.yaml."""
+
+    where: str  # as the installer knows it: `/dev/ttyUSB0, 9600 8N1, address 5`; `192.0.2.17:80`
+    what: Text  # as far as it told: vendor, model, firmware
+    device: Mapping[str, Any]  # its keys under `devices:`; what only the installer knows (id, place, password) is left out
+    bus: Mapping[str, Any] | None = None  # of one on a line, the keys under `buses:`; those with equal ones share a bus
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search for devices, ready to run. It reads only: no device's state or setting changes by it."""
+
+    steps: int  # what is tried, one after another or at once, each about as long
+    longest_s: float  # how long all of it takes where nothing answers
+    run: Callable[[], AsyncIterator[Found | None]]  # None after each step; Unreachable: the line or network is not there
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a driver rests on, for docs/drivers.md."""
+
+    edition: str  # of the protocol or the vendor's document, with clauses
+    shown: Mapping[str, str]  # a peer that we did not write, or vectors of a standard → the test file that shows it
+    never_met: str  # hardware that it was not tried on
+
+
+@dataclass(frozen=True)
 class Driver(Generic[C]):
     """What a driver's file offers. `decode` is pure: one message of the wire → readings; BadInput where it is none."""
 
@@ -180,6 +208,7 @@ class Driver(Generic[C]):
     kind: str = "device"  # of a device that names none itself
     actions: tuple[str, ...] = ()  # commands its devices may take
     quiet_s: Callable[[Line[C]], float] | None = None  # see gateway.pulse; None: it may wait for the world for ever
+    proof: Proof | None = None  # third parties may leave it out
     trial: Trial | None = None  # of drivers whose devices are described by files of their own
 
 

@@ -470,10 +470,11 @@ def test_the_top_level_holds_only_what_was_decided() -> None:
     refuse(sorted(top - TOP_LEVEL), "Nothing more at the top: find its room (docs/, deploy/, tests/).")
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "tests/requirements.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "deploy/onvif.lock", "tests/requirements.lock"])
 def test_locks_are_complete_and_name_no_address(name: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     wanted = project["project"]["dependencies"] + project["project"]["optional-dependencies"]["demo"]
+    wanted += (name != "requirements.lock") * project["project"]["optional-dependencies"]["onvif"]
     wanted += project["dependency-groups"]["build"] + name.startswith("tests") * project["dependency-groups"]["test"]
     names = [re.split(r"[^\w.-]", requirement)[0] for requirement in wanted]
     refuse(unlocked((ROOT / name).read_text("utf-8"), names), f"Run `make lock`: {name}")

@@ -159,7 +159,7 @@ def test_an_unknown_target_is_refused(bare: Path) -> None:
 def test_the_installer_refuses_what_it_does_not_know(arguments: tuple[str, ...]) -> None:
     told = sh("deploy/install.sh", *arguments)
     assert told.returncode == 1
-    assert "usage: sudo deploy/install.sh [--uninstall [--purge]]" in told.stderr
+    assert "usage: sudo deploy/install.sh [--onvif | --uninstall [--purge]]" in told.stderr
 
 
 def test_the_installer_needs_root(bare: Path) -> None:
