@@ -174,7 +174,7 @@ class Found:
 
     where: str  # as the installer knows it: `/dev/ttyUSB0, 9600 8N1, address 5`; `192.0.2.17:80`
     what: Text  # as far as it told: vendor, model, firmware
-    device: Mapping[str, Any]  # its keys under `devices:`; what only the installer knows (id, place, password) is left out
+    device: Mapping[str, Any]  # its keys under `devices:`, without what only the installer knows (id, place, password)
     bus: Mapping[str, Any] | None = None  # of one on a line, the keys under `buses:`; those with equal ones share a bus
 
 
@@ -184,7 +184,7 @@ class Search:
 
     steps: int  # what is tried, one after another or at once, each about as long
     longest_s: float  # how long all of it takes where nothing answers
-    run: Callable[[], AsyncIterator[Found | None]]  # None after each step; Unreachable: the line or network is not there
+    run: Callable[[], AsyncIterator[Found | None]]  # None after each step; Unreachable: no such line or network
 
 
 @dataclass(frozen=True)
