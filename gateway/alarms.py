@@ -1,16 +1,31 @@
 """Conditions and alarms as one pure state machine (OPC UA part 9 flags; domain notes: ISA-18.2 display states).
 
 A condition is one (device, type, part). It is an alarm unless its severity is `info`; an info condition (a door open,
-motion) only has a beginning and an end. What is back to normal is forgotten here; its events remain.
+motion) only has a beginning and an end. What is back to normal is forgotten here; its events remain. What people and
+rules lay over alarms for a while (shelf, shield, suppression, drill) are conditions too: `gateway/measures.py`.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
 
 from gateway.event import Phase, Severity
 
 RANK = {Severity.CRITICAL: 1, Severity.HIGH: 2, Severity.MEDIUM: 3, Severity.LOW: 4, Severity.INFO: 5}
+MOST_STEPS = 40  # of one alarm's history: the first, and the newest
+DRILL = "operator.drill"
 Key = tuple[str, str, str]  # device, type, part
+V = TypeVar("V")
+
+
+class Step(NamedTuple):
+    """One line of an alarm's history: what happened, or who did what from where."""
+
+    time_ms: int  # since 1970
+    step: str  # raise, clear, silence, ack, dispose, reset, shelve, escalate, …
+    who: str = ""
+    place: str = ""  # page, cli, uplink:NAME, rule:NAME
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +45,12 @@ class Alarm:
     first_ms: int
     last_ms: int
     test: bool
+    silenced: bool = False
+    outcome: str = ""  # as disposed: real, false, test, drill, other
+    until_ms: int = 0  # when what a person or a rule began ends by itself; 0: not by itself
+    cause: str = ""  # why they began it
+    first_of: str = ""  # of a fire: the id of the first in the present set of fires (首警)
+    history: tuple[Step, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -61,6 +82,7 @@ class Told:
     latches: bool
     now_ms: int
     test: bool
+    first_of: str = ""  # see Alarm
 
 
 def raised(old: Alarm | None, told: Told) -> tuple[Phase, Alarm]:
@@ -80,6 +102,7 @@ def raised(old: Alarm | None, told: Told) -> tuple[Phase, Alarm]:
         acknowledged=old.acknowledged and not unacknowledge,
         confirmed=old.confirmed and not unacknowledge,
         latched=old.latched or _latches(told),
+        silenced=old.silenced and not unacknowledge,
         count=old.count + 1,
         last_ms=max(old.last_ms, told.now_ms),
         test=old.test and told.test,
@@ -98,6 +121,7 @@ def pulsed(old: Alarm | None, told: Told) -> Alarm | None:
         severity=min(old.severity, told.severity, key=RANK.__getitem__),
         acknowledged=False,
         confirmed=False,
+        silenced=False,
         latched=old.latched or _latches(told),
         count=old.count + 1,
         last_ms=max(old.last_ms, told.now_ms),
@@ -110,14 +134,44 @@ def cleared(old: Alarm) -> Alarm:
     return _settled(replace(old, active=False))
 
 
+def silenced(old: Alarm) -> Alarm:
+    """Its sound is off; told again after its end, or worse, it sounds again."""
+    return replace(old, silenced=True)
+
+
 def acknowledged(old: Alarm) -> Alarm:
-    """A person has seen it."""
-    return _settled(replace(old, acknowledged=True))
+    """A person has seen it, and hears it no more."""
+    return _settled(replace(old, acknowledged=True, silenced=True))
 
 
-def disposed(old: Alarm) -> Alarm:
+def unseen(old: Alarm) -> Alarm:
+    """It asks for a person again, as when it leaves its shelf while its cause lasts."""
+    return replace(old, acknowledged=False, silenced=False) if old.severity is not Severity.INFO else old
+
+
+def disposed(old: Alarm, outcome: str = "other") -> Alarm:
     """A person has said what it was; a latched alarm whose cause is gone resets by itself then."""
-    return _settled(replace(old, acknowledged=True, confirmed=True))
+    return _settled(replace(old, acknowledged=True, silenced=True, confirmed=True, outcome=outcome))
+
+
+def reset(old: Alarm) -> Alarm:
+    """The latch is let go, where nothing holds it (`holds`)."""
+    return old if holds(old) else replace(old, latched=False)
+
+
+def holds(old: Alarm) -> str | None:
+    """Why an alarm cannot be reset: `active`, `unacknowledged`, `undisposed` (of a fire), or None where it can."""
+    if old.active:
+        return "active"
+    if not old.acknowledged:
+        return "unacknowledged"
+    return "undisposed" if old.type.startswith("fire.") and old.latched and not old.confirmed else None
+
+
+def noted(alarm: Alarm, step: Step) -> Alarm:
+    """With one more line in its history; where it grows too long, those after the first go."""
+    kept = alarm.history if len(alarm.history) < MOST_STEPS else (alarm.history[0], *alarm.history[2:])
+    return replace(alarm, history=(*kept, step))
 
 
 def _settled(alarm: Alarm) -> Alarm:
@@ -145,7 +199,16 @@ def _opened(told: Told, *, active: bool) -> Alarm:
         first_ms=told.now_ms,
         last_ms=told.now_ms,
         test=told.test,
+        silenced=told.severity is Severity.INFO,
+        first_of=told.first_of,
     )
+
+
+def _keep(index: dict[Key, V], key: Key, value: V | None) -> None:
+    if value is None:
+        index.pop(key, None)
+    else:
+        index[key] = value
 
 
 class Book:
@@ -153,6 +216,9 @@ class Book:
 
     def __init__(self, alarms: Iterable[Alarm] = ()) -> None:
         self._by_device: dict[str, dict[Key, Alarm]] = {}
+        self.fires: dict[Key, str] = {}  # fires that are not normal, with the first of their set
+        self.lasting: dict[Key, Alarm] = {}  # what ends by itself
+        self.drills: dict[Key, Alarm] = {}
         for alarm in alarms:
             self.put(alarm)
 
@@ -167,6 +233,17 @@ class Book:
             mine.pop(alarm.key, None)
         else:
             mine[alarm.key] = alarm
+        self._index(alarm)
+
+    def _index(self, alarm: Alarm) -> None:
+        key, gone = alarm.key, alarm.normal
+        _keep(self.fires, key, None if gone else alarm.first_of or None)
+        _keep(self.lasting, key, alarm if alarm.until_ms and not gone else None)
+        _keep(self.drills, key, None if gone or alarm.type != DRILL else alarm)
+
+    def first_fire(self) -> str | None:
+        """The first alarm of the present set of fires (首警), which stays the first until the set is empty."""
+        return min(self.fires.values(), default=None)
 
     def of(self, device: str) -> tuple[Alarm, ...]:
         """The device's conditions that are not normal."""

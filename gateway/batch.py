@@ -5,17 +5,20 @@ As bytes, for the journal; `database.py` puts it into tables.
 
 import json
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
+from typing import Any, get_type_hints
 
-from gateway.alarms import Alarm
+from gateway.alarms import Alarm, Step
 from gateway.event import Lane, Severity
 
 _LANES = tuple(Lane)
 _COUNT = struct.Struct("<I")
 _ROW = struct.Struct("<BQQHIII")  # lane, seq, time_ms; bytes of numbers, body, private and flags (_NONE: there is none)
 _NONE = 0xFFFFFFFF
-_SEVERITY = [f.name for f in fields(Alarm)].index("severity")
+_NAMES = [f.name for f in fields(Alarm)]
+_HISTORY = _NAMES.index("history")
+_READ: Mapping[Any, Callable[[Any], Any]] = {bool: bool, int: int, str: str, Severity: Severity}
 Columns = tuple[int, int, str, bytes, str | None]  # as they stand in a lane's table: schema/001.sql
 Stream = tuple[str, Lane]
 
@@ -84,10 +87,28 @@ def _bytes(text: str | None) -> bytes | None:
 
 
 def _flags(alarm: Alarm) -> str:
-    return json.dumps(astuple(alarm), ensure_ascii=False)
+    return json.dumps(columns_of(alarm), ensure_ascii=False)
 
 
 def _alarm(flags: bytes) -> Alarm:
-    values = json.loads(flags)
-    values[_SEVERITY] = Severity(values[_SEVERITY])
-    return Alarm(*values)
+    return alarm_of(json.loads(flags))
+
+
+def columns_of(alarm: Alarm) -> tuple[Any, ...]:
+    """Flags as they stand in their table: schema/004.sql; the history as JSON."""
+    columns = [getattr(alarm, name) for name in _NAMES]
+    columns[_HISTORY] = json.dumps(alarm.history, ensure_ascii=False, separators=(",", ":"))
+    return tuple(columns)
+
+
+def alarm_of(columns: Sequence[Any]) -> Alarm:
+    """Flags again; fewer columns are of an older version, whose rest is as it begins. ValueError, TypeError: none."""
+    kinds = zip(_NAMES, _KINDS, columns, strict=False)
+    return Alarm(**{name: kind(value) for name, kind, value in kinds})
+
+
+def _steps(text: str) -> tuple[Step, ...]:
+    return tuple(Step(*step) for step in json.loads(text))
+
+
+_KINDS = [_READ.get(kind, _steps) for kind in get_type_hints(Alarm).values()]

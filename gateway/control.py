@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway import __version__
+from gateway.audit import By
 from gateway.errors import GatewayError, Text
 from gateway.house import Filter, House
 
@@ -95,7 +96,7 @@ class Control:
         return await self._house.events(search.filter, search.limit)
 
     async def _ack(self, ack: Ack) -> Any:
-        return await self._house.acknowledge(ack.alarm, ack.who, ack.outcome, ack.note)
+        return await self._house.acknowledge(ack.alarm, By(ack.who, "installer", "cli"), ack.outcome, ack.note)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client, until it leaves."""

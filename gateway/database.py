@@ -8,19 +8,19 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from importlib.resources import files
 from pathlib import Path
 
 from gateway.alarms import Alarm
-from gateway.batch import Batch, Columns, Cursor, Stream, decode
+from gateway.batch import Batch, Columns, Cursor, Stream, alarm_of, columns_of, decode
 from gateway.errors import StateError, Text
-from gateway.event import Lane, Severity
+from gateway.event import Lane
 from gateway.identity import moment_ms
 from gateway.journal import Journal
 from gateway.packing import pack, unpack
 
-VERSION = 3  # of the schema: the last file of schema/
+VERSION = 4  # of the schema: the last file of schema/
 BUSY_TIMEOUT_S = 5.0
 PAGE_BYTES = 4096
 LANE_ITSELF = ""  # in `stream`: the lane's own newest seq, where no row has it any more (gateway/salvage.py)
@@ -421,22 +421,16 @@ def put_alarms(connection: sqlite3.Connection, alarms: Iterable[Alarm]) -> None:
         if alarm.normal:
             connection.execute("DELETE FROM alarm WHERE device = ? AND type = ? AND part = ?", alarm.key)
         else:
-            connection.execute(f"INSERT OR REPLACE INTO alarm VALUES ({_ALARM_MARKS})", astuple(alarm))  # noqa: S608
+            connection.execute(f"INSERT OR REPLACE INTO alarm VALUES ({_ALARM_MARKS})", columns_of(alarm))  # noqa: S608
 
 
 def read_alarms(connection: sqlite3.Connection) -> list[Alarm]:
-    """Every condition that is not normal."""
+    """Every condition that is not normal. Damaged."""
     found = connection.execute(f"SELECT {_ALARM_COLUMNS} FROM alarm")  # noqa: S608
-    return [_alarm(row) for row in found]
-
-
-def _alarm(row: tuple[str | int, ...]) -> Alarm:
-    device, kind, part, identity, severity, *flags = row
-    active, acked, confirmed, latched, count, first_ms, last_ms, test = (int(flag) for flag in flags)
-    return Alarm(
-        str(device), str(kind), str(part), str(identity), Severity(str(severity)),
-        bool(active), bool(acked), bool(confirmed), bool(latched), count, first_ms, last_ms, bool(test),
-    )  # fmt: skip
+    try:
+        return [alarm_of(row) for row in found]
+    except (ValueError, TypeError) as error:
+        raise Damaged(f"no alarm: {error}") from error
 
 
 def read_cursors(connection: sqlite3.Connection) -> dict[tuple[str, Lane], Cursor]:

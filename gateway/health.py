@@ -15,12 +15,11 @@ from gateway.event import Lane
 from gateway.states import States, word
 from gateway.store import Store
 from gateway.supervisor import Supervised
-from gateway.taxonomy import TYPES
+from gateway.taxonomy import FIRES
 from gateway.uplink import Uplink
 
 _THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")  # millidegrees Celsius
 _PAGE_BYTES = resource.getpagesize()
-FIRES = frozenset(name for name, row in TYPES.items() if row.category == "fire" and row.latches)  # not: supervisory
 VERDICTS = ("fire", "alarm", "unknown", "fault", "disconnected", "shielded", "normal")  # ui.md's fixed order
 
 

@@ -3,22 +3,25 @@
 import asyncio
 import hmac
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from gateway import health, taxonomy
-from gateway.alarms import Alarm, acknowledged, cleared, disposed
-from gateway.clock import rfc3339
+from gateway.alarms import Alarm
+from gateway.alarmview import describe, moment
+from gateway.audit import Audit, By
 from gateway.commands import resent
 from gateway.config import Config
+from gateway.covers import Covers
 from gateway.database import Row, read_newest
+from gateway.deeds import NotFound
 from gateway.driver import Answer, Posted
-from gateway.errors import GatewayError, Text
-from gateway.event import Lane, Phase, Reading, Severity
+from gateway.duty import Duty
+from gateway.errors import Text
+from gateway.event import Lane
 from gateway.fields import DeviceConfig
 from gateway.health import Vitals
 from gateway.identity import moment_ms
@@ -30,12 +33,7 @@ from gateway.supervisor import Supervisor
 from gateway.timekeeper import Timekeeper
 from gateway.uplink import Uplink
 
-UPLINK_LOST = "gateway.uplink_lost"  # its part is the uplink's name
 SCAN_ROWS = 500  # rows looked at per read while filtering
-
-
-class NotFound(GatewayError):
-    """There is no such thing here."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,10 @@ class House:
     uplinks: list[Uplink]
     vitals: Vitals
     timekeeper: Timekeeper
+    audit: Audit
+    duty: Duty
+    covers: Covers
+    errands: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)  # what runs beside, for ever
 
     @property
     def language(self) -> str:
@@ -83,7 +85,7 @@ class House:
         """One word for everything, and since when there is a condition behind it."""
         word = health.verdict(self.vitals, self.pipeline.shown, self.uplinks)
         began_ms = health.since_ms(self.vitals, self.pipeline.shown, word)
-        return {"word": word} | ({} if began_ms is None else {"since": _moment(began_ms)})
+        return {"word": word} | ({} if began_ms is None else {"since": moment(began_ms)})
 
     def devices(self) -> list[dict[str, Any]]:
         """Every device's state document, with its label, place, building, kind and driver."""
@@ -103,7 +105,7 @@ class House:
     def alarms(self) -> list[dict[str, Any]]:
         """Alarms that are not normal, the oldest first."""
         listed = sorted((a for a in self.pipeline.shown if a.severity != "info"), key=lambda alarm: alarm.id)
-        return [_alarm(alarm) for alarm in listed]
+        return [self.alarm(alarm) for alarm in listed]
 
     async def outbox(self) -> dict[str, Any]:
         """What each uplink owes, and the letters it has set aside."""
@@ -184,34 +186,17 @@ class House:
 
     # what a person may do
 
-    async def acknowledge(self, alarm_id: str, who: str, outcome: str | None, note: str | None) -> dict[str, Any]:
+    async def acknowledge(self, alarm_id: str, by: By, outcome: str | None, note: str | None) -> dict[str, Any]:
         """A person has seen an alarm, and says what it was where `outcome` is given. NotFound, StorageError."""
-        alarm = (await self.pipeline.load()).find(alarm_id)
-        if alarm is None or alarm.severity is Severity.INFO:
-            raise NotFound(
-                alarm_id,
-                Text("there is no such open alarm, or more than one", "没有这个未结束的报警,或不止一个"),
-                Text(
-                    "`gateway alarms` lists them; the last 6 characters of the first column are enough",
-                    "用 gateway alarms 查看;写第一列编号的最后 6 位即可",
-                ),
-            )
-        said: dict[str, Any] = {"who": who, "role": "installer", "from": "cli", "alarm": alarm.id}
-        said |= {name: value for name, value in (("outcome", outcome), ("note", note)) if value is not None}
-        subject = alarm.device
-        if self._gone(alarm):  # nothing will ever tell its end, and there is no place to tell it at
-            subject, alarm = self.config.gateway.id, cleared(alarm)
-        steps = ["operator.ack"] if outcome is None else ["operator.ack", "operator.dispose"]
-        alarm = acknowledged(alarm) if outcome is None else disposed(alarm)
-        await self.pipeline.operate(alarm, *(Reading(subject, step, Phase.PULSE, data=said) for step in steps))
-        self.vitals.states.changed(alarm.device)
-        return _alarm(alarm)
+        if outcome is None:
+            alarm = await self.duty.acknowledge(alarm_id, by, note)
+        else:
+            alarm = await self.duty.dispose(alarm_id, by, outcome, note=note)
+        return self.alarm(alarm)
 
-    def _gone(self, alarm: Alarm) -> bool:
-        """What it is about has been taken out of the configuration."""
-        if alarm.device == self.config.gateway.id:
-            return alarm.type == UPLINK_LOST and alarm.part not in self.config.uplinks
-        return alarm.device not in self.vitals.devices
+    def alarm(self, alarm: Alarm) -> dict[str, Any]:
+        """As the page and the command line show it."""
+        return {"part": "", **describe(alarm, self.pipeline.shown)}
 
 
 def _event(lane: Lane, row: Row) -> dict[str, Any]:
@@ -226,25 +211,6 @@ def _letter(uplink: str, letter: Letter) -> dict[str, Any]:
         "sequence": f"{letter.sequence:016d}",
         "id": letter.id,
         "type": letter.type,
-        "time": _moment(letter.time_ms),
+        "time": moment(letter.time_ms),
         "reason": letter.reason,
     }
-
-
-def _alarm(alarm: Alarm) -> dict[str, Any]:
-    return {
-        "alarm": alarm.id,
-        "device": alarm.device,
-        "type": alarm.type,
-        "part": alarm.part,
-        "severity": alarm.severity.value,
-        "state": alarm.state,
-        "count": alarm.count,
-        "first": _moment(alarm.first_ms),
-        "last": _moment(alarm.last_ms),
-        "test": alarm.test,
-    }
-
-
-def _moment(time_ms: int) -> str:
-    return rfc3339(datetime.fromtimestamp(time_ms / 1000, UTC))

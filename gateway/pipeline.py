@@ -3,20 +3,42 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway import normalize, taxonomy
-from gateway.alarms import Alarm, Book, Told, cleared, pulsed, raised
+from gateway.alarms import Alarm, Book, Key, Step, Told, cleared, noted, pulsed, raised
 from gateway.clock import Clock, TimeQuality
 from gateway.database import Draft, read_alarms
 from gateway.errors import StorageError
-from gateway.event import Phase, Reading, part_key
+from gateway.event import Phase, Reading, Severity, part_key
 from gateway.identity import Identities
+from gateway.measures import drilled
 from gateway.normalize import Stamp, Subject
 from gateway.privacy import DATA_LOST, Policy
 from gateway.store import Store
 
-Changed = Callable[[Reading], None]
+Change = Callable[[Alarm | None, Told], Alarm | None]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What stands on disk now: the reading, what the event says of it, and the alarm it changed."""
+
+    reading: Reading
+    id: str
+    phase: Phase
+    severity: Severity
+    test: bool
+    alarm: Alarm | None
+
+
+@dataclass(frozen=True)
+class Deed:
+    """What a person or a rule did: the event that tells it, and what it changes in the book (`key`'s alarm)."""
+
+    reading: Reading
+    key: Key
+    change: Change
 
 
 @dataclass(frozen=True)
@@ -27,6 +49,7 @@ class Rim:
     clock: Clock
     subjects: Mapping[str, Subject]
     policies: Sequence[Policy]
+    gateway: str = ""  # its own id: drills of a place stand under it
 
 
 class Pipeline:
@@ -40,7 +63,7 @@ class Pipeline:
         self._book: Book | None = None  # None: to be read from disk again
         self._epoch = 0  # the store's, when the book was read
         self._loading = asyncio.Lock()
-        self.listeners: list[Changed] = []  # told of each reading after its commit
+        self.listeners: list[Callable[[Taken], None]] = []  # told of each reading after its commit
 
     async def accept(self, readings: Sequence[Reading]) -> list[str]:
         """Returns after the commit, one id per reading, in order. StorageError: none of them was taken in."""
@@ -48,26 +71,27 @@ class Pipeline:
         self._book = None  # whatever breaks in between, it is read again
         drafts = [self._draft(book, reading) for reading in readings]
         self._book = book
-        return await self._commit(readings, drafts)
+        return await self._commit(drafts)
 
-    async def operate(self, alarm: Alarm, *readings: Reading) -> list[str]:
-        """Take in what a person did to an alarm, together with its new flags. StorageError: nothing of it was done."""
+    async def operate(self, *deeds: Deed | Reading) -> list[str]:
+        """Take in what was done to alarms, together with their new flags. StorageError: nothing of it was done."""
         book = await self.load()
-        drafts = [self._draft(book, reading, alarm) for reading in readings]
-        book.put(alarm)
-        return await self._commit(readings, drafts)
+        self._book = None
+        drafts = [self._draft(book, *_parted(deed)) for deed in deeds]
+        self._book = book
+        return await self._commit(drafts)
 
-    async def _commit(self, readings: Sequence[Reading], drafts: Sequence[tuple[str, Draft]]) -> list[str]:
+    async def _commit(self, drafts: Sequence[tuple[Taken, Draft]]) -> list[str]:
         try:
             await self._rim.store.append([draft for _, draft in drafts])
         except StorageError:
             with suppress(StorageError):
                 await self.load()  # so that `shown` tells no lie for long
             raise
-        for reading in readings:
+        for taken, _ in drafts:
             for listener in self.listeners:
-                listener(reading)
-        return [identity for identity, _ in drafts]
+                listener(taken)
+        return [taken.id for taken, _ in drafts]
 
     async def load(self) -> Book:
         """The alarms as they stand on disk, read again after any error; at once where nothing happened."""
@@ -80,7 +104,7 @@ class Pipeline:
                 self._identities.after(self._rim.store.database.newest_id_ms)  # a store may open long after the start
             return self._book
 
-    def _draft(self, book: Book, reading: Reading, operated: Alarm | None = None) -> tuple[str, Draft]:
+    def _draft(self, book: Book, reading: Reading, deed: Deed | None = None) -> tuple[Taken, Draft]:
         subject = self._rim.subjects[reading.device]
         clock = self._rim.clock
         quality, now = clock.quality(), clock.utc()  # in this order: when it is set in between, the time is right
@@ -88,30 +112,42 @@ class Pipeline:
         now_ms = int(now.timestamp() * 1000)
         identity = self._identities.next(now_ms)
         severity = taxonomy.severity(reading.type, subject.fire)
+        key = (reading.device, reading.type, part_key(reading.part) or str(reading.data.get("uplink", "")))
+        old = book.get(key)
         told = Told(
-            key=(reading.device, reading.type, part_key(reading.part) or str(reading.data.get("uplink", ""))),
+            key=key,
             id=identity,
             severity=severity,
             latches=taxonomy.TYPES[reading.type].latches,
             now_ms=now_ms,
-            test=reading.test,
+            test=reading.test or self._in_drill(book, subject, reading, old),
+            first_of=(book.first_fire() or identity) if reading.type in taxonomy.FIRES else "",
         )
-        phase, alarm = reading.phase, operated
-        if operated is None:
-            phase, alarm = _step(book.get(told.key), reading.phase, told)
-            if alarm is not None:
-                book.put(alarm)
+        if deed is None:
+            phase, alarm = _step(old, reading.phase, told)
+        else:
+            phase, alarm = reading.phase, deed.change(book.get(deed.key), told)
+        if alarm is not None:
+            book.put(alarm)
         named = alarm.id if alarm is not None and alarm.severity != "info" else None
         stamp = Stamp(identity, now, quality, phase, severity, named)
         draft = Draft(
             lane=taxonomy.lane(reading.type, severity),
             time_ms=now_ms,
-            body=normalize.body(subject, reading, stamp),
+            body=normalize.body(subject, reading if reading.test == told.test else replace(reading, test=True), stamp),
             uplinks=self._uplinks(reading),
             private=normalize.private(reading.credential, taken),
             alarm=alarm,
         )
-        return identity, draft
+        return Taken(reading, identity, phase, severity, told.test, alarm), draft
+
+    def _in_drill(self, book: Book, subject: Subject, reading: Reading, old: Alarm | None) -> bool:
+        """What begins in a drill is a test, and so is its end, whenever that comes."""
+        if reading.type.startswith("operator."):
+            return False
+        if reading.phase is Phase.CLEAR and old is not None:
+            return old.test
+        return drilled(book, subject.id, self._rim.gateway, (subject.place or {}).get("path", ""))
 
     def _uplinks(self, reading: Reading) -> frozenset[str]:
         if reading.type == DATA_LOST:
@@ -122,9 +158,20 @@ class Pipeline:
         return self._wanted[reading.type]
 
 
+def _parted(deed: Deed | Reading) -> tuple[Reading, Deed | None]:
+    return (deed.reading, deed) if isinstance(deed, Deed) else (deed, None)
+
+
 def _step(old: Alarm | None, phase: Phase, told: Told) -> tuple[Phase, Alarm | None]:
+    """What a telling makes of an alarm; its beginnings and its end stand in its history."""
+    alarm: Alarm | None
     if phase is Phase.PULSE:
-        return phase, pulsed(old, told)
-    if phase is Phase.CLEAR:
-        return phase, None if old is None else cleared(old)
-    return raised(old, told)
+        alarm = pulsed(old, told)
+    elif phase is Phase.CLEAR:
+        alarm = None if old is None else cleared(old)
+    else:
+        phase, alarm = raised(old, told)
+    news = phase is not Phase.STILL and (phase is not Phase.CLEAR or (old is not None and old.active))
+    if alarm is None or not news or alarm.severity is Severity.INFO:
+        return phase, alarm
+    return phase, noted(alarm, Step(told.now_ms, phase.value))

@@ -161,6 +161,7 @@ OPERATIONS: tuple[EventType, ...] = (
 )
 
 TYPES: Mapping[str, EventType] = MappingProxyType({row.name: row for row in (*EVENTS, *OPERATIONS)})
+FIRES = frozenset(row.name for row in EVENTS if row.category == "fire" and row.latches)  # not: supervisory, pre-alarm
 
 _KINDS = (
     Kind("smoke", "感烟探测器", "smoke detector", "fire", 40),

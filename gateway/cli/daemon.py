@@ -44,7 +44,7 @@ def check(config: ConfigOption = CONFIG, json: JsonOption = False) -> None:
 
     Every mistake is one line: FILE:LINE:COLUMN: key: what is wrong (what is allowed). Exit status 2 if there is one.
     """
-    from gateway.app import lines
+    from gateway.build import lines
     from gateway.config import ConfigProblems
 
     try:

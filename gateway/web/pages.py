@@ -11,8 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from gateway.event import Lane
-from gateway.health import FIRES
-from gateway.taxonomy import TYPES
+from gateway.taxonomy import FIRES, TYPES
 from gateway.web import words
 
 _WORST_FIRST = tuple(words.STATES)

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway import app, delivery, documents
+from gateway import app, build, delivery, documents
 from gateway.access import GRANTED_UNSURE, hash_card
 from gateway.clock import TimeQuality
 from gateway.config import Config
@@ -39,7 +39,7 @@ STOP_MOST_S = 10.0  # issue and contract: SIGTERM ends within this
 def clock(monkeypatch: pytest.MonkeyPatch) -> FastClock:
     """Every house of the test runs on it."""
     made = FastClock(50)
-    monkeypatch.setattr("gateway.app.SystemClock", lambda: made)
+    monkeypatch.setattr("gateway.build.SystemClock", lambda: made)
     return made
 
 
@@ -107,7 +107,7 @@ def community(*devices: dict[str, Any], buses: dict[str, Any] | None = None) -> 
 
 def test_devices_of_one_bus_share_a_line_others_stand_alone() -> None:
     buses = {name: {"serial": f"/dev/{name}"} for name in ("one", "two")}
-    made = app.lines(
+    made = build.lines(
         community(
             {"id": "a1", "bus": "one"},
             {"id": "b1", "bus": "two", "driver": "b"},
@@ -124,7 +124,7 @@ def test_devices_of_one_bus_share_a_line_others_stand_alone() -> None:
 
 
 def test_devices_of_one_listener_share_a_line_but_not_with_another_driver_s() -> None:
-    made = app.lines(
+    made = build.lines(
         community(
             {"id": "a1", "listen": "0.0.0.0:5200"},
             {"id": "a2", "listen": "0.0.0.0:5200"},
@@ -138,12 +138,12 @@ def test_a_line_is_named_by_its_listening_address_as_people_write_it() -> None:
     config, driver = community(), registry()["zkteco"]
     keys = {"driver": "zkteco", "place": "gate", "listen": "127.0.0.1:18081"}
     doors = [driver.Config.model_validate({"id": f"door-{serial}", "address": serial, **keys}) for serial in "12"]
-    made = app.lines(config.model_copy(update={"devices": doors}))
+    made = build.lines(config.model_copy(update={"devices": doors}))
     assert [(name, line.name, len(line.devices)) for name, line in made] == [("zkteco", "127.0.0.1:18081", 2)]
 
 
 def test_no_devices_no_lines() -> None:
-    assert app.lines(community()) == []
+    assert build.lines(community()) == []
 
 
 # --- trouble
@@ -209,7 +209,7 @@ async def test_a_bug_in_an_uplink_ends_no_other(
             raise bugs.pop()
         return target(name, *more)
 
-    monkeypatch.setattr(app, "target", buggy)
+    monkeypatch.setattr(build, "target", buggy)
     async with Mosquitto(tmp_path) as broker, subscribed(broker.port) as district:
         uplinks = {"sick": to(broker.port, root="sick"), "well": to(broker.port, root="well")}
         puppets = Puppets()

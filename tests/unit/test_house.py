@@ -11,12 +11,15 @@ import pytest
 
 from gateway import database
 from gateway.app import standing
+from gateway.audit import By
+from gateway.deeds import NotFound
 from gateway.driver import Answer, Posted
 from gateway.event import Lane, Phase, Reading
-from gateway.house import Filter, House, NotFound
+from gateway.house import Filter, House
 from tests.brokers import free_port
 from tests.houses import Puppets, ask, config, disk, living, to, until
 
+WANG = By("wang", "installer", "cli")
 DEVICES = {"smoke-1": "smoke", "door-1": "door", "cam-1": "camera"}
 EVERYTHING = 10_000
 
@@ -197,17 +200,17 @@ async def test_the_word_is_normal_when_it_ended_and_a_person_disposed_it(
     alarm = await puppets.emit("smoke-1", "fire.smoke", "raise")
     if order == "clear first":
         await puppets.emit("smoke-1", "fire.smoke", "clear")
-        await house.acknowledge(alarm, "wang", None, None)
+        await house.acknowledge(alarm, WANG, None, None)
         assert await state(house, "smoke-1") == "alarm"  # it latches
-        await house.acknowledge(alarm, "wang", "real", None)
+        await house.acknowledge(alarm, WANG, "real", None)
     else:
-        await house.acknowledge(alarm, "wang", "real", None)
+        await house.acknowledge(alarm, WANG, "real", None)
         assert await state(house, "smoke-1") == "alarm"
         await puppets.emit("smoke-1", "fire.smoke", "clear")
     assert await state(house, "smoke-1") == "normal"
     assert house.alarms() == []
     with pytest.raises(NotFound, match="no such open alarm"):
-        await house.acknowledge(alarm, "wang", None, None)
+        await house.acknowledge(alarm, WANG, None, None)
 
 
 async def test_one_that_does_not_latch_needs_only_to_be_seen(house: House, puppets: Puppets) -> None:
@@ -215,7 +218,7 @@ async def test_one_that_does_not_latch_needs_only_to_be_seen(house: House, puppe
     alarm = await puppets.emit("door-1", "door.held", "raise")
     await puppets.emit("door-1", "door.held", "clear")
     assert await state(house, "door-1") == "alarm"
-    assert (await house.acknowledge(alarm, "wang", None, None))["state"] == "normal"
+    assert (await house.acknowledge(alarm, WANG, None, None))["state"] == "normal"
     assert await state(house, "door-1") == "normal"
 
 
@@ -223,7 +226,7 @@ async def test_what_ends_while_it_is_disposed_has_ended(house: House, puppets: P
     alarm = await puppets.emit("smoke-1", "fire.smoke", "raise")
     link = await puppets.link("smoke-1")
     await asyncio.gather(
-        house.acknowledge(alarm, "wang", "real", None), link.emit(Reading("smoke-1", "fire.smoke", Phase.CLEAR))
+        house.acknowledge(alarm, WANG, "real", None), link.emit(Reading("smoke-1", "fire.smoke", Phase.CLEAR))
     )
     assert house.alarms() == []
     assert link.active("smoke-1") == frozenset()
@@ -232,14 +235,14 @@ async def test_what_ends_while_it_is_disposed_has_ended(house: House, puppets: P
 async def test_a_mere_condition_cannot_be_acknowledged(house: House, puppets: Puppets) -> None:
     identity = await puppets.emit("door-1", "door.open", "raise")
     with pytest.raises(NotFound):
-        await house.acknowledge(identity, "wang", None, None)
+        await house.acknowledge(identity, WANG, None, None)
 
 
 @pytest.mark.parametrize("said", ["", "01a2", "nonsense", "0" * 36])
 async def test_no_such_alarm(house: House, puppets: Puppets, said: str) -> None:
     await puppets.emit("smoke-1", "fire.smoke", "raise")
     with pytest.raises(NotFound) as told:
-        await house.acknowledge(said, "wang", None, None)
+        await house.acknowledge(said, WANG, None, None)
     assert "gateway alarms" in told.value.say("en")
     assert "gateway alarms" in told.value.say("zh-CN")
 
@@ -271,7 +274,7 @@ async def test_what_was_done_and_what_was_told_stand_in_one_transaction(
     tmp_path: Path, house: House, puppets: Puppets
 ) -> None:
     alarm = await puppets.emit("smoke-1", "fire.smoke", "raise")
-    await house.acknowledge(alarm, "wang", "real", None)
+    await house.acknowledge(alarm, WANG, "real", None)
     await house.store.read(lambda _: None)
     with closing(sqlite3.connect(tmp_path / "state" / "events.db")) as connection:
         flags = connection.execute("SELECT active, acknowledged, confirmed, latched FROM alarm").fetchall()

@@ -20,7 +20,7 @@ from drivers._mqtt_hub import MOST_KEYS, Hub
 from drivers._mqtt_profile import known, load
 from drivers._mqtt_topics import below, filters, parts, topic_filter
 from drivers.mqtt_in import DRIVER
-from gateway.app import lines
+from gateway.build import lines
 from gateway.config import ConfigProblems
 from gateway.config import load as load_config
 from gateway.driver import Line, registry

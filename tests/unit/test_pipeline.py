@@ -20,6 +20,7 @@ from gateway.database import Database, read_alarms, read_rows
 from gateway.errors import StorageError
 from gateway.event import Credential, Json, Lane, Phase, Reading, Severity, Value
 from gateway.normalize import BODY_BYTES, Stamp, Subject
+from gateway.pipeline import Deed
 from tests.fakes import EPOCH, ManualClock
 from tests.rig import Rig, refusing, rig
 
@@ -116,7 +117,7 @@ async def test_no_reading_is_no_event(tmp_path: Path) -> None:
 async def test_listeners_hear_of_what_was_taken_in_only(tmp_path: Path) -> None:
     async with rig(tmp_path, "district") as made:
         heard: list[Reading] = []
-        made.pipeline.listeners.append(heard.append)
+        made.pipeline.listeners.append(lambda taken: heard.append(taken.reading))
         with refusing(tmp_path), pytest.raises(StorageError):
             await made.pipeline.accept([SMOKE])
         assert heard == []
@@ -172,13 +173,13 @@ async def test_what_a_person_does_stands_with_its_event(tmp_path: Path) -> None:
         assert alarm is not None
         said = Reading("smoke-1", "operator.ack", Phase.PULSE, data={"who": "王师傅"})
         with refusing(tmp_path, "event_lane"), pytest.raises(StorageError):
-            await made.pipeline.operate(acknowledged(alarm), said)
+            await made.pipeline.operate(Deed(said, alarm.key, lambda *_: acknowledged(alarm)))
         assert made.pipeline.shown.find(first) == alarm
-        await made.pipeline.operate(acknowledged(alarm), said)
+        await made.pipeline.operate(Deed(said, alarm.key, lambda *_: acknowledged(alarm)))
         (told,) = await events(made, Lane.EVENT)
         assert (told["type"], told["data"]["alarm"], told["data"]["who"]) == ("operator.ack", first, "王师傅")
         assert await on_disk(made) == {acknowledged(alarm)}
-        await made.pipeline.operate(disposed(alarm), replace(said, type="operator.dispose"))
+        await made.pipeline.operate(Deed(replace(said, type="operator.dispose"), alarm.key, lambda *_: disposed(alarm)))
         assert await on_disk(made) == set() == set(made.pipeline.shown)
 
 

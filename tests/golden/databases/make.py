@@ -8,11 +8,13 @@ import asyncio
 import json
 import shutil
 import sqlite3
+from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from gateway.alarms import Alarm
+from gateway.alarms import Alarm, Step
+from gateway.audit import add
 from gateway.batch import Cursor
 from gateway.database import (
     VERSION,
@@ -71,11 +73,15 @@ async def fill(path: Path) -> None:
             NOW_MS,
             NOW_MS + 9,
             False,
+            silenced=True,
+            first_of=first,
+            history=(Step(NOW_MS, "raise"), Step(NOW_MS + 5, "silence", "王师傅", "page", "闻到烟味")),
         )
         await store.transact(lambda connection: put_alarms(connection, [flags]))
         for name, value in FACTS.items():
             await store.transact(lambda connection, name=name, value=value: put_fact(connection, name, value))  # type: ignore[misc]
         await store.transact(_second_version)
+        await store.transact(_fourth_version)
         store.mark(UPLINKS[0], Lane.EVENT, Cursor(5, 4))
 
 
@@ -85,6 +91,15 @@ def _second_version(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO dead VALUES (?, ?, ?, ?, ?, ?, ?, ?)", letter)
     connection.execute("INSERT INTO command VALUES (?, ?, ?, ?)", ("c-1", UPLINKS[0], NOW_MS + 60_000, None))
     connection.execute("INSERT INTO again VALUES (?, ?, ?, ?)", (UPLINKS[0], Lane.ALARM.value, 1, 4))
+
+
+def _fourth_version(connection: sqlite3.Connection) -> None:
+    """What schema/004.sql added."""
+    connection.execute("INSERT INTO incident VALUES (?, ?, ?, ?, ?)", ("case-1", UPLINKS[0], "{}", "{}", NOW_MS))
+    connection.execute("INSERT INTO notice VALUES (?, ?, ?, ?, ?)", ("n-1", UPLINKS[0], "{}", NOW_MS + 9, NOW_MS))
+    row = ("2026-11-23", UPLINKS[0], "fire.smoke", "place values", 3)
+    connection.execute("INSERT INTO disclosure VALUES (?, ?, ?, ?, ?)", row)
+    add(connection, {"who": "王师傅", "what": "operator.ack"})
 
 
 async def leave(path: Path, folder: Path) -> None:
@@ -102,6 +117,12 @@ def _body(lane: Lane) -> str:
     return json.dumps(event, separators=(",", ":"))
 
 
+def _shown(alarm: Alarm) -> str:
+    """As repr() had it; what a later version added only where it says something."""
+    told = ((f.name, getattr(alarm, f.name), f.default) for f in fields(alarm))
+    return f"Alarm({', '.join(f'{name}={value!r}' for name, value, default in told if value != default)})"
+
+
 async def content(path: Path) -> dict[str, Any]:
     """All that the present program finds in a database, as JSON has it."""
     async with Store(path, ("gone", *UPLINKS)) as store:
@@ -116,7 +137,7 @@ async def content(path: Path) -> dict[str, Any]:
             "cursors": {
                 f"{u}.{lane}": [c.seq, c.sequence] for (u, lane), c in (await store.read(read_cursors)).items()
             },
-            "alarms": [repr(alarm) for alarm in await store.read(read_alarms)],
+            "alarms": [_shown(alarm) for alarm in await store.read(read_alarms)],
             "facts": {name: await store.read(lambda c, name=name: read_fact(c, name)) for name in FACTS},  # type: ignore[misc]
         }
     plain: dict[str, Any] = json.loads(json.dumps(found))

@@ -1,0 +1,75 @@
+"""What people and the platform do to an alarm: silence, acknowledge, dispose, reset (domain notes, 3.4).
+
+Each step is an event upstream, a line of the audit log, and new flags; all of it works with no uplink. A step that
+changes nothing is done without a word; one that cannot be done as things stand is refused with the reason (`NotNow`).
+"""
+
+from gateway import alarms
+from gateway.alarms import Alarm
+from gateway.audit import By
+from gateway.deeds import Hand, NotNow
+from gateway.errors import Text
+from gateway.event import Severity
+
+HOLDS = {
+    "active": Text("its cause still lasts", "报警原因尚未消除"),
+    "unacknowledged": Text("nobody has acknowledged it", "尚未确认"),
+    "undisposed": Text("nobody has said what it was", "尚未给出处置结论"),
+}
+OUTCOMES = ("real", "false", "test", "drill", "other")  # contract, section 10
+
+
+class Duty:
+    """One method a step."""
+
+    def __init__(self, hand: Hand) -> None:
+        self._hand = hand
+
+    async def silence(self, by: By) -> list[Alarm]:
+        """The sound of all alarms that are present now; never of the next. Returns those that sounded."""
+        book = await self._hand.book()
+        loud = [a for a in book if a.severity is not Severity.INFO and not a.silenced and not a.acknowledged]
+        deeds = [self._hand.deed(alarm, "operator.silence", by, alarms.silenced) for alarm in loud]
+        return await self._hand.do(by, "operator.silence", deeds)
+
+    async def acknowledge(self, alarm_id: str, by: By, note: str | None = None) -> Alarm:
+        """A person has seen it."""
+        alarm = await self._hand.find(alarm_id)
+        if alarm.acknowledged:
+            return alarm
+        done = await self._hand.do(
+            by, "operator.ack", [self._hand.deed(alarm, "operator.ack", by, alarms.acknowledged, note)]
+        )
+        return done[0]
+
+    async def acknowledge_rest(self, by: By) -> list[Alarm]:
+        """All that is not critical at once; a fire is acknowledged one by one (domain notes, 3.4)."""
+        book = await self._hand.book()
+        mild = [a for a in book if not a.acknowledged and a.severity is not Severity.CRITICAL]
+        deeds = [self._hand.deed(alarm, "operator.ack", by, alarms.acknowledged) for alarm in mild]
+        return await self._hand.do(by, "operator.ack", deeds)
+
+    async def dispose(
+        self, alarm_id: str, by: By, outcome: str, cause: str | None = None, note: str | None = None
+    ) -> Alarm:
+        """A person has said what it was; `outcome` is one of OUTCOMES. What nobody had acknowledged is so by this."""
+        alarm = await self._hand.find(alarm_id)
+        more = {"outcome": outcome} | ({} if cause is None else {"cause": cause})
+        deeds = [] if alarm.acknowledged else [self._hand.deed(alarm, "operator.ack", by, alarms.acknowledged, note)]
+
+        def said(old: Alarm) -> Alarm:
+            return alarms.disposed(old, outcome)
+
+        deeds.append(self._hand.deed(alarm, "operator.dispose", by, said, note, more))
+        return (await self._hand.do(by, "operator.dispose", deeds, said=outcome, note=note))[-1]
+
+    async def reset(self, alarm_id: str, by: By) -> Alarm:
+        """The latch is let go. NotNow: its cause lasts, or nobody acknowledged, or (fire) disposed of it."""
+        alarm = await self._hand.find(alarm_id)
+        held = alarms.holds(alarm)
+        if held is not None:
+            do = Text("then reset it", "之后再复位")
+            raise NotNow(f"{alarm.device} {alarm.type}", HOLDS[held], do)
+        return (
+            await self._hand.do(by, "operator.reset", [self._hand.deed(alarm, "operator.reset", by, alarms.reset)])
+        )[0]
