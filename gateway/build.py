@@ -122,6 +122,7 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
         health=lambda: health.document(vitals, house.uplinks, house.supervisor.lines, only=name),
         dossier=partial(_dossier, house, name, Fact(house.store, f"dossier.{name}")),
         state=lambda device: states.document(device, house.pipeline.shown, policy.wants),
+        inbox={},
         devices=vitals.devices if settings.retain_states else (),
     )
     log = logging.getLogger(f"gateway.uplink.{name}")

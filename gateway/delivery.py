@@ -6,12 +6,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from paho.mqtt.client import topic_matches_sub
+
 from gateway.commands import Reply
 from gateway.dead import category
 from gateway.errors import StorageError, Text
 from gateway.event import Lane
 from gateway.flight import Flight, Sent
-from gateway.mqtt import CLOUD_EVENT, JSON, Session
+from gateway.mqtt import CLOUD_EVENT, JSON, Message, Session
 from gateway.normalize import corrected
 from gateway.outbox import Entry
 from gateway.parts import Document, Parts
@@ -199,8 +201,17 @@ class Delivery:
     async def _answer(self) -> None:
         """Commands, one after the other; each is acknowledged behind its answer."""
         while True:
-            self._replies.append(await self._desk.answer(await self._session.messages.get()))
+            message = await self._session.messages.get()
+            with suppress(StorageError):  # not acknowledged: the broker hands it over again
+                reply = await self._heard(message)
+                message.done() if reply is None else self._replies.append(reply)
             self._pump()
+
+    async def _heard(self, message: Message) -> Reply | None:
+        for topics, hearing in self._plan.inbox.items():
+            if topic_matches_sub(topics, message.topic):
+                return await hearing(message)
+        return await self._desk.answer(message)
 
     async def _farewell(self) -> None:
         """Let what is owed go out for a while, then say that we leave."""

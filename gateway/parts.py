@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.clock import Clock
-from gateway.commands import Desk
+from gateway.commands import Desk, Reply
 from gateway.dead import DeadLetters
+from gateway.mqtt import Message
 from gateway.outbox import Outbox
 from gateway.privacy import Policy
 from gateway.retained import Retained
 from gateway.store import Store
 
 Document = Mapping[str, Any]
+Hearing = Callable[[Message], Awaitable[Reply | None]]  # None: there is no answer; StorageError: it is heard again
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Plan:
     health: Callable[[], Document]
     dossier: Callable[[], Awaitable[Document]]
     state: Callable[[str], Document]
+    inbox: Mapping[str, Hearing]  # what is heard besides commands, by topic filter
     devices: tuple[str, ...]  # whose state is retained on the broker; none where the uplink wants none
 
 

@@ -130,7 +130,7 @@ class Uplink:
         wanted = replace(
             self._target(self._protocol),
             will=will,
-            subscribe=(f"{plan.base}/command/#",),
+            subscribe=(f"{plan.base}/command/#", *plan.inbox),
             session_expiry_s=SUBSCRIBED_S,
         )
         session = Session(wanted, lambda *_: None, self._flight.last_id)

@@ -77,6 +77,7 @@ class Rig:
             health=lambda: {"gateway": "gw-0001"},
             dossier=dossier,
             state=lambda device: {"device": device, "online": True, "state": "normal", "alarms": []},
+            inbox={},
             devices=tuple(devices),
         )
         log = logging.getLogger(f"tests.{name}")
