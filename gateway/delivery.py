@@ -8,6 +8,7 @@ from typing import Any
 
 from paho.mqtt.client import topic_matches_sub
 
+from gateway.board import Board
 from gateway.commands import Reply
 from gateway.dead import category
 from gateway.errors import StorageError, Text
@@ -16,12 +17,10 @@ from gateway.flight import Flight, Sent
 from gateway.mqtt import CLOUD_EVENT, JSON, Message, Session
 from gateway.normalize import corrected
 from gateway.outbox import Entry
-from gateway.parts import Document, Parts
+from gateway.parts import Parts
 from gateway.retained import encode
 
 SILENT_S = 17.0  # messages in flight and none answered for so long, whatever else comes: the link is dead
-HEALTH_S = 60.0  # contract, section 2
-VALUES_S = 10.0  # state documents in which only values changed go out this often
 FLUSH_S = 3.0  # at shutdown, for what is still owed
 FAREWELL_S = 1.0  # at shutdown, for the last status
 
@@ -43,8 +42,7 @@ class Delivery:
         self._number = number
         self.window = session.opened.window
         self._topics: dict[str, bytes] = {}
-        self._shown: dict[str, tuple[Any, ...]] = {}
-        self._lazy: set[str] = set()
+        self._board = Board(parts.plan, parts.retained, parts.clock.monotonic())
         self._turned = asyncio.Event()
         self._grown = asyncio.Event()
 
@@ -75,28 +73,15 @@ class Delivery:
         self._grown.set()
 
     def state_changed(self, device: str) -> None:
-        """A device's document may have changed: a new word goes out at once, mere values in a while."""
-        if device not in self._shown:
-            return
-        document = self._plan.state(device)
-        if _word(document) == self._shown[device]:
-            self._lazy.add(device)
-        else:
-            self._shown[device] = _word(document)
-            self._retained.update(f"state/{device}", document)
+        """A device's document may have changed."""
+        if self._board.state_changed(device):
             self._grown.set()
 
     # sending
 
     async def announce(self) -> None:
-        """Birth first; then the rest, what changed before what did not (see Retained)."""
-        self._retained.announce("status", self._plan.status("online", self._number))
-        self._retained.announce("dossier", await self._plan.dossier())
-        for device in self._plan.devices:
-            document = self._plan.state(device)
-            self._shown[device] = _word(document)
-            self._retained.announce(f"state/{device}", document)
-        self._retained.update("health", self._plan.health())
+        """Every document, after connecting, or when it is asked for."""
+        await self._board.announce(self._number)
         self._grown.set()
 
     def _pump(self) -> None:
@@ -181,21 +166,12 @@ class Delivery:
                 await self._grown.wait()
 
     async def _tick(self) -> None:
-        values_s = health_s = self._clock.monotonic()
         while True:
             await self._clock.sleep(1.0)
-            now_s = self._clock.monotonic()
             if self._flight.silent_s > SILENT_S:
                 what = Text("the broker acknowledges nothing", "服务器对已发送的消息没有确认")
                 self._session.give_up(what)
-            if now_s - values_s >= VALUES_S:
-                values_s = now_s
-                for device in self._lazy:
-                    self._retained.update(f"state/{device}", self._plan.state(device))
-                self._lazy.clear()
-            if now_s - health_s >= HEALTH_S:
-                health_s = now_s
-                self._retained.update("health", self._plan.health())
+            self._board.tick(self._clock.monotonic())
             self._pump()
 
     async def _answer(self) -> None:
@@ -235,7 +211,3 @@ async def _until(
                 ends: set[asyncio.Future[Any]] = {waiting, lost}
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 waiting.cancel()
-
-
-def _word(document: Document) -> tuple[Any, ...]:
-    return document["state"], document["online"], *document["alarms"]

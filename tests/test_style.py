@@ -32,7 +32,7 @@ LAYERS = (
     "folder vault identity packing journal batch database letters salvage writer store",
     "replay outbox pipeline audit alarmview deeds duty covers dead losses retention timekeeper",
     "holes newcomers backup restore",
-    "retained commands parts flight delivery uplink pulse supervisor health systemd watchdog house control",
+    "retained commands parts board flight delivery uplink pulse supervisor health systemd watchdog house control",
     "web build",
     "app",
     "demo cli __main__",

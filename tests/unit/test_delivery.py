@@ -25,7 +25,7 @@ BASE = "sc/v1/310104/013/002/gw-0001"
 def clock(monkeypatch: pytest.MonkeyPatch) -> FastClock:
     """Every house of the test runs on it."""
     made = FastClock(50)
-    monkeypatch.setattr("gateway.app.SystemClock", lambda: made)
+    monkeypatch.setattr("gateway.build.SystemClock", lambda: made)
     return made
 
 
