@@ -9,7 +9,7 @@ from typing import Any
 from paho.mqtt.client import topic_matches_sub
 
 from gateway.board import Board
-from gateway.commands import Reply
+from gateway.commands import Desk, Reply
 from gateway.dead import category
 from gateway.errors import StorageError, Text
 from gateway.event import Lane
@@ -17,7 +17,7 @@ from gateway.flight import Flight, Sent
 from gateway.mqtt import CLOUD_EVENT, JSON, Message, Session
 from gateway.normalize import corrected
 from gateway.outbox import Entry
-from gateway.parts import Parts
+from gateway.parts import Parts, Plan
 from gateway.retained import encode
 
 SILENT_S = 17.0  # messages in flight and none answered for so long, whatever else comes: the link is dead
@@ -179,15 +179,9 @@ class Delivery:
         while True:
             message = await self._session.messages.get()
             with suppress(StorageError):  # not acknowledged: the broker hands it over again
-                reply = await self._heard(message)
+                reply = await _hear(self._plan, self._desk, message)
                 message.done() if reply is None else self._replies.append(reply)
             self._pump()
-
-    async def _heard(self, message: Message) -> Reply | None:
-        for topics, hearing in self._plan.inbox.items():
-            if topic_matches_sub(topics, message.topic):
-                return await hearing(message)
-        return await self._desk.answer(message)
 
     async def _farewell(self) -> None:
         """Let what is owed go out for a while, then say that we leave."""
@@ -197,6 +191,14 @@ class Delivery:
         self._retained.urgent["status"] = encode(self._plan.status("offline", self._number))
         self._pump()
         await _until(self._turned, lost, lambda: not self._flight, FAREWELL_S)
+
+
+async def _hear(plan: Plan, desk: Desk, message: Message) -> Reply | None:
+    """To whoever wants this topic; the rest are commands."""
+    for topics, hearing in plan.inbox.items():
+        if topic_matches_sub(topics, message.topic):
+            return await hearing(message)
+    return await desk.answer(message)
 
 
 async def _until(
