@@ -70,6 +70,7 @@ DRIVER = Driver(
         "MQTT 5.0 (OASIS, 2019) and 3.1.1; zigbee2mqtt, Frigate, ChirpStack 4, Tasmota and Shelly as documented",
         {
             "the projects' documented messages": "tests/unit/test_mqtt_report.py",
+            "zigbee2mqtt's published definitions of 4,516 models": "tests/unit/test_zigbee2mqtt.py",
             "mosquitto, with losses and refusals": "tests/contract/test_mqtt_in.py",
             "tshark's dissector": "tests/contract/test_dissected.py",
         },
