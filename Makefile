@@ -60,6 +60,7 @@ lock: build/uv/bin/uv ## lock the dependencies again after pyproject.toml change
 	$(COMPILE) --extra onvif -c requirements.lock -o deploy/onvif.lock
 	$(COMPILE) --extra onvif --group test -c deploy/onvif.lock -o tests/requirements.lock
 	$(LOCK) --group fuzz -o tests/fuzz/requirements.lock
+	$(LOCK) --group peers -o tests/peers/requirements.lock
 
 build/uv/bin/uv:
 	@deploy/environment.sh demo

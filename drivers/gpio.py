@@ -17,7 +17,7 @@ from drivers._gpio_board import Board, open_board, trouble
 from drivers._gpio_config import Config as Config
 from drivers._gpio_contact import FAULT, Seen, Settling, State, meaning, state_of
 from drivers._modbus_station import Tray
-from gateway.driver import Command, Driver, Example, Line, Link, Outcome
+from gateway.driver import Command, Driver, Example, Line, Link, Outcome, Proof
 from gateway.errors import BadInput, DeviceError, StorageError, Text
 from gateway.event import Json, Phase, Reading, Value
 
@@ -268,4 +268,9 @@ DRIVER = Driver(
     kind="input",
     actions=("output",),
     quiet_s=lambda _line: QUIET_S,
+    proof=Proof(
+        "Linux GPIO character device v2 (gpiod 2), Linux IIO sysfs files",
+        {"gpiod's own settings objects": "tests/unit/test_gpio.py"},
+        "every chip and analog converter",
+    ),
 )
