@@ -9,7 +9,7 @@ coroutine `run(line, link)` and `DRIVER = Driver(...)`. Devices that share a bus
 import importlib
 import logging
 import pkgutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from gateway.clock import Clock
 from gateway.errors import Text
-from gateway.event import NOTHING, Credential, Json, Reading, nothing
+from gateway.event import NOTHING, Credential, Json, Phase, Reading, nothing, part_key
 from gateway.explain import explain
 from gateway.fields import BusConfig, DeviceConfig, Model, Wrong
 from gateway.yamlmarks import read
@@ -271,6 +271,19 @@ class _Models(Mapping[str, type[DeviceConfig]]):
 def registry() -> Registry:
     """The drivers there are."""
     return Registry()
+
+
+def news(link: Link, readings: Iterable[Reading]) -> list[Reading]:
+    """What changes something: conditions that begin or end by what is open on disk, and each happening.
+
+    For devices that say again and again how they stand: told as it comes, each time would be a new alarm.
+    """
+
+    def standing(told: Reading) -> Phase:
+        is_open = (told.type, part_key(told.part) or None) in link.active(told.device)
+        return Phase.RAISE if is_open else Phase.CLEAR
+
+    return [reading for reading in readings if reading.phase is not standing(reading)]
 
 
 def offset_time(text: str) -> datetime | None:
