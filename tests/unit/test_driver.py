@@ -1,0 +1,174 @@
+"""The drivers' contract: what each driver rests on is there to be read and run; what is news of a repeated report."""
+
+import ast
+import re
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drivers.sim.console import Stage, mqtt_in, webhook
+from gateway.config import load
+from gateway.driver import news, registry
+from gateway.event import Phase, Reading
+from tests.brokers import Mosquitto
+from tests.fakes import RecordingLink
+from tests.unit.test_sim_console import Told, stages
+
+ROOT = Path(__file__).parents[2]
+DRIVERS = registry()
+GUIDES = ROOT / "docs" / "drivers"
+CHINESE = re.compile("[一-鿿]")
+
+
+def names_of_tests_in(file: Path) -> list[str]:
+    """Names of the tests in a file."""
+    nodes = ast.walk(ast.parse(file.read_text("utf-8")))
+    functions = (node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return [function.name for function in functions if function.name.startswith("test_")]
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_every_driver_says_what_it_rests_on(name: str) -> None:
+    proof = DRIVERS[name].proof
+    assert proof is not None
+    assert proof.edition
+    assert proof.never_met
+    assert proof.shown
+    for what, file in proof.shown.items():
+        assert what
+        assert names_of_tests_in(ROOT / file), file
+
+
+def test_the_page_has_a_row_for_every_driver_and_every_guide() -> None:
+    page = (ROOT / "docs" / "drivers.md").read_text("utf-8")
+    rows = re.findall(r"^\| \[`(\w+)`\]\(drivers/(\w+)\.md\) \|", page, re.MULTILINE)
+    assert [name for name, _ in rows] == [guide for _, guide in rows] == sorted(DRIVERS)
+    assert {guide.stem for guide in GUIDES.glob("*.md")} == set(DRIVERS)
+
+
+# --- guides
+
+HEAD = """\
+site:
+  name: 阳光花园
+  area: {district: "310104", street: "013", community: "002"}
+  places:
+    b3: {label: 3号楼, units: {f5: {label: 5层}, u1: {label: 1单元}, u2: {label: 2单元, floors: {f5: {label: 5层}}}}}
+    b4: {label: 4号楼}
+    gate: {label: 大门}
+"""
+
+
+def text_of(name: str) -> str:
+    """Of a driver's guide."""
+    return (GUIDES / f"{name}.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_every_guide_begins_in_chinese_and_ends_with_what_was_never_met(name: str) -> None:
+    text = text_of(name)
+    assert f"Driver `{name}`" in text
+    assert f"(../configuration.md#driver-{name})" in text
+    (summary,) = re.findall(r"^\*\*中文提要\*\*:(.*?)\n\n", text, re.MULTILINE | re.DOTALL)
+    assert len(CHINESE.findall(summary)) > 60
+    heads = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert heads[-1] == "Proved by, and what has never met hardware"
+    assert {"In gateway.yaml", "Try without hardware", "When something is wrong"} <= set(heads)
+    assert f"`gateway simulate {name}" in text
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_what_a_guide_shows_for_gateway_yaml_is_right(name: str, tmp_path: Path) -> None:
+    blocks = [block for block in re.findall(r"```yaml\n(.*?)```", text_of(name), re.DOTALL) if "driver: " in block]
+    assert blocks
+    for number, block in enumerate(blocks):
+        assert whole(tmp_path / str(number), block) > 0
+
+
+def whole(folder: Path, block: str) -> int:
+    """Reads an example as a whole configuration, with the files it names; how many devices it has."""
+    folder.mkdir()
+    for secret in re.findall(r"!file ([\w./-]+)", block):
+        (folder / secret).parent.mkdir(exist_ok=True)
+        (folder / secret).write_text(sha256(secret.encode()).hexdigest()[:32], "ascii")
+    text = block.replace("3f…", "3f" * 32)
+    if not re.search("^devices:", text, re.MULTILINE):
+        text = f"devices:\n{text}"
+    head = HEAD if text.startswith("gateway:") else f"gateway: {{id: gw-0001}}\n{HEAD}"
+    (folder / "gateway.yaml").write_text(head + text, "utf-8")
+    return len(load(folder / "gateway.yaml", DRIVERS.models()).config.devices)
+
+
+def sentences() -> list[str]:
+    """All texts in the code, without what is filled in."""
+    files = [*(ROOT / "drivers").glob("*.py"), *(ROOT / "gateway").rglob("*.py")]
+    nodes = (node for file in files for node in ast.walk(ast.parse(file.read_text("utf-8"))))
+    texts = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return [part for text in texts for part in re.split(r"{\w+}", text)]
+
+
+def test_the_messages_that_guides_explain_are_those_that_are_said() -> None:
+    known = "\n".join(sentences())
+    explained, unsaid = 0, list[str]()
+    for name in DRIVERS:
+        table = text_of(name).partition("## When something is wrong")[2].partition("\n## ")[0]
+        for cell in re.findall(r"^\| (.+?) \|", table, re.MULTILINE):
+            fragments = [part for span in re.findall("`([^`]+)`", cell) for part in re.split(r"…|'…'", span)]
+            for fragment in filter(None, (part.strip(" ,:") for part in fragments)):
+                unsaid += [f"{name}: {fragment}"] * (fragment not in known)
+                explained += 1
+    assert unsaid == []
+    assert explained > 60
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+async def test_the_lines_that_a_guide_has_typed_are_understood(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "PATIENCE_S", 0.0)  # nobody answers it here
+    section = text_of(name).partition("## Try without hardware")[2].partition("\n## ")[0]
+    spans = [" ".join(span.split()) for span in re.findall("`([^`]+)`", section)]
+    typed = [span for span in spans if re.match(r"[a-z]+( |$)", span) and not re.match("gateway |mosquitto ", span)]
+    told = Told()
+    async with AsyncExitStack() as stack:
+        if name == "mqtt_in":
+            broker = await stack.enter_async_context(Mosquitto(tmp_path))
+            simulator: AbstractAsyncContextManager[Stage] = mqtt_in.stage(
+                "zigbee2mqtt", f"mqtt://127.0.0.1:{broker.port}", ["smoke-1"], told
+            )
+        else:
+            simulator = stages(told)[{"wiegand": "wiegand-tcp"}.get(name, name)]  # with keys
+        stage = await stack.enter_async_context(simulator)
+        lines = [line for line in typed if line.split()[0] in stage.acts]
+        assert len(lines) >= 3
+        for line in lines:
+            await stage.perform(line)  # Wrong: it cannot be understood
+
+
+# --- news
+
+
+def reading(type: str, phase: Phase, part: str | None = None) -> Reading:
+    return Reading("d", type, phase, part=None if part is None else {"address": part})
+
+
+ON_DISK: Any = {"d": {("fire.smoke", None), ("device.fault", "1")}, "other": {("fire.heat", None)}}
+TOLD = [
+    (reading("fire.smoke", Phase.RAISE), False),
+    (reading("fire.smoke", Phase.CLEAR), True),
+    (reading("fire.smoke", Phase.RAISE, "1"), True),
+    (reading("fire.heat", Phase.RAISE), True),
+    (reading("fire.heat", Phase.CLEAR), False),
+    (reading("device.fault", Phase.RAISE, "1"), False),
+    (reading("device.fault", Phase.CLEAR, "2"), False),
+    (reading("access.granted", Phase.PULSE), True),
+    (reading("fire.smoke", Phase.STILL), True),
+]
+
+
+def test_news_is_what_differs_from_what_is_open_and_each_happening() -> None:
+    link = RecordingLink(conditions=ON_DISK)
+    assert news(link, [told for told, _ in TOLD]) == [told for told, new in TOLD if new]
