@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
+from drivers import _osdp_bus, _wiegand_line, serial_text
 from drivers.sim.console import Stage, mqtt_in, webhook
+from drivers.webhook import Config as WebhookConfig
+from drivers.webhook import decode, ignored
 from gateway.config import load
 from gateway.driver import news, registry
+from gateway.errors import Unreachable
 from gateway.event import Phase, Reading
+from gateway.fields import BusConfig
 from tests.brokers import Mosquitto
 from tests.fakes import RecordingLink
 from tests.unit.test_sim_console import Told, stages
@@ -146,6 +152,37 @@ async def test_the_lines_that_a_guide_has_typed_are_understood(
         assert len(lines) >= 3
         for line in lines:
             await stage.perform(line)  # Wrong: it cannot be understood
+
+
+def test_what_the_webhook_guide_posts_is_taken(tmp_path: Path) -> None:
+    keys = {"id": "panic-gate", "driver": "webhook", "place": "gate", "token": "0123456789abcdef"}
+    plain = WebhookConfig.model_validate(keys)
+    text = text_of("webhook")
+    bodies = re.findall(r"```json\n(.*?)```", text, re.DOTALL) + re.findall(r"-d '(.*?)'", text)
+    told = [reading for body in bodies for reading in decode(plain, body.encode())]
+    assert [reading.type for reading in told] == [
+        "safety.panic", "fire.smoke", "device.battery_low", "video.falling_object", "safety.panic",
+    ]  # fmt: skip
+    assert [ignored(plain, body.encode()) for body in bodies] == [[]] * len(bodies)
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    mapping = YAML(typ="safe", pure=True).load(re.sub("!file ", "", example))["devices"][1]["map"]
+    mapped = WebhookConfig.model_validate(keys | {"map": mapping})
+    (typed,) = re.findall(r"`json (.*?)`", text)
+    (reading,) = decode(mapped, typed.encode())
+    assert (reading.type, reading.phase) == ("video.ebike_lift", Phase.RAISE)
+    assert decode(mapped, b'{"alarm": {"kind": "heartbeat"}}') == []
+
+
+@pytest.mark.parametrize(
+    ("wire", "opened"),
+    [(_osdp_bus, _osdp_bus.open_bus), (_wiegand_line, _wiegand_line.open_line), (serial_text, serial_text.open_text)],
+)
+async def test_a_serial_server_that_does_not_answer_is_told_so(
+    wire: Any, opened: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "CONNECT_S", 0.0)
+    with pytest.raises(Unreachable, match=re.escape("127.0.0.1:9: no answer")):
+        await opened("line", BusConfig.model_validate({"tcp": "127.0.0.1:9"})).__aenter__()
 
 
 # --- news
