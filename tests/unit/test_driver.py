@@ -84,6 +84,8 @@ def test_every_guide_begins_in_chinese_and_ends_with_what_was_never_met(name: st
     assert heads[-1] == "Proved by, and what has never met hardware"
     assert {"In gateway.yaml", "Try without hardware", "When something is wrong"} <= set(heads)
     assert f"`gateway simulate {name}" in text
+    table = text.partition("## When something is wrong")[2].partition("\n## ")[0]
+    assert all(CHINESE.search(row.split(" | ")[-1]) for row in re.findall(r"^\| .+ \|$", table, re.MULTILINE)[2:])
 
 
 @pytest.mark.parametrize("name", DRIVERS)
