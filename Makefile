@@ -1,7 +1,8 @@
 # Two commands do all the set-up: `make demo` and `make test`. The first needs the network once, later ones do not.
 export PATH := $(PATH):/usr/sbin:/sbin
 RUN := .venv/bin/python -m
-COMPILE = build/uv/bin/uv pip compile pyproject.toml --extra demo --extra gpio --group build --universal --python-version 3.11 \
+PROJECT := pyproject.toml --extra demo --extra gpio --group build
+COMPILE = build/uv/bin/uv pip compile --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --quiet --custom-compile-command "make lock" \
 	$(if $(UPGRADE),--upgrade)
 TAGS_x86_64 := manylinux2014_x86_64 manylinux_2_28_x86_64 manylinux_2_34_x86_64
@@ -45,9 +46,10 @@ docs: ## write the generated references under docs/
 	.venv/bin/python -P docs/generate.py # -P: docs/drivers is no package
 
 lock: build/uv/bin/uv ## lock the dependencies again after pyproject.toml changed (UPGRADE=1: to the newest)
-	$(COMPILE) -o requirements.lock
-	$(COMPILE) --extra onvif -c requirements.lock -o deploy/onvif.lock
-	$(COMPILE) --extra onvif --group test -c deploy/onvif.lock -o tests/requirements.lock
+	$(COMPILE) $(PROJECT) -o requirements.lock
+	$(COMPILE) $(PROJECT) --extra onvif -c requirements.lock -o deploy/onvif.lock
+	$(COMPILE) $(PROJECT) --extra onvif --group test -c deploy/onvif.lock -o tests/requirements.lock
+	$(COMPILE) --group peers -o tests/peers/requirements.lock
 
 build/uv/bin/uv:
 	@deploy/environment.sh demo

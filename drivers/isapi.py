@@ -59,7 +59,10 @@ DRIVER = Driver(
     quiet_s=quiet_s,
     proof=Proof(
         "no public edition: as pyHik, hikvision_next and devices' public dumps agree; SDK headers' numbers",
-        {"notifications of public device dumps": "tests/unit/test_isapi.py"},
+        {
+            "notifications of public device dumps": "tests/unit/test_isapi.py",
+            "tshark's dissectors: HTTP, multipart, XML": "tests/contract/test_dissected.py",
+        },
         "every Hikvision device; QR (0x9C) and password (0xB5) passages and StreamingProxy have one source each",
     ),
 )

@@ -293,6 +293,7 @@ DRIVER = Driver(
         {
             "pymodbus' server over pty and TCP": "tests/contract/test_modbus.py",
             "Debian's mbpoll (libmodbus), against the simulator": "tests/contract/test_modbus_boards.py",
+            "tshark's dissectors, TCP and RTU": "tests/contract/test_dissected.py",
         },
         "every detector, board and panel: maps are their makers' documents; each states how sure it is",
     ),

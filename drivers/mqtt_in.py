@@ -71,6 +71,7 @@ DRIVER = Driver(
         {
             "the projects' documented messages": "tests/unit/test_mqtt_report.py",
             "mosquitto, with losses and refusals": "tests/contract/test_mqtt_in.py",
+            "tshark's dissector": "tests/contract/test_dissected.py",
         },
         "every hub and sensor: played by the simulator; the fields of Shelly's smoke detector are from memory",
     ),

@@ -86,8 +86,9 @@ DRIVER = Driver(
         {
             "packets of OSDP's annex E and of readers' traces": "tests/unit/test_osdp.py",
             "libosdp's peripheral device on pty and TCP": "tests/contract/test_osdp.py",
+            "the control panel of the package osdp, against the simulator": "tests/contract/test_osdp_peer.py",
         },
-        "every reader; libosdp is at both ends where keys and sessions are proved",
+        "every reader; of the driver's own panel, keys and sessions are proved with libosdp at both ends",
     ),
     examples=(
         Example(
