@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from drivers import _osdp_bus, _wiegand_line, serial_text
+from drivers import _osdp_bus, _wiegand_line, serial_text, wiegand
+from drivers._modbus_profile import Profile
 from drivers.sim.console import Stage, mqtt_in, webhook
 from drivers.webhook import Config as WebhookConfig
 from drivers.webhook import decode, ignored
 from gateway.config import load
 from gateway.driver import news, registry
 from gateway.errors import Unreachable
-from gateway.event import Phase, Reading
+from gateway.event import Credential, Phase, Reading
 from gateway.fields import BusConfig
 from tests.brokers import Mosquitto
 from tests.fakes import RecordingLink
@@ -173,6 +174,24 @@ def test_what_the_webhook_guide_posts_is_taken(tmp_path: Path) -> None:
     (reading,) = decode(mapped, typed.encode())
     assert (reading.type, reading.phase) == ("video.ebike_lift", Phase.RAISE)
     assert decode(mapped, b'{"alarm": {"kind": "heartbeat"}}') == []
+
+
+def block(name: str, number: int) -> Any:
+    """A YAML example of a guide, by its place."""
+    return YAML(typ="safe", pure=True).load(re.findall(r"```yaml\n(.*?)```", text_of(name), re.DOTALL)[number])
+
+
+def test_the_frame_and_the_message_of_the_wiegand_guide_fit(tmp_path: Path) -> None:
+    keys = {"id": "r", "driver": "wiegand", "bus": "line", "place": "gate", "address": 2}
+    config = wiegand.Config.model_validate(keys | block("wiegand", 1))
+    (shown,) = re.findall("That is `(AA [0-9A-F ]+)`: reader 2, 26 bits", text_of("wiegand"))
+    (reading,) = wiegand.decode(config, bytes.fromhex(shown))
+    assert reading.credential == Credential("wiegand-26", 90, 324)
+
+
+def test_the_profile_of_the_modbus_guide_is_right() -> None:
+    profile = Profile.model_validate(block("modbus", 1))
+    assert [condition.type for condition in profile.conditions] == ["fire.smoke", "fire.heat", "device.fault"]
 
 
 @pytest.mark.parametrize(
