@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -215,7 +215,7 @@ class Driver(Generic[C]):
 class Registry(Mapping[str, Driver[Any]]):
     """Every driver by name: the files of `drivers/` without an underscore, and third parties' entry points.
 
-    A driver is imported when it is asked for: a box loads only those that its devices need.
+    A driver is imported when it is asked for: a box loads only those that its devices need. Wrong: it cannot be.
     """
 
     def __init__(self) -> None:
@@ -229,7 +229,7 @@ class Registry(Mapping[str, Driver[Any]]):
     def __getitem__(self, name: str) -> Driver[Any]:
         if name not in self._loaded:
             if name in self._points:
-                self._loaded[name] = self._points[name].load()
+                self._loaded[name] = _of_others(self._points[name])
             elif name in self._modules:
                 self._loaded[name] = importlib.import_module(f"drivers.{name}").DRIVER
             else:
@@ -248,6 +248,18 @@ class Registry(Mapping[str, Driver[Any]]):
     def models(self) -> Mapping[str, type[DeviceConfig]]:
         """The model of each driver's devices, by the driver's name; imported when asked for, too."""
         return _Models(self)
+
+
+def _of_others(point: EntryPoint) -> Driver[Any]:
+    """A third party's. Wrong says why it cannot be used."""
+    try:
+        found = point.load()
+    except (ImportError, AttributeError, SyntaxError) as error:
+        why = f"{point.value}: {error}"
+        raise Wrong(f"this driver cannot be loaded: {why}", f"无法加载该驱动:{why}") from error
+    if isinstance(found, Driver):
+        return found
+    raise Wrong(f"{point.value} is no Driver of gateway.driver", f"{point.value} 不是 gateway.driver 的 Driver")
 
 
 class _Models(Mapping[str, type[DeviceConfig]]):

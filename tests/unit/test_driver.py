@@ -15,7 +15,7 @@ from drivers._modbus_profile import Profile
 from drivers.sim.console import Stage, mqtt_in, webhook
 from drivers.webhook import Config as WebhookConfig
 from drivers.webhook import decode, ignored
-from gateway.config import load
+from gateway.config import ConfigProblems, load
 from gateway.driver import news, registry
 from gateway.errors import Unreachable
 from gateway.event import Credential, Phase, Reading
@@ -54,6 +54,36 @@ def test_the_page_has_a_row_for_every_driver_and_every_guide() -> None:
     rows = re.findall(r"^\| \[`(\w+)`\]\(drivers/(\w+)\.md\) \|", page, re.MULTILINE)
     assert [name for name, _ in rows] == [guide for _, guide in rows] == sorted(DRIVERS)
     assert {guide.stem for guide in GUIDES.glob("*.md")} == set(DRIVERS)
+
+
+# --- drivers of third parties
+
+
+@pytest.mark.parametrize(
+    ("point", "said"),
+    [
+        ("no_such_module:DRIVER", "No module named 'no_such_module'"),
+        ("gateway.driver:DRIVER", "has no attribute 'DRIVER'"),
+        ("gateway.driver:Driver", "is no Driver of gateway.driver"),
+    ],
+)
+def test_a_third_party_s_driver_that_cannot_be_loaded_is_told_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str, said: str
+) -> None:
+    about = tmp_path / "theirs-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1\n", "ascii")
+    (about / "entry_points.txt").write_text(f"[community_gateway.drivers]\ntheirs = {point}\n", "ascii")
+    monkeypatch.syspath_prepend(tmp_path)
+    devices = "devices:\n  - {id: a, driver: theirs, place: gate}\n  - {id: b, driver: webhook, place: gate}\n"
+    (tmp_path / "gateway.yaml").write_text(f"gateway: {{id: gw-0001}}\n{HEAD}{devices}", "utf-8")
+    with pytest.raises(ConfigProblems) as caught:
+        load(tmp_path / "gateway.yaml", registry().models())
+    first, second = caught.value.problems
+    assert first.key == "devices[0].driver"
+    assert said in first.what.en
+    assert CHINESE.search(first.what.zh)
+    assert second.key == "devices[1].token"  # and it hides nothing else
 
 
 # --- guides
