@@ -9,6 +9,7 @@ by itself to a board with a timer of its own (driver `modbus`).
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import NoReturn
 
@@ -32,12 +33,19 @@ def decode(config: Config, wire: bytes) -> Sequence[Reading]:
     """`17=1 27=0 /sys/…/in_voltage0_raw=2048`: levels by line, raw values by file → what is true now. BadInput."""
     try:
         pairs = [pair.rsplit("=", 1) for pair in wire.decode("ascii").split()]
-        values = {name: float(value) for name, value in pairs}
+        values = {name: _level(value) for name, value in pairs}
         told = {n: seen(config, n, values) for n in config.inputs if _source(config, n) in values}
     except ValueError as error:
         raise BadInput(config.id, Text("levels look like 17=1 27=0", "电平的写法为 17=1 27=0")) from error
     readings = [reading for number, look in told.items() for _, reading in meaning(config, number, look)]
     return [reading for reading in readings if reading.phase is Phase.RAISE]
+
+
+def _level(text: str) -> float:
+    level = float(text)
+    if not isfinite(level):
+        raise ValueError(text)
+    return level
 
 
 def _source(config: Config, number: int) -> str:
