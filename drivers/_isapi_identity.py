@@ -1,4 +1,4 @@
-"""Is it a Hikvision device, and which: by what it answers to a GET of its deviceInfo. No I/O. (An underscore: no driver.)
+"""Is it a Hikvision device, and which: by what it answers when asked for its deviceInfo. (An underscore: no driver.)
 
 Signs are what such devices' web servers say (`Server:`, the realm of the login, a ResponseStatus). No public edition of
 ISAPI lists them; they are as many devices' owners saw them, so a device without any of them is told as uncertain.
@@ -14,11 +14,11 @@ from drivers._mqtt_found import cleaned
 from gateway.errors import BadInput
 
 _SERVERS = ("app-webs", "dnvrs-webs", "dvrdvs-webs", "dvrnvrdvs-webs", "hikvision-webs")
-_REALM = re.compile(r"(ip (camera|dome|zoom)|embedded net dvr|dvrnvrdvs|i?ds-|hikvision|access controller)", re.I)
-_CHALLENGE = re.compile(r'^(digest|basic)\b.*?\brealm="?([^",]*)', re.I)
+_REALM = re.compile(r"ip (camera|dome|zoom)|embedded net dvr|dvrnvrdvs|i?ds-|hikvision|access contr", re.IGNORECASE)
+_CHALLENGE = re.compile(r'^(digest|basic)\b.*?\brealm="?([^",]*)', re.IGNORECASE)
 _INACTIVE = b"notactivated"  # <subStatusCode>: nobody has given it a password yet
 _DOORS = ("ACS", "VIS")  # deviceType: access control, video intercom
-_DOOR_MODELS = re.compile(r"(DS-)?K[1-9DV]", re.I)  # DS-K1T671, DS-K2604, DS-KD8003, DS-KV8113
+_DOOR_MODELS = re.compile(r"(DS-)?K[1-9DV]", re.IGNORECASE)  # DS-K1T671, DS-K2604, DS-KD8003, DS-KV8113
 _RECORDERS = ("NVR", "DVR")
 
 
@@ -95,9 +95,8 @@ def identity(body: bytes) -> Identity | None:
     if not said["model"] and not said["serialNumber"]:
         return None
     firmware = f"{said['firmwareVersion']} {cleaned(tree.get('firmwareReleasedDate'))}".strip()
-    return Identity(
-        said["model"], said["serialNumber"], firmware, said["deviceType"], _count(tree.get("electroLockNum"))
-    )
+    doors = _count(tree.get("electroLockNum"))
+    return Identity(said["model"], said["serialNumber"], firmware, said["deviceType"], doors)
 
 
 def _count(value: Any) -> int | None:
