@@ -51,18 +51,19 @@ def search(hosts: Sequence[str], ports: Sequence[int], user: str | None, passwor
 async def _run(
     hosts: tuple[str, ...], ports: tuple[int, ...], user: str | None, login: Login | None
 ) -> AsyncIterator[Found | None]:
-    async with aiohttp.ClientSession(
+    http = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(force_close=True, limit=AT_ONCE_DEVICES),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity"},
         auto_decompress=False,
-    ) as http:
-        async with aclosing(_answers((_Host(http, host, login) for host in hosts), ports)) as answers:
-            async for asked in answers:
-                for found in founds(asked, user):
-                    yield found
-                yield None
+    )
+    each = (_Host(http, host, login) for host in hosts)
+    async with http, aclosing(_answers(each, ports)) as answers:
+        async for asked in answers:
+            for found in founds(asked, user):
+                yield found
+            yield None
 
 
 async def _answers(hosts: Iterator["_Host"], ports: tuple[int, ...]) -> AsyncGenerator[list[Asked], None]:
