@@ -69,7 +69,10 @@ class Survey:
                 yield self._device_found(hub, address, hub.devices[address])
 
     def hub(self, profile: str, base: str, *, sign: str | None = None, version: Any = "") -> Hub | None:
-        """The one; of `sign` it takes two different ones. None: no configuration can have this base, or there are too many."""
+        """The one; where a `sign` is named, it takes two different ones.
+
+        None: no configuration can have this base, or there are too many.
+        """
         key = (profile, base.strip("/"))
         if not _plain(base) or set(base) & set("+#{}") or (key not in self._hubs and len(self._hubs) >= MOST_HUBS):
             return None
@@ -100,7 +103,9 @@ class Survey:
                 zh.append(note.zh)
         base = None if hub.base == profile.base else hub.base
         device = {"id": hub.id, "driver": "mqtt_in", "url": self._url, "profile": hub.profile, "base": base}
-        keys = {name: value for name, value in (device | {"username": self._user}).items() if value is not None}
+        keys: dict[str, Any] = {name: value for name, value in device.items() if value is not None}
+        if self._user is not None:
+            keys |= {"username": self._user, "password": None}  # it is not written down; a place is left for it
         return Found(self._where(hub.base), Text("; ".join(filter(None, en)), ";".join(filter(None, zh))), keys)
 
     def _device_found(self, hub: Hub, address: str, keys: Mapping[str, Any]) -> Found:
