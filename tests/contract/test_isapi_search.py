@@ -2,9 +2,11 @@
 
 import asyncio
 import hashlib
+import socket
 import ssl
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +18,7 @@ from drivers import _isapi_search
 from drivers._isapi_search import PATH, search
 from drivers.sim.isapi import Camera
 from gateway.driver import Found
-from tests.brokers import free_port
+from tests.brokers import WAIT_S, free_port
 from tests.finds import opened, until, validated, whole
 
 HOST = "127.0.0.1"
@@ -211,6 +213,20 @@ async def test_each_host_is_a_step_and_nobody_answers_at_once() -> None:
     assert (nobody.steps, nobody.longest_s) == (70, 3 * 2 * _isapi_search.CONNECT_S)
     assert await whole(nobody) == []
     assert (search([], [80], None, None).steps, search([], [80], None, None).longest_s) == (0, 0)
+
+
+async def test_those_that_are_not_there_take_as_long_as_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_isapi_search, "CONNECT_S", 0.2)
+    with socket.create_server((HOST, 0), backlog=0) as full, ExitStack() as waiting:
+        for _ in range(4):  # its queue is full: it answers no more than an address that nobody has
+            other = waiting.enter_context(socket.socket())
+            other.setblocking(False)
+            other.connect_ex(full.getsockname())
+        nobody = search([HOST] * (_isapi_search.AT_ONCE_DEVICES + 1), [full.getsockname()[1]], None, None)
+        began_s = time.monotonic()
+        assert await whole(nobody) == []
+    assert nobody.longest_s == pytest.approx(0.4)
+    assert 0.39 <= time.monotonic() - began_s < WAIT_S / 3  # two rounds, and not one after the other
 
 
 @asynccontextmanager

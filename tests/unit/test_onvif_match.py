@@ -1,7 +1,7 @@
 """What devices tell of themselves in WS-Discovery: rubbish, foreign devices, wrong addresses, shared endpoints."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers._onvif_match import MOST_BYTES, MOST_MATCHES, Known, Match, finds, matches, places
@@ -35,6 +35,7 @@ def test_damaged_answers_never_raise(data: st.DataObject) -> None:
         assert each.device["url"].startswith("http")
 
 
+@settings(max_examples=40)
 @given(st.lists(st.text(max_size=40), max_size=5), st.lists(st.text(max_size=40), max_size=5))
 def test_any_addresses_and_scopes_come_to_something_that_can_be_written_down(
     xaddrs: list[str], names: list[str]
