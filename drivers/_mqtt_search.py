@@ -30,7 +30,7 @@ def search(host: str, port: int, user: str | None, password: str | None, wait_s:
     target = partial(_target, host, port, user, password)
     survey = partial(Survey, host, port, user)
     connecting_s = CONNECT_TIMEOUT_S * (2 if port == PORTS["mqtts"] else 1) + CONNACK_TIMEOUT_S
-    return Search(steps_of(wait_s), wait_s + connecting_s, lambda: _run(target(), survey(), wait_s))
+    return Search(steps_of(wait_s), max(wait_s, connecting_s), lambda: _run(target(), survey(), wait_s))
 
 
 def _target(host: str, port: int, user: str | None, password: str | None) -> Target:
