@@ -24,17 +24,21 @@ class Desk:
         self._states = States(config.clear_after, never_false=config.never_false)
         ours = [key for key in link.active(config.id) if key[0] not in _GATEWAYS_OWN and key[1] != EVENTS]
         self._states.restore(config.id, ours)
+        self._synchronized = False  # it has said how it is, in this subscription
         self._said: set[str] = set()
 
     async def take(self, body: Element) -> int:
         """An answer's notifications, and how many there were. StorageError: nothing of them was accepted."""
         states, found = self._states.copy(), notes_in(body)
+        synchronized = self._synchronized or any(note.initial for note in found)
+        if synchronized and not self._synchronized:
+            states.doubt(self._now(), told=True)
         seen = [sighting for note in found for sighting in sightings(self.config, note, self.channels)]
         news = [states.see(sighting, self._now()) for sighting in seen]
         told = [reading for reading in news if reading is not None]
         if told:
             await self._link.emit(*told)
-        self._states = states
+        self._states, self._synchronized = states, synchronized
         if states.crowded:
             self.say(Text("it tells of more states than are kept apart", "其状态数量超过上限"))
         return len(found)
@@ -52,9 +56,10 @@ class Desk:
         """When `expire` may next have something to say (monotonic seconds)."""
         return self._states.due_s()
 
-    def subscribed(self, *, told: bool) -> None:
-        """A new subscription; `told`: the device was asked how it is, and agreed to say so."""
-        self._states.doubt(self._now(), told=told)
+    def subscribed(self) -> None:
+        """A new subscription: the device has to say how it is."""
+        self._synchronized = False
+        self._states.doubt(self._now(), told=False)
 
     async def trouble(self, reason: str) -> None:
         """It answers, but its events cannot be had. StorageError."""

@@ -162,9 +162,12 @@ class Wire:
         values: Mapping[str, Any] = NOTHING,
         *,
         anonymous: bool = False,
-        answer_s: float | None = None,
+        wait_s: float = 0.0,
     ) -> Element:
-        """The body of the answer. Faulted: it says no; NeedsPerson: login refused; Unreachable: no answer; BadInput."""
+        """The body of the answer. Faulted: it says no; NeedsPerson: login refused; Unreachable: no answer; BadInput.
+
+        `wait_s` is how long the device may take beyond the usual.
+        """
         asked = message(
             operation,
             self._http.site.url + place.path,
@@ -172,9 +175,8 @@ class Wire:
             place.references,
             **values,
         )
-        http = self._http
-        if answer_s is not None:
-            http = replace(http, site=http.site._replace(answer_s=answer_s))
+        site = self._http.site
+        http = replace(self._http, site=site._replace(answer_s=site.answer_s + wait_s))
         reply = await ask(http, "POST", place.path, asked.body, kind=f'{KIND}; action="{asked.action}"')
         if reply.status == 403 and b"Fault" not in reply.body:
             raise self._refused("HTTP 403")

@@ -56,10 +56,8 @@ DRIVER = Driver(
         "ONVIF core specification (5 security, 9 events), WS-BaseNotification 1.3, WS-UsernameToken 1.0; topics of "
         "the core, imaging, device I/O and analytics specifications and of vendors' firmware",
         {
-            "onvif-zeep-async's client and pull-point manager, against the same simulated camera": (
-                "tests/contract/test_onvif_peer.py"
-            ),
-            "the standard's WSDL and schemas, against each request": "tests/contract/test_onvif_peer.py",
+            "the client of Home Assistant (onvif-zeep-async): the simulated camera serves it, and each request of the "
+            "driver is word for word its own": "tests/contract/test_onvif_peer.py",
         },
         "a camera: quirks are those that client libraries and their users report",
     ),

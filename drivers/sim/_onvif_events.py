@@ -78,17 +78,14 @@ class Events:
         key = topic, tuple(sorted(source.items()))
         self.states[key] = dict(data)
         if self.quirks.says_false or "true" in data.values():
-            self._tell(self._note(topic, source, data, "Changed"))
+            self.tell(self._note(topic, source, data, "Changed"))
 
     def happen(self, topic: str, source: Items, data: Items) -> None:
         """Something without duration."""
-        self._tell(self._note(topic, source, data, ""))
+        self.tell(self._note(topic, source, data, ""))
 
     def tell(self, note: str) -> None:
         """Any notification, well formed or not."""
-        self._tell(note)
-
-    def _tell(self, note: str) -> None:
         for point in self.points.values():
             point.waiting.append(note)
             point.arrived.set()

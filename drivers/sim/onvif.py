@@ -5,6 +5,7 @@
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -14,6 +15,7 @@ from xml.etree.ElementTree import Element
 from aiohttp import web
 
 from drivers.sim._isapi_voice import picture
+from drivers.sim._onvif_device import capabilities, outputs, profiles, services, snapshot_uri, time
 from drivers.sim._onvif_events import Events
 from drivers.sim._onvif_events import Quirks as Quirks
 from drivers.sim._onvif_soap import Fault, Tokens, answer, parse, refusal, said
@@ -22,6 +24,7 @@ from gateway.clock import Clock, SystemClock
 from gateway.errors import Text
 
 MOTION = "RuleEngine/CellMotionDetector/Motion"
+MOST_KEPT = 1000  # requests
 SOURCES = ("V0", "V1")
 QUIRKS = Quirks()  # today's firmware
 
@@ -42,8 +45,8 @@ class OnvifCamera:
         self.web = Login(*login, basic=False)
         self.events = Events(quirks, clock or SystemClock())
         self.relays = {"R0": False, "R1": False}
-        self.asked: list[str] = []  # operations, in order
-        self.heads: list[Element] = []  # of requests to subscriptions
+        self.asked: deque[str] = deque(maxlen=MOST_KEPT)  # operations, in order
+        self.requests: deque[bytes] = deque(maxlen=MOST_KEPT)  # as they came
         self.tell: Callable[[Text], object] = lambda _: None  # what it is asked to do
         self._changed = asyncio.Condition()
         self._stack = AsyncExitStack()
@@ -105,10 +108,12 @@ class OnvifCamera:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         try:
-            header, asked = parse(await request.read())
+            wire = await request.read()
+            header, asked = parse(wire)
             operation = str(asked.tag).rpartition("}")[2]
             self._check(request, header, operation)
             self.asked.append(operation)
+            self.requests.append(wire)
             async with self._changed:
                 self._changed.notify_all()
             body = await self._answer(operation, asked, header, request)
@@ -133,28 +138,25 @@ class OnvifCamera:
 
     async def _answer(self, operation: str, asked: Element, header: Element, request: web.Request) -> str | None:
         if request.path.startswith("/onvif/subscription"):
-            self.heads.append(header)
             name = said(header, "Id") if self.quirks.references else request.path.rpartition("/")[2]
             return await self._subscription(operation, asked, name)
-        plain = {
-            "GetSystemDateAndTime": self._time,
-            "GetCapabilities": self._capabilities,
-            "GetServices": self._services,
-            "GetProfiles": self._profiles,
-            "GetRelayOutputs": self._outputs,
-        }
-        if operation in plain:
-            return plain[operation]()
-        if operation == "CreatePullPointSubscription":
-            return self.events.create(asked, self.url)
-        if operation == "GetSnapshotUri":
-            path = f"/snapshot/{said(asked, 'ProfileToken').removeprefix('P-')}"
-            return f"<trt:GetSnapshotUriResponse><trt:MediaUri><tt:Uri>http://10.0.0.1:{self._port}{path}</tt:Uri>" + (
-                "<tt:InvalidAfterConnect>false</tt:InvalidAfterConnect><tt:InvalidAfterReboot>false"
-                "</tt:InvalidAfterReboot><tt:Timeout>PT0S</tt:Timeout></trt:MediaUri></trt:GetSnapshotUriResponse>"
-            )
-        if operation == "SetRelayOutputState":
-            return self._switch(said(asked, "RelayOutputToken"), said(asked, "LogicalState") == "active")
+        match operation:
+            case "GetSystemDateAndTime":
+                return time(self.events.now(), told=not self.quirks.silent_clock)
+            case "GetCapabilities" if not self.quirks.services:
+                return capabilities()
+            case "GetServices":
+                return services()
+            case "GetProfiles":
+                return profiles(SOURCES)
+            case "GetRelayOutputs":
+                return outputs(self.relays)
+            case "SetRelayOutputState":
+                return self._switch(said(asked, "RelayOutputToken"), said(asked, "LogicalState") == "active")
+            case "GetSnapshotUri":
+                return snapshot_uri(self._port, said(asked, "ProfileToken").removeprefix("P-"))
+            case "CreatePullPointSubscription":
+                return self.events.create(asked, self.url)
         raise Fault("ActionNotSupported", f"{operation} is not supported")
 
     async def _subscription(self, operation: str, asked: Element, name: str) -> str | None:
@@ -168,61 +170,6 @@ class OnvifCamera:
             case "Unsubscribe":
                 return self.events.unsubscribe(name)
         raise Fault("ActionNotSupported", f"{operation} is not supported")
-
-    def _time(self) -> str:
-        now = self.events.now()
-        utc = (
-            f"<tt:Time><tt:Hour>{now.hour}</tt:Hour><tt:Minute>{now.minute}</tt:Minute><tt:Second>{now.second}"
-            f"</tt:Second></tt:Time><tt:Date><tt:Year>{now.year}</tt:Year><tt:Month>{now.month}</tt:Month>"
-            f"<tt:Day>{now.day}</tt:Day></tt:Date>"
-        )
-        told = "" if self.quirks.silent_clock else f"<tt:UTCDateTime>{utc}</tt:UTCDateTime>"
-        return (
-            "<tds:GetSystemDateAndTimeResponse><tds:SystemDateAndTime><tt:DateTimeType>NTP</tt:DateTimeType>"
-            f"<tt:DaylightSavings>false</tt:DaylightSavings>{told}</tds:SystemDateAndTime>"
-            "</tds:GetSystemDateAndTimeResponse>"
-        )
-
-    def _capabilities(self) -> str:
-        if self.quirks.services:
-            raise Fault("ActionNotSupported", "Optional Action Not Implemented")
-        return (
-            "<tds:GetCapabilitiesResponse><tds:Capabilities>"
-            "<tt:Device><tt:XAddr>http://10.0.0.1/onvif/device_service</tt:XAddr></tt:Device>"
-            "<tt:Events><tt:XAddr>http://10.0.0.1/onvif/events</tt:XAddr>"
-            "<tt:WSSubscriptionPolicySupport>false</tt:WSSubscriptionPolicySupport>"
-            "<tt:WSPullPointSupport>true</tt:WSPullPointSupport><tt:WSPausableSubscriptionManagerInterfaceSupport>false"
-            "</tt:WSPausableSubscriptionManagerInterfaceSupport></tt:Events>"
-            "<tt:Media><tt:XAddr>http://10.0.0.1/onvif/media</tt:XAddr><tt:StreamingCapabilities/></tt:Media>"
-            "</tds:Capabilities></tds:GetCapabilitiesResponse>"
-        )
-
-    def _services(self) -> str:
-        listed = "".join(
-            f"<tds:Service><tds:Namespace>http://www.onvif.org/ver10/{name}/wsdl</tds:Namespace>"
-            f"<tds:XAddr>http://10.0.0.1/onvif/{name}</tds:XAddr>"
-            "<tds:Version><tt:Major>2</tt:Major><tt:Minor>60</tt:Minor></tds:Version></tds:Service>"
-            for name in ("device", "events", "media")
-        )
-        return f"<tds:GetServicesResponse>{listed}</tds:GetServicesResponse>"
-
-    def _profiles(self) -> str:
-        listed = "".join(
-            f'<trt:Profiles token="P-{source}" fixed="true"><tt:Name>{source}</tt:Name>'
-            f'<tt:VideoSourceConfiguration token="{source}-configuration"><tt:Name>{source}</tt:Name>'
-            f"<tt:UseCount>1</tt:UseCount><tt:SourceToken>{source}</tt:SourceToken>"
-            '<tt:Bounds x="0" y="0" width="16" height="16"/></tt:VideoSourceConfiguration></trt:Profiles>'
-            for source in SOURCES
-        )
-        return f"<trt:GetProfilesResponse>{listed}</trt:GetProfilesResponse>"
-
-    def _outputs(self) -> str:
-        listed = "".join(
-            f'<tds:RelayOutputs token="{token}"><tt:Properties><tt:Mode>Bistable</tt:Mode><tt:DelayTime>PT0S'
-            "</tt:DelayTime><tt:IdleState>open</tt:IdleState></tt:Properties></tds:RelayOutputs>"
-            for token in self.relays
-        )
-        return f"<tds:GetRelayOutputsResponse>{listed}</tds:GetRelayOutputsResponse>"
 
     def _switch(self, token: str, active: bool) -> str:
         if token not in self.relays:
