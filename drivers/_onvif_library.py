@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+from gateway.clock import Clock
 from gateway.errors import Misconfigured, Text
 
 NO_PACKAGE = Text("ONVIF needs the Python packages of onvif-zeep-async", "使用 ONVIF 需要 onvif-zeep-async 等软件包")
@@ -44,6 +45,10 @@ OPERATIONS: Mapping[str, tuple[str, str]] = {  # → (WSDL file, binding)
 }
 
 
+_PIECES = ("lxml.etree", "requests", "zeep")  # up to 80 ms in which nothing else runs (docs/decisions/0017)
+BREATH_S = 0.01  # for the others, between two pieces
+
+
 class Login(NamedTuple):
     """Who asks, and the moment by the device's clock; devices refuse a token that is off by seconds or minutes."""
 
@@ -59,14 +64,22 @@ class Message(NamedTuple):
     body: bytes
 
 
-def check(where: str) -> None:
-    """Misconfigured: the packages are not there."""
+async def prepare(where: str, clock: Clock) -> None:
+    """Loads what requests are made with, piece by piece, so that others are served in between; once in this process.
+
+    Misconfigured: the packages are not there.
+    """
     try:
         if find_spec("onvif") is None:
             raise ModuleNotFoundError("onvif")
-        import_module("zeep")
+        for name in _PIECES:
+            import_module(name)
+            await clock.sleep(BREATH_S)
     except (ImportError, ValueError) as error:  # ValueError: a module that was taken away (find_spec)
         raise Misconfigured(where, NO_PACKAGE, INSTALL) from error
+    for wsdl in dict.fromkeys(wsdl for wsdl, _ in OPERATIONS.values()):
+        _client(wsdl)
+        await clock.sleep(BREATH_S)
 
 
 def message(operation: str, to: str, login: Login | None, references: Sequence[bytes] = (), **values: Any) -> Message:

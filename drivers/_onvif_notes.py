@@ -186,7 +186,8 @@ def raw(note: Note) -> dict[str, Json]:
     """Topic, tokens, and the numbers and truths of its data; no text that may hold a name."""
     found: dict[str, Json] = {"topic": note.topic}
     found |= {name: value for name, value in note.source.items() if name in _TOKENS and value}
-    found |= numbers({**note.source, **note.data})
+    counted = numbers({**note.source, **note.data})
+    found |= {name: value for name, value in counted.items() if not isinstance(value, str)}
     return found | ({"operation": note.operation} if note.operation else {})
 
 

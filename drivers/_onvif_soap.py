@@ -92,9 +92,9 @@ def parse(where: str, wire: bytes) -> Element:
 
 def path_of(address: str) -> str:
     """Path and query of what a device calls its address: with a wrong host, with two ports, or relative."""
-    found = _ADDRESS.fullmatch(address.strip())
-    rest = found[3] if found else ""
-    return "/" + "".join(c for c in rest if c.isprintable() and not c.isspace())[:MOST_PATH]
+    clean = "".join(c for c in address if c.isprintable() and not c.isspace())
+    found = _ADDRESS.fullmatch(clean)
+    return "/" + (found[3] if found else "").lstrip("/")[:MOST_PATH]
 
 
 def origin_of(address: str, configured: str) -> str:

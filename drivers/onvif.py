@@ -16,7 +16,7 @@ from drivers._http import session
 from drivers._onvif_config import Config as Config
 from drivers._onvif_desk import Desk
 from drivers._onvif_examples import EXAMPLES
-from drivers._onvif_library import check
+from drivers._onvif_library import prepare
 from drivers._onvif_notes import decode as decode
 from drivers._onvif_orders import ACTIONS, Orders
 from drivers._onvif_pull import MOST_PAUSES, Pull
@@ -30,7 +30,7 @@ QUIET_S = 120.0  # beyond a question for news and a pause: login, services and s
 async def run(line: Line[Config], link: Link) -> None:
     """Follows one device for ever. Misconfigured: the packages are missing; Unreachable, NeedsPerson: told first."""
     (config,) = line.devices
-    check(config.id)
+    await prepare(config.id, link.clock)
     async with session(config.site, link.clock) as http:
         station = Station(config, Wire(config, http, link.clock))
         with link.handle(config.id, ACTIONS, Orders(station, http, link.clock).command):

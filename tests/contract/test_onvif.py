@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from ruamel.yaml import YAML
 
 from drivers.onvif import DRIVER, Config
+from drivers.sim.console.onvif import stage
 from drivers.sim.isapi import picture
 from drivers.sim.onvif import OnvifCamera, Quirks
 from gateway.clock import Clock
 from gateway.driver import Line
-from gateway.errors import NeedsPerson, Unreachable
+from gateway.errors import NeedsPerson, Text, Unreachable
 from gateway.event import Phase
 from tests.fakes import FastClock, RecordingLink
 
@@ -341,6 +343,26 @@ async def test_what_is_no_onvif_device(link: RecordingLink, status: int) -> None
         await runner.cleanup()
 
 
+async def test_words_and_what_comes_of_them(link: RecordingLink) -> None:
+    told = list[Text]()
+    async with stage(0, ("admin", "camera-1234"), told.append) as made:
+        (device,) = YAML(typ="safe", pure=True).load(made.config)["devices"]
+        given = {name: device[name] for name in ("username", "password", "inputs")}
+        async with running(link, device["url"], **given):
+            await link.until(lambda: link.handlers and link.seen_count.get("cam", 0) >= 0)
+            await made.perform("motion on")
+            await made.perform("input 1 on")
+            await made.perform("state Device/HardwareFailure/StorageFailure Failed true")
+            await link.until(lambda: link.of("device.fault"), WAIT_S)
+            assert {r.type for r in link.readings} == {"video.motion", "safety.panic", "device.fault"}
+            assert (await link.command("cam", "output", number=1, state=True)).code == "ok"
+            assert told[-1].en == "relay R0: on"
+            await made.perform("forget")
+            await made.perform("happen RuleEngine/LineDetector/Crossed ObjectId 3")
+            await made.perform("motion off")
+            await link.until(lambda: link.of("video.motion", Phase.CLEAR), WAIT_S)
+
+
 # --- the packages ----------------------------------------------------------------------------------------------------
 
 ABSENT = """
@@ -348,12 +370,13 @@ import asyncio, sys
 for name in ({blocked}):
     sys.modules[name] = None
 from drivers.onvif import DRIVER, Config
+from gateway.clock import SystemClock
 from gateway.driver import Line
 from gateway.errors import Misconfigured
 from tests.fakes import RecordingLink
 given = dict(id="cam", driver="onvif", place="gate", url="http://192.0.2.1", password="x")
 try:
-    asyncio.run(DRIVER.run(Line("cam", None, (Config.model_validate(given),)), RecordingLink()))
+    asyncio.run(DRIVER.run(Line("cam", None, (Config.model_validate(given),)), RecordingLink(clock=SystemClock())))
 except Misconfigured as error:
     print(error, error.say("zh"))
 """

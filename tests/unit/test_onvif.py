@@ -1,5 +1,6 @@
 """ONVIF without sockets: topics, notifications, what of states becomes an event, addresses, the device's clock."""
 
+import re
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,6 +9,7 @@ from xml.sax.saxutils import quoteattr
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from drivers._onvif_library import Login, message
 from drivers._onvif_notes import Channels, Note, Sighting, decode, notes, raw, sightings
@@ -20,6 +22,7 @@ from gateway.errors import BadInput
 from gateway.event import Phase, Reading
 from gateway.taxonomy import TYPES
 from tests.fakes import ManualClock
+from tests.unit.configs import ROOT
 
 
 def config(**more: Any) -> Config:
@@ -343,6 +346,18 @@ def test_the_token_is_dated_by_the_device_s_clock() -> None:
     assert time.now() == clock.utc() + timedelta(days=3)
     sent = message("GetRelayOutputs", "http://h/", Login("a", "b", time.now()))
     assert b"2026-11-26T10:06:26Z</wsu:Created>" in sent.body
+
+
+def test_the_guide_s_examples_are_right_and_name_what_there_is() -> None:
+    guide = (ROOT / "docs" / "drivers" / "onvif.md").read_text("utf-8")
+    yaml = YAML(typ="safe", pure=True)
+    yaml.constructor.add_constructor("!file", lambda *_: "secret")
+    entries = [e for block in re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL) for e in yaml.load(block)["devices"]]
+    assert len(entries) == 4
+    for entry in entries:
+        assert config(**entry).driver == "onvif"
+    for topic, row in BY_TOPIC.items():
+        assert topic.rpartition("/")[2] in guide or row.type == "video.motion", topic
 
 
 def test_the_watchdog_waits_longer_than_the_longest_question() -> None:
