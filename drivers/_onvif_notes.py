@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element
 
 from drivers._alert import numbers
 from drivers._onvif_config import Config
-from drivers._onvif_soap import each, first, local, moment, parse
+from drivers._onvif_soap import child, children, local, moment, parse
 from drivers._onvif_topics import INPUT, RELAY, UNKNOWN, UNKNOWN_INPUT, Row, by_item, by_topic, noise, normal
 from gateway.event import Json, Phase, Reading, Value
 from gateway.taxonomy import TYPES
@@ -76,15 +76,16 @@ def notes(where: str, wire: bytes) -> list[Note]:
 
 def notes_in(body: Element) -> list[Note]:
     """Those in the body of an envelope."""
-    found = (_note(element) for element in islice(each(body, "NotificationMessage"), MOST_NOTES))
+    found = (_note(element) for element in islice(children(body, "NotificationMessage"), MOST_NOTES))
     return [note for note in found if note is not None]
 
 
 def _note(element: Element) -> Note | None:
-    topic, outer = first(element, "Topic"), first(element, "Message")
+    topic, outer = child(element, "Topic"), child(element, "Message")
     if topic is None or outer is None:
         return None
-    message = next((child for child in outer if local(child) == "Message"), outer)
+    inner = child(outer, "Message")
+    message = outer if inner is None else inner
     return Note(
         normal(topic.text or ""),
         message.get("PropertyOperation", "").strip()[:MOST_TEXT],
@@ -96,10 +97,10 @@ def _note(element: Element) -> Note | None:
 
 def _items(message: Element, holder: str) -> dict[str, str]:
     """Simple items by name; the first of each name counts."""
-    inside = first(message, holder)
+    inside = child(message, holder)
     found: dict[str, str] = {}
-    for item in each(inside, "SimpleItem") if inside is not None else ():
-        if len(found) < MOST_ITEMS:
+    for item in () if inside is None else inside:
+        if local(item) == "SimpleItem" and len(found) < MOST_ITEMS:
             found.setdefault(item.get("Name", "")[:MOST_TEXT], item.get("Value", "").strip()[:MOST_TEXT])
     return found
 

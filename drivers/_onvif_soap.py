@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, tostring
 
@@ -26,6 +27,8 @@ from gateway.errors import BadInput, NeedsPerson, Text, Unreachable
 from gateway.event import NOTHING
 
 KIND = "application/soap+xml; charset=utf-8"  # SOAP 1.2 part 2, 7.1.4
+MOST_DEPTH = 32  # elements in each other; real answers have about 12
+MOST_CODES = 8  # of a fault
 MOST_PATH = 1024  # characters
 MOST_REFERENCES = 8
 MOST_REFERENCE_BYTES = 4096
@@ -65,6 +68,16 @@ def each(element: Element, name: str) -> Iterator[Element]:
     return (found for found in element.iter() if local(found) == name)
 
 
+def children(body: Element, name: str) -> Iterator[Element]:
+    """Those of that local name right inside the answer; one walk, however an answer is nested."""
+    return (child for answer in body for child in answer if local(child) == name)
+
+
+def child(element: Element, name: str) -> Element | None:
+    """The first of that local name right inside."""
+    return next((found for found in element if local(found) == name), None)
+
+
 def first(element: Element, *path: str) -> Element | None:
     """The first of that name inside, and inside it the next name."""
     found: Element | None = element
@@ -86,8 +99,18 @@ def parse(where: str, wire: bytes) -> Element:
     except (ParseError, ValueError, LookupError, DefusedXmlException) as error:
         what = Text(f"its answer is no XML: {error}", f"应答不是 XML:{error}")
         raise BadInput(where, what, Text("update the device's firmware", "请升级设备固件")) from error
+    if _deep(root):
+        what = Text(f"its answer is nested more than {MOST_DEPTH} deep", f"应答嵌套超过 {MOST_DEPTH} 层")
+        raise BadInput(where, what, Text("update the device's firmware", "请升级设备固件"))
     body = first(root, "Body")
     return root if body is None else body
+
+
+def _deep(root: Element) -> bool:
+    level = [root]
+    for _ in range(MOST_DEPTH):
+        level = [inner for element in level for inner in element]
+    return bool(level)
 
 
 def path_of(address: str) -> str:
@@ -201,7 +224,7 @@ class Wire:
         return Login(self._config.username, self._config.password.get_secret_value(), self.time.now())
 
     def _fault(self, operation: str, fault: Element) -> Faulted | Refused:
-        codes = [(value.text or "").strip().rpartition(":")[2] for value in each(fault, "Value")]
+        codes = [(value.text or "").strip().rpartition(":")[2] for value in islice(each(fault, "Value"), MOST_CODES)]
         words = [*codes, text_of(fault, "Reason", "Text"), text_of(fault, "faultcode"), text_of(fault, "faultstring")]
         said = ", ".join(dict.fromkeys(word[:120] for word in words if word)) or "Fault"
         return self._refused(said) if _UNAUTHORIZED.search(said) else self._faulted(operation, said)

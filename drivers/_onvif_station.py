@@ -8,11 +8,11 @@ from xml.etree.ElementTree import Element
 
 from drivers._onvif_config import Config
 from drivers._onvif_notes import Channels
-from drivers._onvif_soap import Faulted, Place, Wire, each, first, local, path_of, text_of
+from drivers._onvif_soap import Faulted, Place, Wire, child, children, local, path_of, text_of
 from gateway.errors import BadInput
 
 EVENTS_PATH = "/onvif/event_service"  # where a device does not say
-MOST_PROFILES = 256
+MOST_PROFILES = 256  # or services, or relays
 _SERVICES = {"/events/wsdl": "events", "/media/wsdl": "media"}  # ends of namespaces under .../ver10
 
 
@@ -67,7 +67,7 @@ class Station:
             said = {"events": text_of(body, "Events", "XAddr"), "media": text_of(body, "Media", "XAddr")}
         except (Faulted, BadInput):
             body = await self.wire.call("GetServices", self.wire.device, {"IncludeCapability": False})
-            said = dict(_service(element) for element in each(body, "Service"))
+            said = dict(_service(element) for element in islice(children(body, "Service"), MOST_PROFILES))
         return {name: Place(path_of(address)) for name, address in said.items() if name and address}
 
     async def _profiles(self, media: Place) -> tuple[Profile, ...]:
@@ -76,13 +76,17 @@ class Station:
             body = await self.wire.call("GetProfiles", media)
         except (Faulted, BadInput):
             return ()
-        found = list(islice(each(body, "Profiles"), MOST_PROFILES))
+        found = list(islice(children(body, "Profiles"), MOST_PROFILES))
         return tuple(_profile(element) for element in found if element.get("token"))
 
     async def relays(self) -> list[str]:
         """Tokens of its relay outputs."""
         body = await self.wire.call("GetRelayOutputs", self.wire.device)
-        return [token for element in each(body, "RelayOutputs") if (token := element.get("token", ""))]
+        return [
+            token
+            for element in islice(children(body, "RelayOutputs"), MOST_PROFILES)
+            if (token := element.get("token", ""))
+        ]
 
 
 def _service(element: Element) -> tuple[str, str]:
@@ -92,8 +96,8 @@ def _service(element: Element) -> tuple[str, str]:
 
 
 def _profile(element: Element) -> Profile:
-    configuration = first(element, "VideoSourceConfiguration")
+    configuration = child(element, "VideoSourceConfiguration")
     inside = [] if configuration is None else list(configuration)
-    source = next((child.text or "" for child in inside if local(child) == "SourceToken"), "")
+    source = next((each.text or "" for each in inside if local(each) == "SourceToken"), "")
     token = "" if configuration is None else configuration.get("token", "")
     return Profile(element.get("token", ""), source.strip(), token)

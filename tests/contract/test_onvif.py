@@ -249,7 +249,7 @@ async def test_a_camera_without_room_says_so(link: RecordingLink, caplog: pytest
     ids=["cut", "entities", "deep", "large", "binary"],
 )
 async def test_rubbish_is_counted_and_forgotten(link: RecordingLink, garbage: bytes) -> None:
-    async with camera_of(link.clock, garbage=garbage) as camera, running(link, camera.url):
+    async with camera_of(link.clock, garbage=garbage) as camera, running(link, camera.url, pull="1s"):
         await camera.until(lambda: camera.events.created >= 2, WAIT_S)
         camera.quirks = replace(camera.quirks, garbage=b"")
         await camera.until(lambda: camera.events.created >= 3 or link.seen_count, WAIT_S)

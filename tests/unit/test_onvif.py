@@ -1,6 +1,7 @@
 """ONVIF without sockets: topics, notifications, what of states becomes an event, addresses, the device's clock."""
 
 import re
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from drivers._onvif_library import Login, message
-from drivers._onvif_notes import Channels, Note, Sighting, decode, notes, raw, sightings
+from drivers._onvif_notes import MOST_NOTES, Channels, Note, Sighting, decode, notes, raw, sightings
 from drivers._onvif_soap import DeviceClock, first, moment, origin_of, parse, path_of, place_of
 from drivers._onvif_states import MOST, SETTLE_S, States
 from drivers._onvif_topics import BY_ITEM, BY_TOPIC, noise, normal
@@ -171,6 +172,24 @@ def test_no_bytes_do_harm(wire: bytes) -> None:
 def test_document_types_and_entities_are_refused(wire: bytes) -> None:
     with pytest.raises(BadInput):
         parse("x", wire)
+
+
+NESTED = [
+    b"<E><Body>" + b"<NotificationMessage>" * 20_000 + b"</NotificationMessage>" * 20_000 + b"</Body></E>",
+    b"<E><Body><R>"
+    + b"<NotificationMessage><Topic>a</Topic><Message/></NotificationMessage>" * 15_000
+    + b"</R></Body></E>",
+    b"<E><Body><R>" + (b"<NotificationMessage>" * 20 + b"</NotificationMessage>" * 20) * 1000 + b"</R></Body></E>",
+    b"<E><Body>" + b"<a>" * 120_000 + b"</a>" * 120_000 + b"</Body></E>",
+]
+
+
+@pytest.mark.parametrize("wire", NESTED, ids=["in each other", "many", "bushes", "deep"])
+def test_a_megabyte_of_anything_takes_no_time(wire: bytes) -> None:
+    began_s = time.perf_counter()
+    with suppress(BadInput):
+        assert len(decode(config(), wire)) <= MOST_NOTES
+    assert time.perf_counter() - began_s < 5.0  # each is some 50 ms; walks in walks would take minutes
 
 
 # --- states ---------------------------------------------------------------------------------------------------------
@@ -338,13 +357,13 @@ def test_times_that_make_no_sense(text: str) -> None:
 
 def test_the_token_is_dated_by_the_device_s_clock() -> None:
     clock = ManualClock()
-    time = DeviceClock(clock)
-    assert (time.known, time.now()) == (False, clock.utc())
-    time.learn(clock.utc() + timedelta(days=3))
-    time.learn(None)
+    theirs = DeviceClock(clock)
+    assert (theirs.known, theirs.now()) == (False, clock.utc())
+    theirs.learn(clock.utc() + timedelta(days=3))
+    theirs.learn(None)
     clock.now_s += 7.0
-    assert time.now() == clock.utc() + timedelta(days=3)
-    sent = message("GetRelayOutputs", "http://h/", Login("a", "b", time.now()))
+    assert theirs.now() == clock.utc() + timedelta(days=3)
+    sent = message("GetRelayOutputs", "http://h/", Login("a", "b", theirs.now()))
     assert b"2026-11-26T10:06:26Z</wsu:Created>" in sent.body
 
 
