@@ -133,7 +133,7 @@ async def _open_tcp(name: str, config: BusConfig) -> AsyncIterator[Bus]:
         async with asyncio.timeout(CONNECT_S):
             transport, _ = await asyncio.get_running_loop().create_connection(lambda: ear, host, port)
     except (OSError, TimeoutError) as error:
-        raise gone(name, f"{host}:{port}: {error or 'no answer'}") from error
+        raise gone(name, f"{host}:{port}: {str(error) or 'no answer'}") from error
     try:
         yield Bus(name, ear, _Mouth(transport), BITS_PER_BYTE / config.baudrate)
     finally:

@@ -211,7 +211,7 @@ async def open_text(name: str, bus: BusConfig) -> AsyncIterator[asyncio.StreamRe
         async with asyncio.timeout(CONNECT_S):
             reader, writer = await asyncio.open_connection(host, number)
     except (OSError, TimeoutError) as error:
-        what = f"{host}:{number}: {error or 'no answer'}"
+        what = f"{host}:{number}: {str(error) or 'no answer'}"
         raise Unreachable(name, Text(f"no connection to {what}", f"无法连接 {what}"), CHECK) from error
     _keep_alive(writer.get_extra_info("socket"))
     try:
