@@ -114,9 +114,8 @@ def _address(envelope: Any, action: str, to: str, references: Sequence[bytes]) -
         etree.SubElement(header, f"{{{WSA}}}{name}", nsmap={"wsa": WSA}).text = text
     parser = etree.XMLParser(resolve_entities=False, no_network=True)
     for reference in references:
-        element = etree.fromstring(reference, parser)
-        element.set(f"{{{WSA}}}IsReferenceParameter", "true")
-        header.append(element)
+        header.append(etree.fromstring(reference, parser))
+        header[-1].set(f"{{{WSA}}}IsReferenceParameter", "true")
 
 
 @cache

@@ -256,7 +256,7 @@ class Wire:
             said = await self.call("GetSystemDateAndTime", self.device, anonymous=True)
         except Refused:
             said = await self.call("GetSystemDateAndTime", self.device)
-        self.time.learn(_utc(said))
+        self.time.learn(utc_of(said))
 
 
 def closed(error: Unreachable) -> bool:
@@ -266,7 +266,7 @@ def closed(error: Unreachable) -> bool:
     )
 
 
-def _utc(body: Element) -> datetime | None:
+def utc_of(body: Element) -> datetime | None:
     """`UTCDateTime` (tt:DateTime); None where it makes no sense."""
     found = first(body, "UTCDateTime")
     if found is None:

@@ -67,7 +67,7 @@ class Station:
             said = {"events": text_of(body, "Events", "XAddr"), "media": text_of(body, "Media", "XAddr")}
         except (Faulted, BadInput):
             body = await self.wire.call("GetServices", self.wire.device, {"IncludeCapability": False})
-            said = dict(_service(element) for element in islice(children(body, "Service"), MOST_PROFILES))
+            said = services_in(body)
         return {name: Place(path_of(address)) for name, address in said.items() if name and address}
 
     async def _profiles(self, media: Place) -> tuple[Profile, ...]:
@@ -76,17 +76,28 @@ class Station:
             body = await self.wire.call("GetProfiles", media)
         except (Faulted, BadInput):
             return ()
-        found = list(islice(children(body, "Profiles"), MOST_PROFILES))
-        return tuple(_profile(element) for element in found if element.get("token"))
+        return profiles_in(body)
 
     async def relays(self) -> list[str]:
         """Tokens of its relay outputs."""
-        body = await self.wire.call("GetRelayOutputs", self.wire.device)
-        return [
-            token
-            for element in islice(children(body, "RelayOutputs"), MOST_PROFILES)
-            if (token := element.get("token", ""))
-        ]
+        return relays_in(await self.wire.call("GetRelayOutputs", self.wire.device))
+
+
+def services_in(body: Element) -> dict[str, str]:
+    """Addresses by service, of a GetServicesResponse."""
+    return dict(_service(element) for element in islice(children(body, "Service"), MOST_PROFILES))
+
+
+def profiles_in(body: Element) -> tuple[Profile, ...]:
+    """Of a GetProfilesResponse."""
+    found = islice(children(body, "Profiles"), MOST_PROFILES)
+    return tuple(_profile(element) for element in found if element.get("token"))
+
+
+def relays_in(body: Element) -> list[str]:
+    """Tokens, of a GetRelayOutputsResponse."""
+    found = islice(children(body, "RelayOutputs"), MOST_PROFILES)
+    return [token for element in found if (token := element.get("token", ""))]
 
 
 def _service(element: Element) -> tuple[str, str]:

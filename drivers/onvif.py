@@ -53,12 +53,12 @@ DRIVER = Driver(
     actions=ACTIONS,
     quiet_s=quiet_s,
     proof=Proof(
-        "ONVIF core specification (5 security, 9 events), WS-BaseNotification 1.3, WS-UsernameToken 1.0; topics of "
-        "the core, imaging, device I/O and analytics specifications and of vendors' firmware",
+        "ONVIF core (5 security, 9 events), media, device I/O; WS-BaseNotification 1.3; WS-UsernameToken 1.0",
         {
-            "the client of Home Assistant (onvif-zeep-async): the simulated camera serves it, and each request of the "
-            "driver is word for word its own": "tests/contract/test_onvif_peer.py",
+            "onvif-zeep-async's client: our camera serves it, each request is word for word its own": (
+                "tests/contract/test_onvif_peer.py"
+            ),
         },
-        "a camera: quirks are those that client libraries and their users report",
+        "every camera; vendors' topics and quirks are those that client libraries and their users report",
     ),
 )
