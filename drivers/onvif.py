@@ -58,6 +58,7 @@ DRIVER = Driver(
             "onvif-zeep-async's client: our camera serves it, each request is word for word its own": (
                 "tests/contract/test_onvif_peer.py"
             ),
+            "tshark's dissectors: HTTP, XML": "tests/contract/test_onvif_peer.py",
         },
         "every camera; vendors' topics and quirks are those that client libraries and their users report",
     ),

@@ -6,9 +6,11 @@ what the client says: both wires are compared.
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import canonicalize, tostring
 
@@ -18,6 +20,9 @@ from defusedxml import ElementTree
 from drivers._onvif_library import OPERATIONS, message
 from drivers.sim.isapi import picture
 from drivers.sim.onvif import MOTION, OnvifCamera, Quirks
+from tests.contract.test_onvif import camera_of, running
+from tests.fakes import FastClock, RecordingLink
+from tests.pcap import Tap, capture, complaints, dissected
 
 onvif: Any = pytest.importorskip("onvif")
 zeep: Any = pytest.importorskip("zeep")
@@ -115,3 +120,26 @@ async def test_the_driver_asks_word_for_word_as_the_client_does() -> None:
         camera.requests.extend(message(name, camera.url, None, **values.get(name, {})).body for name in theirs)
         assert said(camera) == theirs
         assert set(OPERATIONS) - set(theirs) == {"GetRelayOutputs", "GetProfiles"}
+
+
+async def test_tshark_reads_both_ends_as_xml_over_http(tmp_path: Path) -> None:
+    """Nothing malformed; each request is a POST of SOAP 1.2 whose action is that of its body."""
+    link, file = RecordingLink(clock=FastClock(20)), tmp_path / "line.pcap"
+    async with camera_of(link.clock) as camera, Tap(int(camera.url.rpartition(":")[2])) as tap:
+        async with running(link, f"http://127.0.0.1:{tap.port}"):
+            await camera.until(lambda: camera.events.pulled)
+            camera.motion(True)
+            await link.until(lambda: link.of("video.motion"))
+        await tap.ended()
+    file.write_bytes(capture(tap.pieces, 80))
+    assert await complaints(file) == []
+    rows = await dissected(file, "http.request && xml", ["http.request.method", "http.content_type", "xml.cdata"])
+    assert {method for (method,), _, _ in rows} == {"POST"}
+    asked = [re.search(r'action="(\S+)"', kind[0]) for _, kind, _ in rows]
+    assert all(found and found[1] in texts for found, (_, _, texts) in zip(asked, rows, strict=True))
+    assert list(dict.fromkeys(found[1].rpartition("/")[2] for found in asked if found)) == [
+        "GetSystemDateAndTime", "GetCapabilities", "GetProfiles", "CreatePullPointSubscriptionRequest",
+        "SetSynchronizationPointRequest", "PullMessagesRequest", "UnsubscribeRequest",
+    ]  # fmt: skip
+    answers = await dissected(file, "http.response && xml", ["http.response.code", "xml.cdata"])
+    assert any(f"tns1:{MOTION}" in texts for _, texts in answers)
