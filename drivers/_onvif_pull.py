@@ -14,6 +14,7 @@ FAILURES = 3  # attempts without an answer, then the device is told to be offlin
 OUTAGE_S = 60.0  # or after this long without one
 DISK_S = 1.0  # after a disk that refused
 BREATH_S = 1.0  # between two questions that brought nothing at once
+PACE_S = 0.005  # for each notification that came at once: at most 200 a second of one device
 MOST_PAUSES = 12  # times `retry`
 MOST_CLOSED = 3  # hang-ups in a row, then it is asked whether it is there at all
 ELSEWHERE = Text(
@@ -38,6 +39,7 @@ class Pull:
         self._station, self._desk, self._link = station, desk, link
         self._subscription = Subscription(station.wire, link.clock, config.lifetime, config.pull)
         self._failures = 0  # in a row
+        self._trusted = False  # it has taken our login since it last refused it
         self._down_since_s: float | None = None
         self.hang_ups = 0  # connections closed instead of an empty answer
         self._hang_ups_now = 0  # in a row
@@ -50,9 +52,12 @@ class Pull:
         while True:
             try:
                 await self._hold()
-            except NeedsPerson:
-                await self._link.lost(self._config.id, "refused")
-                raise
+            except NeedsPerson as error:
+                if not self._trusted:
+                    await self._link.lost(self._config.id, "refused")
+                    raise
+                self._trusted = False  # its clock was set, perhaps: that is read anew, once
+                await self._refused(error)
             except (Faulted, BadInput) as error:
                 await self._refused(error)
             except Unreachable as error:
@@ -115,10 +120,10 @@ class Pull:
             await self._hung_up()
             return
         taken = await self._keep(answer)
-        self._failures, self._down_since_s, self._hang_ups_now = 0, None, 0
+        self._failures, self._down_since_s, self._hang_ups_now, self._trusted = 0, None, 0, True
         await self._desk.well()
-        if not taken and self._now() - began_s < BREATH_S:
-            await self._link.clock.sleep(BREATH_S)
+        if self._now() - began_s < BREATH_S:
+            await self._link.clock.sleep(PACE_S * taken or BREATH_S)
 
     async def _keep(self, answer: Element) -> int:
         """What was pulled is in the camera no more: it is held until the disk takes it."""

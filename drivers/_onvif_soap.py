@@ -200,7 +200,12 @@ class Wire:
         )
         site = self._http.site
         http = replace(self._http, site=site._replace(answer_s=site.answer_s + wait_s))
-        reply = await ask(http, "POST", place.path, asked.body, kind=f'{KIND}; action="{asked.action}"')
+        try:
+            reply = await ask(http, "POST", place.path, asked.body, kind=f'{KIND}; action="{asked.action}"')
+        except Unreachable as error:
+            if error.__cause__ is not None:
+                raise
+            raise Faulted(self._config.id, error.what, "too large") from error  # it answers, with too much
         if reply.status == 403 and b"Fault" not in reply.body:
             raise self._refused("HTTP 403")
         if reply.status in (404, 405) or not reply.body.strip():

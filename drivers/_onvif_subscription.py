@@ -10,7 +10,7 @@ from datetime import timedelta
 from xml.etree.ElementTree import Element
 
 from drivers._onvif_config import LEAST_LIFETIME_S
-from drivers._onvif_soap import Faulted, Place, Wire, faults, first, moment, place_of, text_of
+from drivers._onvif_soap import DeviceClock, Faulted, Place, Wire, faults, first, moment, place_of, text_of
 from gateway.clock import Clock
 from gateway.errors import BadInput, DeviceError
 
@@ -27,6 +27,7 @@ class Subscription:
     def __init__(self, wire: Wire, clock: Clock, lifetime_s: float, pull_s: float) -> None:
         self._wire, self._clock = wire, clock
         self._lifetime_s, self._pull_s = lifetime_s, pull_s
+        self._time = DeviceClock(clock)  # of its event service, which may differ from that of its logins
         self._place = Place("/")
         self._renew_at_s = 0.0
         self._absolute = True  # the form of times that the device takes
@@ -34,6 +35,7 @@ class Subscription:
 
     async def create(self, events: Place) -> None:
         """Faulted: the device gives none."""
+        self._time = DeviceClock(self._clock)
         answer = await self._timed("CreatePullPointSubscription", events, "InitialTerminationTime")
         place = place_of(first(answer, "SubscriptionReference"))
         self._place = place if place.path != "/" else Place(events.path, place.references)
@@ -50,14 +52,15 @@ class Subscription:
 
     def _end(self) -> str:
         lifetime = timedelta(seconds=self._lifetime_s)
-        if self._absolute and self._wire.time.known:
-            return f"{self._wire.time.now() + lifetime:%Y-%m-%dT%H:%M:%SZ}"
+        theirs = self._time if self._time.known else self._wire.time
+        if self._absolute and theirs.known:
+            return f"{theirs.now() + lifetime:%Y-%m-%dT%H:%M:%SZ}"
         return f"PT{lifetime.total_seconds():.0f}S"
 
     def _until(self, answer: Element) -> Element:
         """When to renew: at half the time that the device gives, which is never more than was asked for."""
         now, end = moment(text_of(answer, "CurrentTime")), moment(text_of(answer, "TerminationTime"))
-        self._wire.time.learn(now)
+        self._time.learn(now)
         given_s = (end - now).total_seconds() if now and end else self._lifetime_s
         self._renew_at_s = self._clock.monotonic() + min(max(given_s, LEAST_LIFETIME_S), self._lifetime_s) / 2
         return answer
@@ -95,7 +98,7 @@ class Subscription:
     async def _pull(self, wait_s: float) -> Element:
         given = {"Timeout": timedelta(seconds=wait_s), "MessageLimit": MESSAGES}
         answer = await self._wire.call("PullMessages", self._place, given, wait_s=wait_s)
-        self._wire.time.learn(moment(text_of(answer, "CurrentTime")))
+        self._time.learn(moment(text_of(answer, "CurrentTime")))
         return answer
 
     async def end(self) -> Exception | None:

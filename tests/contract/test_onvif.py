@@ -192,6 +192,16 @@ async def test_a_wrong_password_is_told_and_not_tried_again(link: RecordingLink,
         assert link.offline == {"cam": "refused"}
 
 
+async def test_a_clock_that_is_set_meanwhile_is_read_anew(link: RecordingLink) -> None:
+    async with camera_of(link.clock) as camera, running(link, camera.url, pull="1s"):
+        await link.until(lambda: link.seen_count.get("cam"), WAIT_S)
+        camera.events.quirks = replace(camera.quirks, clock_off_s=-86400.0)
+        await camera.until(lambda: camera.tokens.refused and camera.events.created >= 2, WAIT_S)
+        camera.motion(True)
+        await link.until(lambda: link.of("video.motion"), WAIT_S)
+        assert link.presence == [("cam", "seen")]
+
+
 async def test_no_answer_is_offline_never_normal(link: RecordingLink) -> None:
     async with camera_of(link.clock) as camera:
         async with running(link, camera.url, **PANIC) as task:
@@ -251,10 +261,24 @@ async def test_a_camera_without_room_says_so(link: RecordingLink, caplog: pytest
 async def test_rubbish_is_counted_and_forgotten(link: RecordingLink, garbage: bytes) -> None:
     async with camera_of(link.clock, garbage=garbage) as camera, running(link, camera.url, pull="1s"):
         await camera.until(lambda: camera.events.created >= 2, WAIT_S)
+        assert link.offline == {}
         camera.quirks = replace(camera.quirks, garbage=b"")
         await camera.until(lambda: camera.events.created >= 3 or link.seen_count, WAIT_S)
         camera.motion(True)
         await link.until(lambda: link.of("video.motion", Phase.RAISE), WAIT_S)
+
+
+async def test_a_flood_is_taken_at_a_pace_and_tells_no_more_than_it_says(link: RecordingLink) -> None:
+    (example,) = [e for e in DRIVER.examples if e.title.startswith("motion begins")]
+    begin, note, end = example.wire.partition(b"<wsnt:NotificationMessage>")
+    flood = begin + (note + end.partition(b"</wsnt:NotificationMessage>")[0] + b"</wsnt:NotificationMessage>") * 200
+    flood += b"</tev:PullMessagesResponse></s:Body></s:Envelope>"
+    async with camera_of(link.clock, garbage=flood) as camera, running(link, camera.url, pull="1s"):
+        await camera.until(lambda: camera.events.pulled >= 2, WAIT_S)
+        began_s = link.clock.monotonic()
+        await camera.until(lambda: camera.events.pulled >= 6, WAIT_S)
+        assert link.clock.monotonic() - began_s >= 3.0
+        assert phases(link, "*") == [Phase.RAISE]
 
 
 async def test_what_was_pulled_waits_for_the_disk(link: RecordingLink) -> None:
