@@ -169,6 +169,8 @@ HELPS: Mapping[str, str] = {
     ),
     "A camera (Hikvision ISAPI) with its alert stream.": "本机上带报警流的摄像机(海康 ISAPI)。",
     "The lines `motion on` and `motion off` are its events.": "输入 motion on 和 motion off 产生事件。",
+    "A camera (ONVIF) with alarm inputs and relays.": "带报警输入和继电器的摄像机(ONVIF)。",
+    "The lines `motion on` and `input 1 on` are its events.": "输入 motion on 和 input 1 on 产生事件。",
     "Port; 0 is any.": "端口;0 表示任意。",
     "User name for its login.": "登录用户名。",
     "Password for its login.": "登录密码。",
