@@ -126,8 +126,8 @@ class Asker:
         return await self._ask(read_pdu(block)) if heard.damaged else heard
 
     async def words(self, block: Block) -> list[int] | None:
-        """The same, as numbers; None where it says anything else."""
-        pdu = (await self.read(block)).pdu
+        """The same of a device that is there, as numbers; None where it says anything else, or twice nothing."""
+        pdu = (await self.read(block)).pdu or (await self.read(block)).pdu
         sound = len(pdu) == 2 + block.reply_bytes and (pdu[0], pdu[1]) == (block.function, block.reply_bytes)
         return block.unpack(pdu[2:]) if sound else None
 

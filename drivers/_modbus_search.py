@@ -50,36 +50,43 @@ class _Caller:
     def __init__(self, questions: Sequence[Block], wait_s: float) -> None:
         self._questions = questions
         self._wait_s = wait_s
-        self._anywhere: bool | None = None  # what is there answers to any address
+        self._nowhere: Heard | None = None  # on Modbus TCP: what an address answers that no device has
+        self._over = False  # what is there answers to any address, and is found
 
     async def __call__(self, probe: Probe, bus: BusConfig, address: int) -> Found | bool:
         """The device there; else whether anything came that is no answer."""
-        if self._anywhere:
+        if self._over:
             return False
         rtu = bus.tcp is None or bus.framing == "rtu"
-        if not rtu and self._anywhere is None:
-            self._anywhere = (await self._knock(Asker(probe, rtu, NO_DEVICE, self._wait_s))).there
+        if not rtu and self._nowhere is None:
+            self._nowhere = await self._knock(Asker(probe, rtu, NO_DEVICE, self._wait_s))
         asker = Asker(probe, rtu, address, self._wait_s)
         heard = await self._knock(asker)
         if not heard.there:
             return heard.damaged
-        what = await _what(asker, ANY_ADDRESS if self._anywhere else None)
+        self._over = self._nowhere is not None and self._nowhere.there and not self._nowhere.refused
+        what = await _what(asker, ANY_ADDRESS if self._over else None)
         return Found(f"{setting(bus)} #{address}", what, {"driver": "modbus", "address": address}, keys(bus))
 
     async def _knock(self, asker: Asker) -> Heard:
-        """The first answer; else whether anything else came."""
+        """The first answer; else whether anything else came.
+
+        A bridge may answer for devices that are not there, by an exception: then only another answer counts.
+        """
+        bridge = self._nowhere is not None and self._nowhere.refused
         damaged = False
-        for question in self._questions:
+        for question in QUESTIONS if bridge else self._questions:
             heard = await asker.read(question)
-            if heard.there:
+            if heard.there and not (bridge and self._nowhere is not None and heard.pdu[1:] == self._nowhere.pdu[1:]):
                 return heard
             damaged = damaged or heard.damaged
         return Heard(b"", damaged)
 
 
 async def _what(asker: Asker, more: Text | None) -> Text:
-    named = " ".join((await asker.identity()).values())
-    texts = [Text(named, named) if named else UNNAMED, *([more] if more else []), _fit(await _fitting(asker))]
+    fit = _fit(await _fitting(asker))
+    named = " ".join((await asker.identity()).values())  # last: some devices stumble over functions they do not know
+    texts = [Text(named, named) if named else UNNAMED, *([more] if more else []), fit]
     return Text("; ".join(text.en for text in texts), ";".join(text.zh for text in texts))
 
 

@@ -105,6 +105,7 @@ async def _open_serial(bus: BusConfig) -> AsyncIterator[Probe]:
         yield Probe(bus.serial or "", ear, port.write, BITS_PER_BYTE / bus.baudrate)
     finally:
         transport.close()
+        port.close()  # at once, for the next setting: the transport only does so later
 
 
 @asynccontextmanager

@@ -62,7 +62,7 @@ def plan(search: "Search", where: str) -> Text:
     """What will be done, and how long it takes at most."""
     span = show.span(search.longest_s)
     return Text(
-        f"searching {where}: {search.steps} steps, {span} where nothing answers, a little more for each device; it "
+        f"searching {where}: steps: {search.steps}, {span} where nothing answers, a little more for each device; it "
         "only reads, and changes nothing. Ctrl-C ends it and shows what was found.",
         f"正在搜索 {where}:共 {search.steps} 步,无应答时约 {span},每找到一台设备略有增加;只读,不作任何修改。"
         "按 Ctrl-C 结束并显示已找到的内容。",
