@@ -184,7 +184,8 @@ def isapi(
 
     Exit status 1 where nothing was found, 130 after Ctrl-C.
     """
-    search = _searcher("isapi")(_hosts(span), port or [80], user, _password(user, password_file))
+    hosts = _hosts(span)
+    search = _searcher("isapi")(hosts, port or [80], user, _password(user, password_file))
     _carry_out(search, "isapi", span, SILENT_NETWORK, json)
 
 
