@@ -43,12 +43,16 @@ def clean(text: str) -> str:
 
 def fragment(found: "Sequence[Found]", models: "Mapping[str, type[DeviceConfig]]") -> str:
     """The lines for what was found (`models`: of the devices, by driver); empty where nothing is a device."""
+    from gateway.fields import DeviceConfig
+
     devices = [each for each in found if each.device]
     if not devices:
         return ""
     buses: dict[str, Mapping[str, Any]] = {}
     ids: set[str] = set()
-    listed = [line for each in devices for line in _device(each, models[each.device["driver"]], buses, ids)]
+    listed = [
+        line for each in devices for line in _device(each, models.get(each.device["driver"], DeviceConfig), buses, ids)
+    ]
     named = [
         f"  {name}: {{{', '.join(f'{key}: {_value(v)}' for key, v in bus.items())}}}" for name, bus in buses.items()
     ]
@@ -70,7 +74,8 @@ def _device(
             yield f"    {key}: {_value(value)}"
     given = {"id", "driver", "bus", *(key for key, value in keys.items() if value is not None)}
     for key, info in model.model_fields.items():
-        if key not in given and (info.is_required() or key in keys):
+        asked = info.is_required() or key in keys or (key == "password" and "username" in keys)
+        if asked and key not in given:
             yield f"    {key}: {_blank(key, id, info.annotation)}"
 
 

@@ -158,7 +158,7 @@ HELPS: Mapping[str, str] = {
     "One multicast question (WS-Discovery), which ONVIF devices answer.": (
         "发出一次组播询问(WS-Discovery),ONVIF 设备均会应答。"
     ),
-    "This machine's address in the cameras' network.": "本机在摄像机网络中的地址。",
+    "The network interface, or this machine's address on it; else all.": "网络接口名或本机在其上的地址;不写则全部。",
     "How long to listen.": "监听时长。",
     "Look for Hikvision devices in a range of addresses.": "在地址范围内搜索海康威视设备。",
     "With a user they also say their model.": ("提供用户名后还能读出型号。"),

@@ -152,7 +152,9 @@ def osdp(
 def onvif(
     interface: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--interface", metavar="ADDRESS", help="This machine's address in the cameras' network."),
+        typer.Option(
+            "--interface", metavar="NAME", help="The network interface, or this machine's address on it; else all."
+        ),
     ] = None,
     wait: Annotated[str, typer.Option("--wait", metavar="TIME", help="How long to listen.")] = "5s",
     json: JsonOption = False,

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from drivers.sim import modbus, osdp
+from drivers.sim.isapi import Camera
+from drivers.sim.mqtt_in import Player, Zigbee2mqtt
+from tests.brokers import Mosquitto
 from tests.contract.test_cli import ROOT, Said, environment, gateway, running
 from tests.daemons import SITE, Own
 
@@ -117,6 +120,37 @@ async def test_a_progress_bar_at_a_terminal_only() -> None:
     assert "3/3" in shown
     assert "3/3" not in plain.err
     assert out == b""
+
+
+async def test_a_camera_says_its_model_to_who_may_log_in(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("camera-1234\n", "utf-8")
+    async with Camera(login=("admin", "camera-1234")) as camera:
+        port = camera.url.rpartition(":")[2].rstrip("/")
+        login = ("--user", "admin", "--password-file", str(file))
+        said = await scan("isapi", "127.0.0.1", "--port", port, *login, "--json")
+        asked = await scan("isapi", "127.0.0.1", "--port", port, "--user", "admin", "--lang", "en")
+    assert said.status == 0
+    assert said.json()["found"][0]["device"]["driver"] == "isapi"
+    assert "password: !file secrets/isapi-127-0-0-1" in said.json()["config"]
+    assert "camera-1234" not in said.out + said.err
+    assert asked.status == 2  # nobody there who could be asked
+    assert "GATEWAY_SCAN_PASSWORD" in asked.err
+
+
+async def test_what_a_hub_announces_on_a_broker(tmp_path: Path) -> None:
+    async with Mosquitto(tmp_path) as broker, Player(Zigbee2mqtt(["smoke-1"]), "127.0.0.1", broker.port):
+        said = await scan("mqtt", f"127.0.0.1:{broker.port}", "--wait", "1s", "--json")
+    assert said.status == 0
+    config = said.json()["config"]
+    assert "  - id: zigbee2mqtt\n" in config
+    assert "    hub: zigbee2mqtt\n" in config
+    assert 'address: "0x00158d0000000001"' in config
+
+
+async def test_cameras_are_asked_by_multicast() -> None:
+    said = await scan("onvif", "--interface", "127.0.0.1", "--wait", "200ms", "--json")
+    assert (said.status, said.json()["found"]) == (1, [])
 
 
 BUSES = """

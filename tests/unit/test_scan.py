@@ -239,6 +239,14 @@ def test_texts_that_yaml_takes_for_something_else_are_quoted() -> None:
     assert ('name: "no"' in text, 'make: "a: b"' in text, "insecure: true" in text) == (True, True, True)
 
 
+def test_a_login_needs_its_password_and_a_driver_that_is_not_there_its_place() -> None:
+    hub = {"driver": "mqtt_in", "id": "zigbee", "url": "mqtt://a", "username": "gw", "profile": "zigbee2mqtt"}
+    text = fragment([Found("a", Text("a", "甲"), hub)], registry().models())
+    assert "    password: !file secrets/zigbee.password # ← fill in: put it there" in text
+    strange = fragment([Found("a", Text("a", "甲"), {"driver": "elsewhere"})], registry().models())
+    assert strange.splitlines()[-2:] == ["    driver: elsewhere", "    place: # ← fill in: where it is, e.g. b3/u2/f5"]
+
+
 # --- wrong use -------------------------------------------------------------------------------------------------------
 
 
