@@ -146,6 +146,13 @@ async def test_each_device_is_found_at_its_own_speed() -> None:
     assert line.ledger == []
 
 
+async def test_who_was_found_is_not_asked_again_at_other_speeds() -> None:
+    slave = modbus.Slave(3, "rs-yg-n01")
+    async with modbus.Line(slave) as line:  # it hears every speed
+        results = await found(_modbus_search.search(at(line.port, 9600, 4800), [3], WAIT_S))
+    assert (len(results), addresses(results)) == (1, {3: 9600})
+
+
 async def test_an_exception_is_an_answer_too() -> None:
     slave = modbus.Slave(3)
     async with modbus.Line(slave) as line:
