@@ -142,6 +142,8 @@ async def net(group: asyncio.TaskGroup, stack: AsyncExitStack, hub_port: int, ut
             await stack.enter_async_context(hub)
             for life in (everyday_cameras, everyday_utds, everyday_sensors):
                 life(group, cameras, utds, hub)
+        elif word == "hello":
+            await hub.say(hub.source.hello())
         elif word == "camera":
             cameras[number].event("linedetection")
         elif word == "fire":

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.profiled run …`: the daemon under cProfile from SIGUSR1 to SIGUSR2, then the table is logged."""
+"""`python -m tests.bench.profiled run …`: the daemon under cProfile from SIGUSR1 to SIGUSR2, then its table."""
 
 import asyncio
 import cProfile
