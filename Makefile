@@ -30,7 +30,7 @@ faults: ## tests/faults in their long form: kills, lines, cards, clocks, no memo
 	@deploy/environment.sh test
 	FAULT_ROUNDS=$(or $(ROUNDS),6) $(RUN) pytest -sv tests/faults
 
-bench: ## the figures, with what they should be: a table and build/bench.json (about 4 minutes)
+bench: ## the figures, with what they should be: a table and build/bench.json (about 7 minutes)
 	@deploy/environment.sh test
 	@mkdir -p build
 	$(RUN) tests.bench

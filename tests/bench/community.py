@@ -6,7 +6,8 @@ Then beside it one thing after another that is timed until a subscriber has it. 
 where the wire is what people wait for (`smoke`: the bit until the district knows, two polls with their wire time), and
 not where the question is what the gateway adds (`community_p50_ms` and `…_p99_ms`: from the camera's part,
 the fire panel's frame, the sensor's message; `answer`: from that in which the detector says smoke the second time).
-`python -m tests.bench.community` shows where the daemon's time goes in everyday life.
+A round of 50 detectors at 9600 baud takes 50 × (26 ms + 4 ms of silence + what we add), so two reads that agree are there
+after 1.6 to 3.3 s, whoever polls; hence the aim of 4 s. `python -m tests.bench.community` shows where the daemon's time goes in everyday life.
 """
 
 import asyncio
@@ -36,15 +37,15 @@ SETTLED_S = 60.0  # longest until all are online
 WARM_S = 5.0  # after that
 COME_S = 10.0  # longest wait for an event
 FIGURES = (
-    Figure("community_cpu_percent", "large community, everyday: CPU of one core", "{:.1f} %", "≤ 25 %"),
+    Figure("community_cpu_percent", "large community, everyday: CPU of one core", "{:.1f} %", "≤ 10 %"),
     Figure("community_rss_mb", "… memory", "{:.1f} MB", "≤ 150 MB"),
     Figure("community_p50_ms", "… wire to subscriber, half within", "{:.1f} ms"),
-    Figure("community_p99_ms", "… 99 of 100 within", "{:.1f} ms", "≤ 500 ms"),
+    Figure("community_p99_ms", "… 99 of 100 within", "{:.1f} ms", "≤ 100 ms"),
     Figure("community_card_p99_ms", "… a card, from its presentation, its reader's next poll included", "{:.0f} ms"),
     Figure(
         "community_smoke_p50_ms", "… a detector's bit, two polls of a line of 50 included, half within", "{:.0f} ms"
     ),
-    Figure("community_smoke_p99_ms", "… 99 of 100 within", "{:.0f} ms", "≤ 3,500 ms"),
+    Figure("community_smoke_p99_ms", "… 99 of 100 within", "{:.0f} ms", "≤ 4,000 ms"),
 )
 Found = dict[str, float]
 
