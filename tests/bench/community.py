@@ -6,8 +6,9 @@ Then beside it one thing after another that is timed until a subscriber has it. 
 where the wire is what people wait for (`smoke`: the bit until the district knows, two polls with their wire time), and
 not where the question is what the gateway adds (`community_p50_ms` and `…_p99_ms`: from the camera's part,
 the fire panel's frame, the sensor's message; `answer`: from that in which the detector says smoke the second time).
-A round of 50 detectors at 9600 baud takes 50 × (26 ms + 4 ms of silence + what we add), so two reads that agree are there
-after 1.6 to 3.3 s, whoever polls; hence the aim of 4 s. `python -m tests.bench.community` shows where the daemon's time goes in everyday life.
+A round of 50 detectors at 9600 baud takes 50 × (26 ms + 4 ms of silence + what we add), so two reads that agree are
+there after 1.6 to 3.3 s, whoever polls; hence the aim of 4 s.
+`python -m tests.bench.community` shows where the daemon's time goes in everyday life.
 """
 
 import asyncio

@@ -130,7 +130,7 @@ async def test_what_it_prints_for_gateway_yaml_is_right(name: str, told: Told) -
         ("modbus", "noise xyz", "write it so: noise HEX"),
         ("modbus-panel", "point 1 1 21 1", "write it so: point ADDRESS LOOP POINT VALUE"),
         ("wiegand", "card 26 90", "write it so: card BITS FACILITY NUMBER"),
-        ("wiegand", "keys 1234#", "write it so: keys DIGITS#"),
+        ("wiegand", "keys 1234#", "messages of this frame carry no keys"),
         ("gpio", "contact 3 on", "write it so: contact NUMBER on|off"),
         ("gpio", "level much", "write it so: level RAW"),
         ("osdp", "card 1 26 90", "write it so: card ADDRESS BITS FACILITY NUMBER"),
