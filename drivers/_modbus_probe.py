@@ -8,11 +8,9 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pymodbus.framer.rtu import FramerRTU
-
+from drivers._modbus_rtu import SHORTEST, crc_right, framed, reply_in
 from drivers._modbus_tcp import BEFORE_LENGTH_ENDS, HEAD
 from drivers._modbus_values import Block
-from drivers._modbus_wire import EXCEPTION_BYTES, crc_right, reply_in
 from drivers._probe import Probe
 
 IDENTIFY, MEI = 0x2B, 0x0E  # 6.21
@@ -49,8 +47,7 @@ def frame(rtu: bool, number: int, address: int, pdu: bytes) -> bytes:
     """A question as it goes on the wire: RTU, or Modbus TCP with this transaction number."""
     if not rtu:
         return HEAD.pack(number, 0, len(pdu) + 1, address) + pdu
-    body = bytes([address]) + pdu
-    return body + FramerRTU.compute_CRC(body).to_bytes(2, "big")
+    return framed(address, pdu)
 
 
 def answer_in(rtu: bool, question: bytes, heard: bytes) -> bytes:
@@ -75,12 +72,12 @@ def _messages(question: bytes, heard: bytes) -> Iterator[bytes]:
 
 def _identification(question: bytes, heard: bytes) -> bytes:
     """An RTU frame that answers 43/14: its length is known only from what is in it."""
-    for start in range(len(heard) - EXCEPTION_BYTES + 1):
+    for start in range(len(heard) - SHORTEST + 1):
         part = heard[start:]
         if part[0] != question[0] or part[1] & 0x7F != IDENTIFY:
             continue
-        size = EXCEPTION_BYTES if part[1] & 0x80 else _identification_bytes(part)
-        if EXCEPTION_BYTES <= size <= len(part) and crc_right(part[:size]):
+        size = SHORTEST if part[1] & 0x80 else _identification_bytes(part)
+        if SHORTEST <= size <= len(part) and crc_right(part[:size]):
             return part[:size]
     return b""
 

@@ -16,7 +16,7 @@ from pymodbus.framer import FramerType
 from pymodbus.server import ModbusTcpServer
 
 from drivers import _modbus_search, _osdp_search, _osdp_wire
-from drivers._modbus_wire import crc_right
+from drivers._modbus_rtu import crc_right
 from drivers.sim import modbus, osdp
 from gateway.driver import Found, Search
 from gateway.errors import Unreachable

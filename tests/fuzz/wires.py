@@ -13,9 +13,11 @@ from drivers._isapi_access import of_memory
 from drivers._isapi_history import NoMemory, page
 from drivers._isapi_hosts import PATH as HOSTS
 from drivers._isapi_push import Body
-from drivers._modbus_tcp import Refused, Silent, TcpClient
+from drivers._modbus_pdu import Refused, Silent, checked, reading
+from drivers._modbus_rtu import Sieve, reply_in
+from drivers._modbus_tcp import TcpClient
 from drivers._modbus_values import Block
-from drivers._modbus_wire import Sieve, reply_in, words_of
+from drivers._modbus_wire import words_of
 from drivers._mqtt_config import Config as HubConfig
 from drivers._mqtt_hub import Hub
 from drivers._multipart import MAX_DOCUMENT_BYTES, Parts
@@ -187,8 +189,8 @@ def modbus_rtu(data: bytes) -> None:
     requests = (bytes.fromhex("010300000002c40b"), bytes.fromhex("0105000aff00ac38"), bytes.fromhex("01020000000879cc"))
     for request in requests:
         sieve = Sieve()
-        sieve(True, request)
-        reply = sieve(False, data)
+        sieve.asks(request)
+        reply = sieve.hears(data)
         promise(reply == b"" or reply in data, "a reply that nobody sent")
         reply_in(request, data)
     try:
@@ -202,11 +204,12 @@ async def modbus_tcp(data: bytes) -> None:
     client = TcpClient("192.0.2.40", 502)
     pipe = Pipe(client, ("192.0.2.40", 502))
     client.connection_made(pipe)
-    reading = asyncio.ensure_future(client.read(1, Block(3, 0, 2)))
+    block = Block(3, 0, 2)
+    asking = asyncio.ensure_future(client.ask(1, reading(block)))
     asyncio.get_running_loop().call_soon(client.data_received, data)
     asyncio.get_running_loop().call_soon(pipe.close)
     try:
-        promise(len(await reading) == 2, "not as many words as asked for")
+        promise(len(block.unpack(checked(reading(block), await asking)[2:])) == 2, "not as many words as asked for")
     except (Silent, Refused, OSError):
         promise(len(client._buffer) <= max(len(data), 260), "too much held")
 

@@ -16,9 +16,10 @@ from pydantic import ValidationError
 from drivers._modbus_config import Config
 from drivers._modbus_orders import order, reset
 from drivers._modbus_profile import Condition, Read
+from drivers._modbus_rtu import Sieve, reply_in
 from drivers._modbus_station import FAULT, LAST_PROBE_S, Station, Tray, merged, telemetry
 from drivers._modbus_values import Block, Detector, Sample, Sampler, plan, sample
-from drivers._modbus_wire import Refused, Sieve, reply_in
+from drivers._modbus_wire import Refused
 from drivers._serial import cannot_open
 from drivers.modbus import DRIVER, PROBE_HANDICAP_S, decode
 from drivers.sim._modbus_codec import Tables, crc16, pack_bits, respond, rtu_frame, take_rtu, take_tcp, tcp_frame
@@ -93,12 +94,13 @@ def test_exceptions_and_writes_answer() -> None:
 
 def test_the_sieve_learns_that_a_line_echoes() -> None:
     sieve = Sieve()
-    assert sieve(False, REPLY) == b""  # nobody asked
-    assert sieve(True, REQUEST) == REQUEST
-    assert sieve(False, REQUEST + REPLY) == REPLY
-    sieve(True, WRITE)
-    assert sieve(False, WRITE) == b""
-    assert sieve(False, WRITE + WRITE) == WRITE
+    assert sieve.hears(REPLY) == b""  # nobody asked
+    sieve.asks(REQUEST)
+    assert sieve.hears(REQUEST) == b""
+    assert sieve.hears(REPLY) == REPLY
+    sieve.asks(WRITE)
+    assert sieve.hears(WRITE) == b""
+    assert sieve.hears(WRITE) == WRITE
 
 
 @given(st.binary(max_size=12), st.lists(st.sampled_from([REQUEST, WRITE]), max_size=4))
