@@ -292,6 +292,7 @@ DRIVER = Driver(
         "Modbus application protocol 1.1b3 (functions 1 to 6, 16); Modbus over serial line 1.02",
         {
             "pymodbus' server over pty and TCP": "tests/contract/test_modbus.py",
+            "pymodbus' server, RTU over TCP": "tests/contract/test_modbus_rtu.py",
             "Debian's mbpoll (libmodbus), against the simulator": "tests/contract/test_modbus_boards.py",
             "tshark's dissectors, TCP and RTU": "tests/contract/test_dissected.py",
         },
