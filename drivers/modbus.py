@@ -178,8 +178,8 @@ class Round:
         )
 
 
-def _urgency(station: Station) -> float:
-    return station.due_s + (PROBE_HANDICAP_S if station.misses else 0.0)
+def _urgency(station: Station) -> tuple[bool, float]:
+    return not station.doubtful, station.due_s + (PROBE_HANDICAP_S if station.misses else 0.0)
 
 
 async def run(line: Line[Config], link: Link) -> None:
