@@ -13,7 +13,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import Text
+from gateway.listeners import Turns
 from gateway.web import words
+
+AT_ONCE = 4  # requests of one peer
 
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 _HEADERS = {
@@ -45,6 +48,7 @@ class Guard:
     def __init__(self, app: ASGIApp, names: frozenset[str] = frozenset()) -> None:
         self._app = app
         self._names = names | {"localhost"}
+        self._turns = Turns(AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuses, or passes on; every answer gets the headers."""
@@ -57,7 +61,8 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        await (self._refusal(scope) or self._app)(scope, receive, with_headers)
+        async with self._turns.of((scope.get("client") or ("",))[0]):
+            await (self._refusal(scope) or self._app)(scope, receive, with_headers)
 
     def _refusal(self, scope: Scope) -> Response | None:
         path = scope["path"]
