@@ -15,12 +15,12 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import cast
 
+from drivers._allowance import Allowance
 from drivers._gb26875_config import Listen
 from drivers._gb26875_dialogue import Way, within
 from drivers._gb26875_frame import MOST_FRAME_BYTES, Damage, Frame, Framer
 from drivers._gb26875_station import Station
 from drivers._gb26875_unit import hexadecimal
-from gateway.clock import Clock
 from gateway.driver import Link
 from gateway.errors import Text, Unreachable
 
@@ -31,33 +31,12 @@ MOST_CONNECTIONS = 256
 MOST_PER_PEER = 32  # connections of one IP address: devices may share a router
 MOST_GARBAGE_BYTES = 65_536  # without a frame; then the connection ends
 MOST_UNREAD_BYTES = 16_384  # replies that a peer does not take; then the connection ends
-FRAMES_PER_S, FRAMES_AT_ONCE = 100.0, 500.0  # of one peer; above it waits (TCP) or is dropped (UDP): it comes again
 MOST_DATAGRAMS = 256  # that wait
 DATAGRAM_WORKERS = 8
 MOST_TOLD = 64  # strangers that are named in the log
 MOST_PEERS = 1024  # whose rate is remembered
 KEEPALIVE_S = 30  # a dead peer's connection is noticed and freed
 Datagram = tuple[bytes, tuple[str, int]]
-
-
-class Allowance:
-    """Frames that a peer may still send now; it grows with time."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._left = FRAMES_AT_ONCE
-        self._at_s = clock.monotonic()
-
-    def take(self) -> float:
-        """One frame more: seconds to wait for it, 0 where it may pass at once."""
-        now_s = self._clock.monotonic()
-        self._left = min(FRAMES_AT_ONCE, self._left + (now_s - self._at_s) * FRAMES_PER_S) - 1
-        self._at_s = now_s
-        return max(0.0, -self._left / FRAMES_PER_S)
-
-    def give_back(self) -> None:
-        """It did not pass."""
-        self._left += 1
 
 
 class Crowd:

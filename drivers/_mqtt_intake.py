@@ -17,7 +17,7 @@ from gateway.driver import Link
 from gateway.errors import LinkError, LinkRefused, NeedsPerson, ProtocolRefused, Text
 from gateway.mqtt import Message, Session
 
-AT_ONCE_MESSAGES = 500
+AT_ONCE_MESSAGES = 100  # what has to be judged in one go, while all others wait
 ANSWER_S = 5.0  # to a subscription, at most
 FAREWELL_S = 0.8  # of the second that a driver has to end
 LIST_WAIT_S, MOST_WAITING_MESSAGES = 5.0, 5000  # for the list of devices that says whose they are
@@ -126,6 +126,7 @@ class Intake:
                 # its own task: to be told to end in the middle of it must not leave it half done
                 settling = self._group.create_task(self._disk.settle(taken[0], session, taken[1]))
                 await asyncio.shield(settling)
+            await asyncio.sleep(0)  # the others' turn
 
     def _gather(self, messages: list[Message], waiting: list[Message]) -> tuple[Batch, list[Message]]:
         """What these come to, and which are in it; those that must wait go to `waiting`."""

@@ -1,20 +1,19 @@
 """Whoever means no good, or has gone mad, in a process of its own: `python -m tests.faults.attackers WAY PORT …`.
 
-Runs until its standard input ends, then prints what it did as JSON. It is as nice as can be (nice(2)): in truth it
+It says that it has begun, runs until its standard input ends, then prints what it did as JSON. It is as nice as can be (nice(2)): in truth it
 stands on another machine and takes no CPU time from us but by what it sends.
 """
 
 import asyncio
 import json
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import cycle
 from pathlib import Path
-
-import aiomqtt
 
 from gateway.clock import SystemClock
 
@@ -154,32 +153,27 @@ async def rain(done: Done, aim: Aim) -> None:
             await CLOCK.sleep(0.001)
 
 
-async def serve(done: Done, aim: Aim) -> None:
-    """Be the converter that the gateway calls, and pour to whoever does."""
-
-    async def called(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        done.opened += 1
-        with suppress(OSError):
-            for piece in cycle(aim.pieces):
-                _write(done, writer, piece)
-                await writer.drain()
-                await CLOCK.sleep(0)
-        done.closed += 1
-
-    async with await asyncio.start_server(called, HOST, aim.port) as server:
-        await server.serve_forever()
-
-
-async def publish(done: Done, aim: Aim) -> None:
-    """Messages to a broker, QoS 0; the first piece is the topic."""
-    topic, *pieces = aim.pieces
-    async with aiomqtt.Client(HOST, aim.port, max_queued_outgoing_messages=1000) as client:
-        for piece in cycle(pieces):
-            await client.publish(topic.decode(), piece, qos=0)
+async def talk(done: Done, aim: Aim) -> None:
+    """Be the converter that the gateway has called: `port` is the connection's file descriptor. For ever the pieces."""
+    with socket.socket(fileno=aim.port) as opened:
+        opened.setblocking(False)
+        for piece in cycle(aim.pieces):
+            await asyncio.get_running_loop().sock_sendall(opened, piece)
             done.sent_bytes += len(piece)
 
 
-WAYS = {way.__name__: way for way in (hold, knock, pour, rain, serve, publish)}
+async def publish(done: Done, aim: Aim) -> None:
+    """On one connection to a broker: the first piece once, the others for ever."""
+    first, *others = aim.pieces
+    async with _connected(done, aim) as (_, writer):
+        _write(done, writer, first)
+        for piece in cycle(others):
+            _write(done, writer, piece)
+            await writer.drain()
+            await CLOCK.sleep(0)
+
+
+WAYS = {way.__name__: way for way in (hold, knock, pour, rain, talk, publish)}
 
 
 async def main(way: str, port: str, source: str, pieces: Path) -> None:

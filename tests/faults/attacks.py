@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import select
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -23,6 +24,8 @@ PUSH = {"door": "/by-hand/0123456789abcdef", "mad-door": "/by-hand/fedcba9876543
 FIRE, NORMAL = 0x0003, 0x0001
 MANY = 200  # different messages in one round of a flood
 PATIENCE_S = 5.0
+CALLED_S = 15.0  # longer than the longest wait before the gateway calls again
+LINES = ("wiegand", "text", "modbus")
 GST_FIRE = "1b36{:02}/11/23  17:24\n  {:03}-004\n\x1b9首次火警\n裙楼一层上空\n感烟探测器\n\n"
 
 
@@ -76,14 +79,36 @@ def devices(ports: Mapping[str, int], broker: int) -> list[str]:
         "id: panel, driver: serial_text, bus: text, profile: gst",
         "id: board, driver: modbus, bus: modbus, address: 1, profile: waveshare-io-8ch, poll: 50ms",
         f'id: hub, driver: mqtt_in, url: "mqtt://{OURS}:{broker}", profile: zigbee2mqtt',
-        'id: bulb, driver: mqtt_in, hub: hub, address: bulb, kind: smoke',
+        "id: bulb, driver: mqtt_in, hub: hub, address: bulb, kind: smoke",
     ]
     return [webhook("neighbour"), webhook("mad")] + [f"{{{line}, place: b3}}" for line in lines]
 
 
 def buses(ports: Mapping[str, int]) -> dict[str, str]:
     """Lines that the gateway calls itself."""
-    return {name: f'{{tcp: "{OURS}:{ports[name]}"}}' for name in ("wiegand", "text", "modbus")}
+    return {name: f'{{tcp: "{OURS}:{ports[name]}"}}' for name in LINES}
+
+
+class Called:
+    """The converters that the gateway calls: they answer the call, and say nothing by themselves."""
+
+    def __init__(self, ports: Mapping[str, int]) -> None:
+        self._listening = {name: socket.create_server((OURS, ports[name])) for name in LINES}
+        self._lines: dict[str, socket.socket] = {}
+
+    async def line(self, name: str) -> int:
+        """The file descriptor of the newest connection; waits for the first."""
+        loop = asyncio.get_running_loop()
+        while name not in self._lines or select.select([self._listening[name]], [], [], 0)[0]:
+            self._listening[name].setblocking(False)
+            async with asyncio.timeout(CALLED_S):
+                self._lines[name], _ = await loop.sock_accept(self._listening[name])
+        return self._lines[name].fileno()
+
+    def close(self) -> None:
+        """All of them."""
+        for opened in (*self._listening.values(), *self._lines.values()):
+            opened.close()
 
 
 # --- what is thrown
@@ -174,20 +199,38 @@ def _called() -> list[Attack]:
     cards = b"".join(b"%06X\r" % (0x5A0144 + 2 * number) for number in range(MANY))
     unasked = bytes.fromhex("FFFF 0000 0003 01 01 00") * 5_000
     return [
-        Attack("wiegand: endless line", "serve", "wiegand", (b"5" * 65_536,)),
-        Attack("wiegand: a converter gone mad", "serve", "wiegand", (cards,)),
-        Attack("text: endless line", "serve", "text", (b"5" * 65_536,)),
-        Attack("text: a panel gone mad", "serve", "text", (fires,)),
-        Attack("modbus: answers that nobody asked for", "serve", "modbus", (unasked,)),
+        Attack("wiegand: endless line", "talk", "wiegand", (b"5" * 65_536,)),
+        Attack("wiegand: a converter gone mad", "talk", "wiegand", (cards,)),
+        Attack("text: endless line", "talk", "text", (b"5" * 65_536,)),
+        Attack("text: a panel gone mad", "talk", "text", (fires,)),
+        Attack("modbus: answers that nobody asked for", "talk", "modbus", (unasked,)),
     ]
 
 
+def _packet(kind: int, body: bytes) -> bytes:
+    """MQTT 3.1.1, 2.2: kind and flags, the length in groups of seven bits, the body."""
+    length, left = bytearray(), len(body)
+    while not length or left:
+        left, group = left >> 7, left & 0x7F
+        length.append(group | 0x80 * bool(left))
+    return bytes([kind]) + length + body
+
+
+def _text(text: str) -> bytes:
+    return len(text).to_bytes(2, "big") + text.encode()
+
+
 def _broker() -> list[Attack]:
-    topic, smoke = b"zigbee2mqtt/bulb", [json.dumps({"smoke": number % 2 == 0}).encode() for number in range(2)]
+    hello = _packet(0x10, _text("MQTT") + bytes([4, 2, 0, 0]) + _text("attacker"))
+
+    def told(*payloads: bytes) -> tuple[bytes, ...]:
+        return (hello, *(_packet(0x30, _text("zigbee2mqtt/bulb") + payload) for payload in payloads))
+
+    smoke = [json.dumps({"smoke": number % 2 == 0}).encode() for number in range(2)]
     return [
-        Attack("mqtt: a chatty device", "publish", "broker", (topic, *smoke)),
-        Attack("mqtt: rubbish", "publish", "broker", (topic, b"{" * 1000)),
-        Attack("mqtt: large messages", "publish", "broker", (topic, b'{"x": "' + b"x" * 200_000 + b'"}')),
+        Attack("mqtt: a chatty device", "publish", "broker", told(*smoke)),
+        Attack("mqtt: rubbish", "publish", "broker", told(b"{" * 1000)),
+        Attack("mqtt: large messages", "publish", "broker", told(b'{"x": "' + b"x" * 200_000 + b'"}')),
     ]
 
 
@@ -202,6 +245,7 @@ async def under(attack: Attack, port: int, folder: Path) -> AsyncIterator[Callab
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.faults.attackers", attack.way, str(port), attack.source, str(pieces),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, cwd=ROOT,
+        pass_fds=(port,) if attack.way == "talk" else (),
     )  # fmt: skip
     assert process.stdin is not None
     assert process.stdout is not None

@@ -11,7 +11,7 @@ import re
 import statistics
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import pytest
 from gateway.clock import SystemClock
 from tests.brokers import Mosquitto, Subscriber, subscribed
 from tests.faults import ROUNDS
-from tests.faults.attacks import ATTACKS, OURS, Attack, Doors, buses, devices, doors, served, under
+from tests.faults.attacks import ATTACKS, OURS, Attack, Called, Doors, buses, devices, doors, served, under
 from tests.faults.daemon import BASE, Daemon, token
 from tests.faults.seen import counter, cpu_s
 
@@ -100,11 +100,13 @@ class Siege:
     daemon: Daemon
     neighbour: Neighbour
     doors: Doors
+    called: Called
     folder: Path
 
     async def suffer(self, attack: Attack) -> tuple[list[float], dict[str, Any], bool]:
         """The neighbour's times meanwhile, what came of the attack, and whether the right device got through."""
-        port = self.doors.port(attack.door)
+        talks = attack.way == "talk"
+        port = await self.called.line(attack.door) if talks else self.doors.port(attack.door)
         async with under(attack, port, self.folder) as ended:
             timing = asyncio.create_task(self.neighbour.timed(PHASE_S))
             through = await served(attack.door, port)
@@ -117,17 +119,21 @@ async def siege(folder: Path) -> AsyncIterator[Siege]:
     """Everything runs, and has been warmed."""
     (folder / "hub").mkdir()
     ports = doors()
-    async with Mosquitto(folder, "allow_anonymous true", "max_queued_messages 0") as broker, Mosquitto(folder / "hub") as hub:
+    async with (
+        Mosquitto(folder, "allow_anonymous true", "max_queued_messages 0") as broker,
+        Mosquitto(folder / "hub") as hub,
+    ):
         ports = {**ports, "broker": hub.port}
         daemon = Daemon(folder, uplink=broker.port, devices=devices(ports, hub.port), buses=buses(ports))
         ear = Ear()
-        async with daemon, _heard(broker.port, ear):
-            await daemon.start()
-            headers = {"Authorization": f"Bearer {token('neighbour')}"}
-            async with aiohttp.ClientSession(daemon.url, headers=headers) as http:
-                neighbour = Neighbour(http, ear)
-                await neighbour.timed(0.5)
-                yield Siege(daemon, neighbour, Doors(daemon.page, ports), folder)
+        with closing(Called(ports)) as called:
+            async with daemon, _heard(broker.port, ear):
+                await daemon.start()
+                headers = {"Authorization": f"Bearer {token('neighbour')}"}
+                async with aiohttp.ClientSession(daemon.url, headers=headers) as http:
+                    neighbour = Neighbour(http, ear)
+                    await neighbour.timed(0.5)
+                    yield Siege(daemon, neighbour, Doors(daemon.page, ports), called, folder)
 
 
 @asynccontextmanager
@@ -152,7 +158,9 @@ async def test_whatever_is_attacked_the_others_are_as_prompt_as_before(tmp_path:
         pid = made.daemon.running.pid
         quiet_s = await made.neighbour.timed(2 * PHASE_S)
         out = sys.stdout
-        out.write(f"\n{'quiet':42} {statistics.median(quiet_s)*1e3:6.1f} {p99(quiet_s)*1e3:6.1f} {quiet_s[-1]*1e3:6.1f}\n")
+        out.write(
+            f"\n{'quiet':42} {statistics.median(quiet_s) * 1e3:6.1f} {p99(quiet_s) * 1e3:6.1f} {quiet_s[-1] * 1e3:6.1f}\n"
+        )
         for attack in ATTACKS:
             if not re.search(only, attack.name):
                 continue
@@ -161,8 +169,8 @@ async def test_whatever_is_attacked_the_others_are_as_prompt_as_before(tmp_path:
             cpu = cpu_s(pid) - cpu
             now = counter(pid, "VmRSS")
             out.write(
-                f"{attack.name:42} {statistics.median(times_s)*1e3:6.1f} {p99(times_s)*1e3:6.1f} {times_s[-1]*1e3:6.1f}"
-                f" cpu {cpu:4.1f} rss {rss//1024}->{now//1024} log {len(made.daemon.log)-lines} {'through' if through else 'SHUT OUT'} {done}\n"
+                f"{attack.name:42} {statistics.median(times_s) * 1e3:6.1f} {p99(times_s) * 1e3:6.1f} {times_s[-1] * 1e3:6.1f}"
+                f" cpu {cpu:4.1f} rss {rss // 1024}->{now // 1024} log {len(made.daemon.log) - lines} {'through' if through else 'SHUT OUT'} {done}\n"
             )
             for line in made.daemon.log[lines:][:4]:
                 out.write("      " + line[:200] + "\n")
