@@ -9,7 +9,7 @@ import asyncio
 import errno
 import os
 import socket
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -23,6 +23,7 @@ from drivers._gb26875_station import Station
 from drivers._gb26875_unit import hexadecimal
 from gateway.driver import Link
 from gateway.errors import Text, Unreachable
+from gateway.listeners import NOT_ADMITTED, Refusals, Turnstile
 
 CHUNK_BYTES = 4096
 HALF_FRAME_S = 3.0  # what has begun as a frame and does not go on is none
@@ -45,14 +46,13 @@ class Crowd:
     def __init__(self, stations: Sequence[Station], link: Link) -> None:
         self.stations = stations
         self.link = link
+        self.named = "gb26875 " + ", ".join(station.config.id for station in stations)
+        self.refusals = Refusals(link.log, self.named)
         self._told: set[str] = set()
 
     def admits(self, host: str) -> bool:
         """May a peer from there be heard at all?"""
-        if any(station.config.admits(host) for station in self.stations):
-            return True
-        self.tell_once(host, "%s is in no peers: list, and is not heard", host)
-        return False
+        return any(station.config.admits(host) for station in self.stations)
 
     def whose(self, frame: Frame, host: str) -> Station | None:
         """By its source address; where no device has that, by where it comes from. None: not one device, or several."""
@@ -160,9 +160,13 @@ class Datagrams(asyncio.DatagramProtocol):
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """Dropped where its sender is not admitted or too fast; it is sent again."""
+        """Dropped, and counted, where its sender is not admitted or too fast; it is sent again."""
         host = str(addr[0])
-        if not self._waiting.full() and self._crowd.admits(host) and self._may(host):
+        if not self._crowd.admits(host):
+            self._crowd.refusals.add(host, NOT_ADMITTED)
+        elif self._waiting.full() or not self._may(host):
+            self._crowd.refusals.add(host, "sends more datagrams than are taken")
+        else:
             self._waiting.put_nowait((data[: 2 * MOST_FRAME_BYTES], addr))
 
     def _may(self, host: str) -> bool:
@@ -232,24 +236,24 @@ async def _open_udp(listen: Listen, crowd: Crowd, group: asyncio.TaskGroup) -> a
 
 
 async def _open_tcp(listen: Listen, crowd: Crowd, group: asyncio.TaskGroup) -> asyncio.Server:
-    present: Counter[str] = Counter()
+    turnstile = Turnstile(crowd.refusals, MOST_CONNECTIONS, MOST_PER_PEER, crowd.admits)
 
-    async def serve(connection: Connection) -> None:
-        present[connection.host] += 1
+    async def serve(connection: Connection, transport: asyncio.Transport) -> None:
         try:
             await connection.serve()
         finally:
-            present[connection.host] -= 1
-            present.__iadd__(Counter())  # without those that have none
+            turnstile.leave(connection.host, transport)
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host = str((writer.get_extra_info("peername") or ("",))[0])
-        full = present.total() >= MOST_CONNECTIONS or present[host] >= MOST_PER_PEER
-        if full or not host or not crowd.admits(host):
-            writer.transport.abort()
+        transport = cast(asyncio.Transport, writer.transport)
+        if not host:
+            transport.abort()
+            return
+        if not turnstile.enter(host, transport):
             return
         _keep_alive(writer)
-        group.create_task(serve(Connection(crowd, reader, writer)), name=f"gb26875 {host}")
+        group.create_task(serve(Connection(crowd, reader, writer), transport), name=f"gb26875 {host}")
 
     return await asyncio.start_server(accept, listen.host or None, listen.port, limit=CHUNK_BYTES)
 

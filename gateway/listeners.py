@@ -6,11 +6,12 @@ All that takes connections uses this: the page, and each driver whose devices ca
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 LoggerAdapter = logging.Logger | logging.LoggerAdapter[logging.Logger]
 EVERYWHERE = ("", "0.0.0.0", "::")
+NOT_ADMITTED = "is in no list of those that may connect"
 MOST_NAMED = 64  # peers and reasons that are told one by one
 FIRST_SUM_S, LONGEST_SUM_S = 5.0, 3600.0  # after which what was refused since is told; twice as long each time
 
@@ -23,6 +24,12 @@ def announce(log: LoggerAdapter, who: str, at: str, allowed: Sequence[str], reme
     log.info("listening: %s on %s, open to %s", who, at, ", ".join(allowed) or "anybody")
     if not allowed and remedy and at.rpartition(":")[0].rpartition(" ")[2].strip("[]*") in EVERYWHERE:
         log.warning("anybody who reaches %s may speak to %s: %s", at, who, remedy)
+
+
+def allow_list(lists: Iterable[Sequence[str]]) -> list[str]:
+    """Of all devices of a listener together: none where one of them may come from anywhere."""
+    each = [tuple(allowed) for allowed in lists]
+    return [] if () in each else sorted({peer for allowed in each for peer in allowed})
 
 
 class Refusals:
@@ -96,7 +103,7 @@ class Turnstile:
 
     def _refusal(self, peer: str) -> str | None:
         if not self._admits(peer):
-            return "may not connect: it is in no list of who may"
+            return NOT_ADMITTED
         mine = len(self._held.get(peer, ()))
         if mine >= self._per_peer:
             return f"has {self._per_peer} connections already"

@@ -278,13 +278,13 @@ async def test_who_is_not_admitted_is_not_heard(link: RecordingLink, caplog: pyt
         await ended(reader)
         writer.close()
         await site.stop()
-    assert "127.0.0.1 is in no peers" in caplog.text
+    assert "refused: 127.0.0.1 is in no list of those that may connect (gb26875 utd)" in caplog.text
 
 
 async def test_at_start_it_says_what_listens_where(link: RecordingLink, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     async with running(link) as (site, _):
-        assert f"listening on tcp 127.0.0.1:{site.port} for utd (address {ADDRESS}, from anywhere)" in caplog.text
+        assert f"listening: gb26875 utd on tcp 127.0.0.1:{site.port}, open to anybody" in caplog.text
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])

@@ -123,6 +123,7 @@ async def siege(folder: Path) -> AsyncIterator[Siege]:
         Mosquitto(folder, "allow_anonymous true", "max_queued_messages 0") as broker,
         Mosquitto(folder / "hub") as hub,
     ):
+        hub.give_way()
         ports = {**ports, "broker": hub.port}
         daemon = Daemon(folder, uplink=broker.port, devices=devices(ports, hub.port), buses=buses(ports))
         ear = Ear()
