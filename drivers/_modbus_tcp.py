@@ -68,7 +68,7 @@ class TcpClient(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """The answer to the request on its way, by its transaction and unit; what answers another is dropped."""
         self._buffer += data
-        while len(self._buffer) > HEAD.size and self.connected:
+        while len(self._buffer) > HEAD.size:
             transaction, protocol, length, unit = HEAD.unpack_from(self._buffer)
             end = BEFORE_LENGTH_ENDS + length
             if protocol != 0 or not 3 <= length <= LONGEST:
@@ -85,6 +85,7 @@ class TcpClient(asyncio.Protocol):
     def _stray(self) -> None:
         self._strays += 1
         if self._strays > MOST_STRAYS:
+            self._buffer = b""
             self.close()
 
     async def _ask(self, unit: int, pdu: bytes) -> bytes:

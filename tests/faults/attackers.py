@@ -1,7 +1,7 @@
 """Whoever means no good, or has gone mad, in a process of its own: `python -m tests.faults.attackers WAY PORT …`.
 
-It says that it has begun, runs until its standard input ends, then prints what it did as JSON. It is as nice as can be (nice(2)): in truth it
-stands on another machine and takes no CPU time from us but by what it sends.
+It says that it has begun, runs until its standard input ends, then prints what it did as JSON. It is as nice as can be
+(nice(2)): in truth it stands on another machine and takes no CPU time from us but by what it sends.
 """
 
 import asyncio
@@ -176,11 +176,10 @@ async def publish(done: Done, aim: Aim) -> None:
 WAYS = {way.__name__: way for way in (hold, knock, pour, rain, talk, publish)}
 
 
-async def main(way: str, port: str, source: str, pieces: Path) -> None:
-    """Until standard input ends; `pieces` is a file with a JSON list of hexadecimal digits."""
+async def main(way: str, aim: Aim) -> None:
+    """Until standard input ends."""
     os.nice(NICE)
     done = Done()
-    aim = Aim(int(port), source, tuple(bytes.fromhex(each) for each in json.loads(pieces.read_text("ascii"))))
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     sys.stdout.write("begun\n")
@@ -194,5 +193,11 @@ async def main(way: str, port: str, source: str, pieces: Path) -> None:
     sys.stdout.write(json.dumps(asdict(done) | ({"error": repr(error)} if error else {})) + "\n")
 
 
+def aim_of(port: str, source: str, pieces: str) -> Aim:
+    """`pieces` is a file with a JSON list of hexadecimal digits."""
+    found = json.loads(Path(pieces).read_text("ascii"))
+    return Aim(int(port), source, tuple(bytes.fromhex(each) for each in found))
+
+
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], Path(sys.argv[4])))
+    asyncio.run(main(sys.argv[1], aim_of(*sys.argv[2:5])))

@@ -38,7 +38,6 @@ class Attack:
     door: str  # where: a name in `Doors.ports`
     pieces: tuple[bytes, ...]
     source: str = STRANGER
-    bounded: str = ""  # a piece of the log that tells it; empty: nothing needs to be told
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,9 @@ from addresses that are allowed, and from others that are not.
 
 import asyncio
 import json
-import os
-import re
 import statistics
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,24 +16,44 @@ from typing import Any
 
 import aiohttp
 import aiomqtt
-import pytest
 
 from gateway.clock import SystemClock
-from tests.brokers import Mosquitto, Subscriber, subscribed
+from tests.brokers import Mosquitto, Subscriber
 from tests.faults import ROUNDS
-from tests.faults.attacks import ATTACKS, OURS, Attack, Called, Doors, buses, devices, doors, served, under
+from tests.faults.attacks import (
+    ATTACKS,
+    MAD,
+    OURS,
+    STRANGER,
+    Attack,
+    Called,
+    Doors,
+    buses,
+    devices,
+    doors,
+    served,
+    under,
+)
 from tests.faults.daemon import BASE, Daemon, token
-from tests.faults.seen import counter, cpu_s
+from tests.faults.seen import counter
 
 CLOCK = SystemClock()
 GOAL_S = 0.1  # issue: p99 of the others' events
 NOISE = 5  # times the quiet p99, on a machine that is busy
 TRIES = 3  # a machine that stumbles does not stumble three times at the same attack
 EVERY_S = 0.02
-PHASE_S = float(os.environ.get("FLOOD_S", "0.6" if ROUNDS == 1 else "5"))
+PHASE_S = 0.6 if ROUNDS == 1 else 3.0
 ARRIVED_S = 60.0
-GROWTH_KB = 48 * 1024
+GROWTH_KB = 64 * 1024
 LINES = 12  # of log, for one attack
+MOST_LEFT = 48  # connections that an attacker still has in the end
+EACH = 3  # in the short form every third attack
+TOLD = {  # once each, however often it happened; then there are counts
+    "web: half heads, a drop at a time": f"{STRANGER} has 32 connections already (page)",
+    "isapi: half heads of strangers": f"{STRANGER} is in no list of those that may connect (isapi door, mad-door)",
+    "gb: connections of strangers": f"{STRANGER} is in no list of those that may connect (gb26875 utd, mad-utd)",
+    "gb: datagrams of a device gone mad": f"{MAD} sends more datagrams than are taken (gb26875 udp-utd)",
+}
 
 
 class Ear(Subscriber):
@@ -153,25 +171,54 @@ async def _heard(port: int, ear: Ear) -> AsyncIterator[None]:
             await asyncio.wait({task})
 
 
-async def test_whatever_is_attacked_the_others_are_as_prompt_as_before(tmp_path: Path) -> None:
-    only = os.environ.get("FLOOD_ONLY", "")
-    async with siege(tmp_path) as made:
-        pid = made.daemon.running.pid
+@dataclass
+class Row:
+    """What one attack came to."""
+
+    attack: Attack
+    times_s: Sequence[float]
+    done: Mapping[str, int]
+    through: bool
+    rss_kb: int
+    lines: int
+
+    def __str__(self) -> str:
+        half, most = statistics.median(self.times_s), self.times_s[-1]
+        sent = f"{self.done['opened']:6} connections, {self.done['sent_bytes'] // 1000:8} kB"
+        times = f"{half * 1e3:6.1f} {p99(self.times_s) * 1e3:6.1f} {most * 1e3:6.1f} ms"
+        return f"{self.attack.name:40} {times}; {sent}; {self.rss_kb // 1024} MiB, {self.lines} lines of log"
+
+
+async def attacked(made: Siege, attack: Attack) -> Row:
+    """What it comes to; again where the neighbour was slow, with how slow it is in peace just then."""
+    pid, lines = made.daemon.running.pid, len(made.daemon.log)
+    for tries_left in reversed(range(TRIES)):
+        times_s, done, through = await made.suffer(attack)
+        row = Row(attack, times_s, done, through, counter(pid, "VmRSS"), len(made.daemon.log) - lines)
+        sys.stdout.write(f"{row}\n")
+        if p99(times_s) < GOAL_S and through:
+            break
         quiet_s = await made.neighbour.timed(2 * PHASE_S)
-        out = sys.stdout
-        out.write(
-            f"\n{'quiet':42} {statistics.median(quiet_s) * 1e3:6.1f} {p99(quiet_s) * 1e3:6.1f} {quiet_s[-1] * 1e3:6.1f}\n"
-        )
-        for attack in ATTACKS:
-            if not re.search(only, attack.name):
-                continue
-            rss, lines, cpu = counter(pid, "VmRSS"), len(made.daemon.log), cpu_s(pid)
-            times_s, done, through = await made.suffer(attack)
-            cpu = cpu_s(pid) - cpu
-            now = counter(pid, "VmRSS")
-            out.write(
-                f"{attack.name:42} {statistics.median(times_s) * 1e3:6.1f} {p99(times_s) * 1e3:6.1f} {times_s[-1] * 1e3:6.1f}"
-                f" cpu {cpu:4.1f} rss {rss // 1024}->{now // 1024} log {len(made.daemon.log) - lines} {'through' if through else 'SHUT OUT'} {done}\n"
-            )
-            for line in made.daemon.log[lines:][:4]:
-                out.write("      " + line[:200] + "\n")
+        if through and p99(times_s) < NOISE * p99(quiet_s):
+            break
+        assert tries_left, f"{row}, and in peace {p99(quiet_s) * 1e3:.1f} ms; served: {through}"
+    return row
+
+
+async def test_whatever_is_attacked_the_others_are_as_prompt_as_before(tmp_path: Path) -> None:
+    attacks = ATTACKS if ROUNDS > 1 else ATTACKS[::EACH]
+    async with siege(tmp_path) as made:
+        quiet_s = await made.neighbour.timed(2 * PHASE_S)
+        began_kb = counter(made.daemon.running.pid, "VmRSS")
+        half, most = statistics.median(quiet_s), quiet_s[-1]
+        sys.stdout.write(f"\n{'quiet':40} {half * 1e3:6.1f} {p99(quiet_s) * 1e3:6.1f} {most * 1e3:6.1f} ms\n")
+        for attack in attacks:
+            row = await attacked(made, attack)
+            assert row.done["opened"] - row.done["closed"] <= MOST_LEFT
+            assert row.rss_kb - began_kb < GROWTH_KB
+            assert row.lines <= LINES * TRIES, "\n".join(made.daemon.log[-row.lines :])
+        log = "\n".join(made.daemon.log)
+        assert made.neighbour.refused == 0
+        for told in {TOLD[attack.name] for attack in attacks if attack.name in TOLD}:
+            assert log.count(f"refused: {told}") == 1, told
+        assert " more (page), " in log
