@@ -32,6 +32,7 @@ MOST_CONNECTIONS = 256
 MOST_PER_PEER = 32  # connections of one IP address: devices may share a router
 MOST_GARBAGE_BYTES = 65_536  # without a frame; then the connection ends
 MOST_UNREAD_BYTES = 16_384  # replies that a peer does not take; then the connection ends
+GARBAGE_FRAMES = 10  # of its sender's allowance, beside its own: what a datagram costs that holds none
 MOST_DATAGRAMS = 256  # that wait
 DATAGRAM_WORKERS = 8
 MOST_TOLD = 64  # strangers that are named in the log
@@ -184,8 +185,12 @@ class Datagrams(asyncio.DatagramProtocol):
             data, addr = await self._waiting.get()
             framer = Framer()
             way = Way("{}:{}".format(*addr[:2]), partial(self._send, addr))
-            for found in [*framer.feed(data), *_rest(framer)]:
+            frames = [*framer.feed(data), *_rest(framer)]
+            if not frames and (allowance := self._allowances.get(str(addr[0]))):
+                allowance.take(GARBAGE_FRAMES)
+            for found in frames:
                 await self._crowd.hear(found, str(addr[0]), way, self._stations)
+            await asyncio.sleep(0)  # the others' turn
 
     def _send(self, addr: tuple[str, int], data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():

@@ -46,7 +46,7 @@ PHASE_S = 0.6 if ROUNDS == 1 else 3.0
 ARRIVED_S = 60.0
 GROWTH_KB = 64 * 1024
 LINES = 12  # of log, for one attack
-MOST_LEFT = 48  # connections that an attacker still has in the end
+CLOSED, MOST_LEFT = 0.9, 48  # of the attacker's connections, by us; what it may still have in the end
 EACH = 3  # in the short form every third attack
 TOLD = {  # once each, however often it happened; then there are counts
     "web: half heads, a drop at a time": f"{STRANGER} has 32 connections already (page)",
@@ -214,7 +214,7 @@ async def test_whatever_is_attacked_the_others_are_as_prompt_as_before(tmp_path:
         sys.stdout.write(f"\n{'quiet':40} {half * 1e3:6.1f} {p99(quiet_s) * 1e3:6.1f} {most * 1e3:6.1f} ms\n")
         for attack in attacks:
             row = await attacked(made, attack)
-            assert row.done["opened"] - row.done["closed"] <= MOST_LEFT
+            assert row.done["closed"] >= row.done["opened"] * CLOSED - MOST_LEFT
             assert row.rss_kb - began_kb < GROWTH_KB
             assert row.lines <= LINES * TRIES, "\n".join(made.daemon.log[-row.lines :])
         log = "\n".join(made.daemon.log)
