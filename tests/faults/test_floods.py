@@ -198,6 +198,7 @@ async def attacked(made: Siege, attack: Attack) -> Row:
         sys.stdout.write(f"{row}\n")
         if p99(times_s) < GOAL_S and through:
             break
+        await made.neighbour.timed(PHASE_S)  # what the attack has left behind is no peace
         quiet_s = await made.neighbour.timed(2 * PHASE_S)
         if through and p99(times_s) < NOISE * p99(quiet_s):
             break
