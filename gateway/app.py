@@ -32,6 +32,7 @@ from gateway.folder import held
 from gateway.health import Vitals
 from gateway.house import House
 from gateway.identity import Identities
+from gateway.listeners import announce
 from gateway.losses import tell_losses
 from gateway.normalize import Subject
 from gateway.outbox import Outbox
@@ -180,7 +181,7 @@ async def _page(house: House, tried: asyncio.Event) -> None:
             continue
         async with serve(create(house, web.names), sockets):
             host, port = sockets[0].getsockname()[:2]
-            _LOG.info("page: http://%s:%d/", host, port)
+            announce(_LOG, "page", f"{host}:{port}", ("this machine", "devices that post with their token"))
             tried.set()
             await asyncio.Event().wait()
 
