@@ -23,6 +23,7 @@ from gateway.errors import ConfigError, StorageError
 from gateway.event import Phase, Reading
 from gateway.folder import held
 from gateway.house import House
+from gateway.listeners import announce
 from gateway.losses import tell_losses
 from gateway.retention import Limits, Retention
 from gateway.store import Store, watch_disk
@@ -160,7 +161,7 @@ async def _page(house: House, tried: asyncio.Event) -> None:
             continue
         async with serve(create(house, web.names), sockets):
             host, port = sockets[0].getsockname()[:2]
-            _LOG.info("page: http://%s:%d/", host, port)
+            announce(_LOG, "page", f"{host}:{port}", ("this machine", "devices that post with their token"))
             tried.set()
             await asyncio.Event().wait()
 

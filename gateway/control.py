@@ -6,6 +6,7 @@ One JSON object a line: `{"ask": "status"}` is answered with one line `{"ok": â€
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -18,7 +19,9 @@ from gateway import __version__
 from gateway.audit import By
 from gateway.errors import GatewayError, Text
 from gateway.house import Filter, House
+from gateway.listeners import announce
 
+_LOG = logging.getLogger("gateway")
 LINE_BYTES = 65536  # longest request
 MOST_EVENTS = 100_000  # in one answer
 MOST_NUMBER = 2**63 - 1  # that SQLite takes (its documentation, "datatypes", 2)
@@ -169,6 +172,7 @@ async def listening(house: House, folder: Path) -> AsyncIterator[None]:
         server = await asyncio.start_unix_server(arrived, path, limit=LINE_BYTES)
     finally:
         os.umask(umask)
+    announce(_LOG, "control", str(folder / NAME), ("its owner and group",))
     try:
         yield
     finally:

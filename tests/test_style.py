@@ -27,7 +27,7 @@ LAYERS = (
     "event fields taxonomy",
     "problems slips yamltext yamlmarks",
     "explain credentials sections cards checks config canonical site documents orders samples",
-    "driver access peer packets mqtt tls target schemas asyncapi",
+    "driver access peer packets listeners mqtt tls target schemas asyncapi",
     "normalize alarms measures states privacy loss",
     "folder vault identity packing journal batch database letters salvage writer store",
     "replay outbox pipeline audit alarmview deeds duty covers dead losses retention timekeeper",
@@ -40,6 +40,7 @@ LAYERS = (
 RANK = {name: place for place, name in enumerate(" ".join(LAYERS).split())}
 FOR_DRIVERS = {"clock", "driver", "errors", "event", "fields", "taxonomy"}  # all of the gateway that a driver sees
 FOR_DRIVERS |= {"mqtt", "peer", "tls"}  # and the one MQTT client there is, for those that are subscribers themselves
+FOR_DRIVERS |= {"listeners"}  # and who may connect, for those that are called
 THREADS_IN = {
     "gateway/store.py",
     "gateway/writer.py",
