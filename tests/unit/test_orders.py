@@ -78,5 +78,5 @@ def test_what_cannot_be_read_is_no_command_and_its_answer_has_no_id() -> None:
 
 
 def test_the_codes_and_actions_are_the_daemons() -> None:
-    assert set(commands._STATUS) <= set(get_args(orders.Code))
+    assert set(commands.STATUS) <= set(get_args(orders.Code))
     assert set(get_args(Action)) == commands.ON_DEVICES | commands.ON_GATEWAY
