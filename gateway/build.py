@@ -76,9 +76,9 @@ def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vaul
     hand = Hand(pipeline, audit, clock, _where(config))
     hand.listeners.append(lambda alarm: states.changed(alarm.device))
     covers = Covers(hand)
-    house = House(config, place, store, pipeline, supervisor, [], vitals, timekeeper, audit, Duty(hand), covers)
-    house.errands.append(covers.keep_time)
     moves = Moves(supervisor, pipeline, covers, audit, clock, config.devices)
+    house = House(config, place, store, pipeline, supervisor, [], vitals, timekeeper, audit, Duty(hand), covers, moves)
+    house.errands.append(covers.keep_time)
     pipeline.listeners.append(moves.took)
     house.actions |= moves.actions() | Chores(house).actions()
     house.uplinks = [_uplink(house, name, policies[name]) for name in config.uplinks]

@@ -26,6 +26,7 @@ from gateway.fields import DeviceConfig
 from gateway.health import Vitals
 from gateway.identity import moment_ms
 from gateway.letters import Letter, list_dead
+from gateway.moves import Moves
 from gateway.pipeline import Pipeline
 from gateway.site import Site
 from gateway.store import Store
@@ -66,6 +67,7 @@ class House:
     audit: Audit
     duty: Duty
     covers: Covers
+    moves: Moves
     errands: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)  # what runs beside, for ever
     actions: dict[str, Action] = field(default_factory=dict)  # what devices and the gateway can be asked for, by name
     restarting: asyncio.Event = field(default_factory=asyncio.Event)  # somebody wants the process to end
