@@ -136,7 +136,7 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
     outbox, asked = Outbox(house.store, name), dict[str, Action]()
     outbox.rate = Rate(settings.replay_rate)
     dead = DeadLetters(name, outbox, Room(config.gateway.id, house.store, house.pipeline), log)
-    desk = Desk(_rules(house, name, plan.base), house.store, vitals.clock, asked)
+    desk = Desk(_rules(house, name, plan.base), house.store, vitals.clock, asked, house.audit)
     parts = Parts(plan, house.store, outbox, Retained(), dead, desk, vitals.clock, log)
     uplink = Uplink(
         parts,

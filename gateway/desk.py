@@ -36,11 +36,11 @@ INTERRUPTED = Text(
 class Desk:
     """`async with desk:` what is under way is its own; `await desk.answer(message)`."""
 
-    def __init__(self, rules: Rules, store: Store, clock: Clock, actions: Mapping[str, Action]) -> None:
+    def __init__(self, rules: Rules, store: Store, clock: Clock, actions: Mapping[str, Action], audit: Audit) -> None:
         self._rules = rules
         self._store = store
         self._clock = clock
-        self._clerk = Clerk(rules, actions, Audit(store, clock), clock)
+        self._clerk = Clerk(rules, actions, audit, clock)
         self._group = asyncio.TaskGroup()
         self._open = False
         self._under_way: dict[str, asyncio.Task[str]] = {}

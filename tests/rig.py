@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway import database
+from gateway.audit import Audit
 from gateway.clock import Clock, SystemClock
 from gateway.commands import Action, Order, Refused, Result, Rules
 from gateway.dead import DeadLetters, Room
@@ -90,7 +91,7 @@ class Rig:
         outbox, asked = Outbox(self.store, name), dict[str, Action]()
         dead = DeadLetters(name, outbox, Room("gw-0001", self.store, self.pipeline), log)
         rules = Rules(name, BASE, "en", frozenset({"ping", "sync", "resend"}), {"door-1": frozenset({"unlock"})})
-        desk = Desk(rules, self.store, self.clock, asked)
+        desk = Desk(rules, self.store, self.clock, asked, Audit(self.store, self.clock))
         parts = Parts(plan, self.store, outbox, Retained(), dead, desk, self.clock, log)
         uplink = Uplink(parts, target, protocol, next_session)
         asked |= {"unlock": _nobody_answers} | actions(uplink)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.audit import lines
+from gateway.audit import Audit, lines
 from gateway.clock import TimeQuality, rfc3339
 from gateway.commands import Action, Order, Refused, Result, Rules, read, weigh
 from gateway.desk import Desk
@@ -119,7 +119,7 @@ class Work:
 @asynccontextmanager
 async def standing(folder: Path, work: Action, clock: ManualClock) -> AsyncIterator[tuple[Desk, Store]]:
     async with Store(folder / "events.db", ("district",)) as store:
-        desk = Desk(OPEN, store, clock, ACTIONS | {"unlock": work})
+        desk = Desk(OPEN, store, clock, ACTIONS | {"unlock": work}, Audit(store, clock))
         async with desk:
             yield desk, store
 
