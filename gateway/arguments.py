@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from gateway.event import Lane
+from gateway.fields import Wrong
 from gateway.sections import PerSecond
 
 
@@ -120,7 +121,7 @@ class DrillArgs(Args):
     @model_validator(mode="after")
     def _one(self) -> "DrillArgs":
         if self.place is not None and self.device is not None:
-            raise ValueError("place or device, not both")
+            raise Wrong("place or device, not both", "place 和 device 只能写一个")
         return self
 
     @property

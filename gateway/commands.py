@@ -18,6 +18,7 @@ from gateway.audit import By
 from gateway.clock import rfc3339
 from gateway.errors import GatewayError, Text
 from gateway.event import NOTHING
+from gateway.explain import SENTENCES
 from gateway.mqtt import Message
 from gateway.replay import Found
 from gateway.signing import genuine
@@ -185,10 +186,18 @@ def _arguments(request: Request) -> Any:
     try:
         return ARGUMENTS[request.action].model_validate(request.args)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, ("args", *first["loc"])))
-        what = Text(f"{where}: {first['msg']}", f"{where}:参数不正确({first['msg']})")
-        raise Refused("bad-arguments", what) from error
+        raise Refused("bad-arguments", _wrong(error.errors(include_url=False)[0])) from error
+
+
+def _wrong(detail: Mapping[str, Any]) -> Text:
+    """Which argument, and what is wrong with it; in the configuration's words."""
+    where, context = ".".join(map(str, ("args", *detail["loc"]))), detail.get("ctx", {})
+    sentence = getattr(context.get("error"), "text", None)
+    if sentence is None:
+        words = {**context, "msg": detail["msg"]}
+        known = SENTENCES.get(detail["type"], Text("this does not fit: {msg}", "此值不合适:{msg}"))
+        sentence = Text(known.en.format_map(words), known.zh.format_map(words))
+    return Text(f"{where}: {sentence.en}", f"{where}:{sentence.zh}")
 
 
 def resent(stream: str, found: Found) -> dict[str, Any]:

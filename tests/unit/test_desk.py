@@ -101,6 +101,23 @@ def test_only_what_must_not_come_late_waits_for_the_clock() -> None:
     assert (args.seconds, args.reason, act) == (60, "dust", nothing)
 
 
+WORDS = {
+    "seconds": ({"seconds": "5"}, "args.seconds: a number is needed", "args.seconds:需要数字"),
+    "range": ({"seconds": 0}, "args.seconds: more than 0.0 is needed", "args.seconds:必须大于 0.0"),
+    "unknown": ({"time": 5}, "args.time: not a known key", "args.time:未知的键"),
+    "none": ([], "args: ", "args:"),
+}
+
+
+@pytest.mark.parametrize("case", WORDS)
+def test_wrong_arguments_are_named_in_both_languages(case: str) -> None:
+    args, en, zh = WORDS[case]
+    with pytest.raises(Refused) as told:
+        weigh(read(message(request(args=args)), "door-1", EPOCH), OPEN, ACTIONS, clock_unsure=False)
+    assert told.value.what.en.startswith(en)
+    assert told.value.what.zh.startswith(zh)
+
+
 class Work:
     """An action that takes as long as the test wants, and counts."""
 
