@@ -21,8 +21,7 @@ def _number(value: Any) -> Any:
     return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,16}", value) else value
 
 
-Number = Annotated[int, BeforeValidator(_number, json_schema_input_type=int | str), Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0, le=366 * 86400)]  # the longest shield
+Number = Annotated[int, BeforeValidator(_number, json_schema_input_type=int | str), Field(ge=1, lt=10**16)]  # 16 digits
 Reason = Annotated[str, Field(min_length=1, max_length=200)]
 Note = Annotated[str, Field(max_length=1000)]
 

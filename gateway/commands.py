@@ -113,6 +113,7 @@ def read(message: Message, device: str, now: datetime) -> Request:
         raise Refused("too-large", Text(f"at most {REQUEST_BYTES} bytes", f"最多 {REQUEST_BYTES} 字节"))
     try:
         asked = json.loads(message.payload)
+        json.dumps(asked, ensure_ascii=False).encode()  # half a surrogate pair cannot be answered, nor be kept
     except (ValueError, RecursionError):
         asked = None
     if not isinstance(asked, dict):
