@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from gateway.event import Lane
 from gateway.fields import Wrong
@@ -21,7 +21,8 @@ def _number(value: Any) -> Any:
     return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,16}", value) else value
 
 
-Number = Annotated[int, BeforeValidator(_number, json_schema_input_type=int | str), Field(ge=1, lt=10**16)]  # 16 digits
+_NUMBER = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[0-9]{1,16}$"}]}
+Number = Annotated[int, BeforeValidator(_number), Field(ge=1, lt=10**16), WithJsonSchema(_NUMBER)]  # 16 digits
 Reason = Annotated[str, Field(min_length=1, max_length=200)]
 Note = Annotated[str, Field(max_length=1000)]
 
