@@ -95,7 +95,8 @@ def send(
     if json:
         show.document(answer)
     else:
-        show.put(f"{answer['code']}: {say(Text(**answer['message']))}", "" if answer["status"] == "done" else "red")
+        said = f"{answer['code']}: {say(Text(**answer['message']))}"
+        show.put(said, "green") if answer["status"] == "done" else show.complain(said)
         for name, value in answer.get("result", {}).items():
             show.put(f"  {name}: {value}")
     if answer["status"] != "done":
