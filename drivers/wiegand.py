@@ -130,7 +130,7 @@ class Desk:
             self._wire.write(self.config.frame.unlock)
         except Unreachable as error:
             return Outcome("device-offline", str(error))
-        return Outcome(message="sent; the converter does not confirm")
+        return Outcome(message="sent; the converter does not confirm", result={"relay": "sent"})
 
 
 async def run(line: Line[Config], link: Link) -> None:

@@ -10,13 +10,15 @@ from typing import Any
 from gateway import __version__, health, site
 from gateway.access import Access
 from gateway.audit import Audit
+from gateway.chores import Chores
 from gateway.clock import Clock, SystemClock, TimeQuality, rfc3339
-from gateway.commands import Action, Desk, Rules
+from gateway.commands import Action, Rules
 from gateway.config import Config, UplinkConfig
 from gateway.covers import Covers
 from gateway.database import put_fact, read_fact
 from gateway.dead import DeadLetters, Room
 from gateway.deeds import Hand, Where
+from gateway.desk import Desk
 from gateway.driver import Decision, Driver, Line
 from gateway.duty import Duty
 from gateway.errors import StorageError
@@ -25,6 +27,7 @@ from gateway.fields import DeviceConfig, parse_host_port
 from gateway.health import Vitals
 from gateway.house import House
 from gateway.identity import Identities
+from gateway.moves import Moves
 from gateway.normalize import Subject
 from gateway.outbox import Outbox
 from gateway.parts import Parts, Plan
@@ -34,6 +37,7 @@ from gateway.replay import Rate
 from gateway.retained import Retained
 from gateway.schemas import spoken
 from gateway.sections import place_paths
+from gateway.signing import public_key
 from gateway.site import Site
 from gateway.states import States
 from gateway.store import Store
@@ -72,8 +76,11 @@ def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vaul
     hand = Hand(pipeline, audit, clock, _where(config))
     hand.listeners.append(lambda alarm: states.changed(alarm.device))
     covers = Covers(hand)
-    house = House(config, place, store, pipeline, supervisor, [], vitals, timekeeper, audit, Duty(hand), covers)
+    moves = Moves(supervisor, pipeline, covers, audit, clock, config.devices)
+    house = House(config, place, store, pipeline, supervisor, [], vitals, timekeeper, audit, Duty(hand), covers, moves)
     house.errands.append(covers.keep_time)
+    pipeline.listeners.append(moves.took)
+    house.actions |= moves.actions() | Chores(house).actions()
     house.uplinks = [_uplink(house, name, policies[name]) for name in config.uplinks]
     return house
 
@@ -129,7 +136,7 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
     outbox, asked = Outbox(house.store, name), dict[str, Action]()
     outbox.rate = Rate(settings.replay_rate)
     dead = DeadLetters(name, outbox, Room(config.gateway.id, house.store, house.pipeline), log)
-    desk = Desk(_rules(house, name, plan.base), house.store, vitals.clock, asked, log)
+    desk = Desk(_rules(house, name, plan.base), house.store, vitals.clock, asked, house.audit)
     parts = Parts(plan, house.store, outbox, Retained(), dead, desk, vitals.clock, log)
     uplink = Uplink(
         parts,
@@ -137,7 +144,7 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
         settings.protocol,
         partial(_next_session, Fact(house.store, f"session.{name}")),
     )
-    asked |= actions(uplink)
+    asked |= house.actions | actions(uplink)
     house.store.listeners.append(uplink.grown)
     states.listeners.append(uplink.state_changed)
     return uplink
@@ -145,8 +152,9 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
 
 def _rules(house: House, name: str, base: str) -> Rules:
     """Whom the uplink may ask for what."""
-    devices = {device.id: frozenset(line.actions) for line in house.supervisor.lines for device in line.line.devices}
-    return Rules(name, base, house.language, house.config.uplinks[name].allowed, devices)
+    settings = house.config.uplinks[name]
+    key = None if settings.command_key is None else public_key(settings.command_key)
+    return Rules(name, base, house.language, settings.allowed, house.supervisor.takes(), key)
 
 
 def _status(vitals: Vitals, state: str, session: int) -> dict[str, Any]:

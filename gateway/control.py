@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway import __version__
 from gateway.audit import By
+from gateway.chores import send
 from gateway.errors import GatewayError, Text
 from gateway.house import Filter, House
 from gateway.listeners import announce
@@ -66,6 +67,15 @@ class Resend(Question):
     last: Annotated[int | None, Field(ge=1, le=MOST_NUMBER, alias="to")] = None
 
 
+class Send(Question):
+    """A command: to which device (or `gateway`), what, and who asks (contract, section 4)."""
+
+    device: str
+    action: str
+    args: dict[str, Any] = {}
+    who: str
+
+
 class Control:
     """Answers questions about one house."""
 
@@ -79,6 +89,7 @@ class Control:
             "resend": (Resend, self._resend),
             "events": (Search, self._events),
             "ack": (Ack, self._ack),
+            "send": (Send, self._send),
         }
 
     async def _status(self, _: Question) -> Any:
@@ -101,6 +112,10 @@ class Control:
 
     async def _ack(self, ack: Ack) -> Any:
         return await self._house.acknowledge(ack.alarm, By(ack.who, "installer", "cli"), ack.outcome, ack.note)
+
+    async def _send(self, asked: Send) -> Any:
+        by = By(asked.who, "installer", "cli")
+        return await send(self._house, asked.device, asked.action, asked.args, by)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client, until it leaves."""
