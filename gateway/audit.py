@@ -94,6 +94,12 @@ def lines(connection: sqlite3.Connection, after: int, limit: int) -> list[tuple[
     return [(n, _entry(text)) for n, text in found]
 
 
+def newest_lines(connection: sqlite3.Connection, limit: int) -> Iterator[dict[str, Any]]:
+    """Up to `limit` lines from the newest back; one that is no JSON any more as `{}`."""
+    found = connection.execute("SELECT entry FROM audit ORDER BY n DESC LIMIT ?", (limit,))
+    return (_entry(text) for (text,) in found)
+
+
 def _entry(text: str) -> dict[str, Any]:
     try:
         entry = json.loads(text)

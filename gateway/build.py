@@ -34,6 +34,7 @@ from gateway.parts import Parts, Plan
 from gateway.pipeline import Pipeline, Rim
 from gateway.privacy import Policy
 from gateway.replay import Rate
+from gateway.reporting import Names, Reporting
 from gateway.retained import Retained
 from gateway.schemas import spoken
 from gateway.sections import place_paths
@@ -77,12 +78,27 @@ def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vaul
     hand.listeners.append(lambda alarm: states.changed(alarm.device))
     covers = Covers(hand)
     moves = Moves(supervisor, pipeline, covers, audit, clock, config.devices)
-    house = House(config, place, store, pipeline, supervisor, [], vitals, timekeeper, audit, Duty(hand), covers, moves)
+    reporting = Reporting(_names(place), config.shifts, store, pipeline, audit, clock)
+    house = House(
+        config, place, store, pipeline, supervisor, [], vitals, timekeeper, audit, Duty(hand), covers, moves, reporting
+    )
+    reporting.health = house.health
     house.errands.append(covers.keep_time)
     pipeline.listeners.append(moves.took)
     house.actions |= moves.actions() | Chores(house).actions()
     house.uplinks = [_uplink(house, name, policies[name]) for name in config.uplinks]
     return house
+
+
+def _names(place: Site) -> Names:
+    config = place.config
+    return Names(
+        config.gateway.id,
+        config.site.name,
+        config.site.timezone,
+        {device.id: device.name or device.id for device in config.devices},
+        {level.path: level.label for level in place.places if "/" not in level.path},
+    )
 
 
 def _where(config: Config) -> Where:

@@ -16,6 +16,7 @@ from gateway.errors import Text
 from gateway.fields import BusConfig, DeviceConfig
 from gateway.problems import KeyPath, Problem, allowed, joined
 from gateway.sections import SAME_BUILDING, GatewayConfig, Responsibility, Rule, place_paths
+from gateway.shifts import ShiftConfig
 from gateway.yamlmarks import Document
 
 Part = TypeVar("Part")
@@ -62,7 +63,8 @@ class Draft:
 
 def check(draft: Draft) -> Iterator[Problem]:
     """Every problem between parts."""
-    for one in (_ids, _places, _kinds, _buses, _hubs, _addresses, _ports, _tokens, _doors, _escalations, _rules):
+    for one in (_ids, _places, _kinds, _buses, _hubs, _addresses, _ports, _tokens, _doors, _escalations, _rules,
+                _shifts):  # fmt: skip
         yield from one(draft)
 
 
@@ -229,3 +231,9 @@ def _rules(draft: Draft) -> Iterator[Problem]:
             if do.devices.place not in (None, SAME_BUILDING):
                 at: KeyPath = (*path, "do", number, "devices", "place")
                 yield from _known(draft, at, do.devices.place, "site", Text("place", "位置"))
+
+
+def _shifts(draft: Draft) -> Iterator[Problem]:
+    """One shift begins at a time."""
+    claims = [(shift.start, (*path, "from")) for path, shift in draft.of(ShiftConfig)]
+    yield from _twice(draft, claims, lambda at: Text(f"the shift in {at} begins then", f"{at} 的班次也从此时开始"))

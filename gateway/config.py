@@ -15,6 +15,7 @@ from gateway.explain import SENTENCES, explain
 from gateway.fields import BusConfig, DeviceConfig, Id, Model, Wrong
 from gateway.problems import ConfigProblems, KeyPath, Problem, allowed, in_order, joined
 from gateway.sections import GatewayConfig, Responsibility, Rule, SiteConfig, TypePattern, UplinkConfig
+from gateway.shifts import ShiftConfig
 from gateway.slips import hinted
 from gateway.yamlmarks import read
 
@@ -54,6 +55,9 @@ class Config(Model):
     credentials: CredentialsConfig | None = Field(default=None, description="who may open which door")
     responsibility: dict[TypePattern, Responsibility] = Field(default={}, description="who acts on which alarm type")
     rules: tuple[Rule, ...] = Field(default=(), description="events that make devices act")
+    shifts: tuple[ShiftConfig, ...] = Field(
+        default=(), description="who is on duty from when; else 08:00, 16:00, 00:00"
+    )
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,6 +22,7 @@ from gateway.chores import send
 from gateway.errors import GatewayError, Text
 from gateway.house import Filter, House
 from gateway.listeners import announce
+from gateway.shifts import Kind
 
 _LOG = logging.getLogger("gateway")
 LINE_BYTES = 65536  # longest request
@@ -76,6 +78,20 @@ class Send(Question):
     who: str
 
 
+class Report(Question):
+    """Of which period: the shift, day or month that `at` lies in, else the present one."""
+
+    kind: Kind
+    at: str | None = None
+
+
+class Handover(Question):
+    """Who hands the shift over, and what the next one is to know."""
+
+    who: str
+    note: str | None = None
+
+
 class Control:
     """Answers questions about one house."""
 
@@ -90,6 +106,8 @@ class Control:
             "events": (Search, self._events),
             "ack": (Ack, self._ack),
             "send": (Send, self._send),
+            "report": (Report, partial(_report, house)),
+            "handover": (Handover, partial(_handover, house)),
         }
 
     async def _status(self, _: Question) -> Any:
@@ -167,6 +185,14 @@ class Control:
         async with aclosing(self._house.follow(search.filter)) as events:
             async for event in events:
                 await _write(writer, event)
+
+
+async def _report(house: House, report: Report) -> Any:
+    return await house.reporting.report(report.kind, report.at)
+
+
+async def _handover(house: House, handover: Handover) -> Any:
+    return await house.reporting.handover(By(handover.who, "duty", "cli"), handover.note)
 
 
 @asynccontextmanager

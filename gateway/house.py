@@ -28,6 +28,7 @@ from gateway.identity import moment_ms
 from gateway.letters import Letter, list_dead
 from gateway.moves import Moves
 from gateway.pipeline import Pipeline
+from gateway.reporting import Reporting
 from gateway.site import Site
 from gateway.store import Store
 from gateway.supervisor import Supervisor
@@ -68,6 +69,7 @@ class House:
     duty: Duty
     covers: Covers
     moves: Moves
+    reporting: Reporting
     errands: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)  # what runs beside, for ever
     actions: dict[str, Action] = field(default_factory=dict)  # what devices and the gateway can be asked for, by name
     restarting: asyncio.Event = field(default_factory=asyncio.Event)  # somebody wants the process to end

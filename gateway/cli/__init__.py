@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-from gateway.cli import act, backup, daemon, disk, events, language, look, profile, scan, schema, show, simulate
+from gateway.cli import act, backup, daemon, disk, events, language, look, profile, report, scan, schema, show, simulate
 from gateway.cli.frame import Command, Group, explain
 from gateway.errors import ConfigError, GatewayError
 
@@ -33,6 +33,8 @@ plain: tuple[Callable[..., None], ...] = (
     look.devices,
     look.alarms,
     act.ack,
+    report.report,
+    report.handover,
     act.send,
     act.card,
 )
