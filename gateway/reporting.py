@@ -8,7 +8,7 @@ import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -82,11 +82,12 @@ class Reporting:
         return await self._of(self._period(kind, at))
 
     async def handover(self, by: By, note: str | None) -> dict[str, Any]:
-        """The sheet of the shift that ends, signed: the audit's line stands before it is given out. StorageError."""
-        made = await self._of(period("shift", self._clock.utc() - LATE, self._zone, self._shifts))
+        """The sheet of the shift that ends, until now, signed in the audit log before it is given out. StorageError."""
+        now = self._clock.utc()
+        made = await self._of(replace(period("shift", now - LATE, self._zone, self._shifts), end=now))
         made["incidents"] = [dict(incident) for incident in await self.incidents()]
         made["unconfirmed"] = _unconfirmed(self.health())
-        signed = {"who": by.who, "time": rfc3339(self._clock.utc())} | ({"note": note} if note else {})
+        signed = {"who": by.who, "time": rfc3339(now)} | ({"note": note} if note else {})
         told = {"open": len(made["open"]), "covers": len(made["covers"]), "incidents": len(made["incidents"])}
         await self._audit.put(by, HANDED, made["name"], "done", note=note, shift_from=made["from"], **told)
         return made | {"signed": signed}

@@ -170,9 +170,8 @@ class View:
         rows = [(Text(f"{name.en}", f"{name.zh}数"), str(step["count"]))]
         if "worst" in step:
             worst = step["worst"]
-            longest = f"{self.span(worst['seconds'])} ({worst['label']} {self.kind(worst.get('type', ''))})".replace(
-                " )", ")"
-            )
+            about = f"{worst['label']} {self.kind(worst.get('type', ''))}".rstrip()
+            longest = f"{self.span(worst['seconds'])} ({about})"
             rows += [
                 (Text(f"{name.en} within, median", f"{name.zh}用时中位数"), self.span(step["median_s"])),
                 (Text(f"{name.en} within, 90 %", f"{name.zh}用时 90 分位"), self.span(step["p90_s"])),
