@@ -29,6 +29,7 @@ PAGE_ROWS = 100  # parsed in one go: 1 ms or so on a small board
 LANES = (Lane.ALARM, Lane.EVENT)
 HANDED = "handover"  # the word in the audit log
 LATE = timedelta(hours=1)  # a shift that ended so long ago is the one that is handed over
+MOMENT = timedelta(milliseconds=1)
 AUDIT_LINES = 5000  # looked through for the handovers of a period, from the newest
 
 Documents = Callable[[], Awaitable[Sequence[Mapping[str, Any]]]]
@@ -84,7 +85,7 @@ class Reporting:
     async def handover(self, by: By, note: str | None) -> dict[str, Any]:
         """The sheet of the shift that ends, until now, signed in the audit log before it is given out. StorageError."""
         now = self._clock.utc()
-        made = await self._of(replace(period("shift", now - LATE, self._zone, self._shifts), end=now))
+        made = await self._of(replace(period("shift", now - LATE, self._zone, self._shifts), end=now + MOMENT))
         made["incidents"] = [dict(incident) for incident in await self.incidents()]
         made["unconfirmed"] = _unconfirmed(self.health())
         signed = {"who": by.who, "time": rfc3339(now)} | ({"note": note} if note else {})
@@ -103,8 +104,9 @@ class Reporting:
 
     async def _of(self, wanted: Period) -> dict[str, Any]:
         async with self._one:
-            now = self._clock.utc()
-            frame = Frame(_ms(wanted.start), max(_ms(wanted.start), min(_ms(wanted.end), _ms(now))), _ms(now))
+            now_ms = _ms(self._clock.utc()) + 1  # with this very millisecond
+            start_ms, end_ms = _ms(wanted.start), min(_ms(wanted.end), now_ms)
+            frame = Frame(start_ms, max(start_ms, end_ms), now_ms)
             await self._pipeline.load()
             book, upto = snapshot(self._pipeline.shown), dict(self._store.last)
             tally = Tally(frame)

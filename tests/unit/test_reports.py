@@ -39,12 +39,14 @@ class History:
         self.seen: list[Seen] = []
 
     def add(self, at_ms: int, kind: str, phase: str = "pulse", subject: str = "smoke-1", severity: str = "medium",
-            *, alarm: str | None = None, trusted: bool = True, **data: object) -> str:  # fmt: skip
+            *, alarm: str | None = None, trusted: bool = True, by: str = "", **data: object) -> str:  # fmt: skip
         """Returns the event's id; an alarm's opening names itself."""
         identity = self._ids.next(at_ms)
         own = identity if phase in ("raise", "pulse") and severity != "info" else None
-        named = {"alarm": alarm or own} if alarm or own else {}
-        self.seen.append(Seen(identity, at_ms, trusted, subject, kind, phase, severity, named | data))
+        named = ({"alarm": alarm or own} if alarm or own else {}) | ({"from": by} if by else {})
+        self.seen.append(
+            Seen(identity, at_ms, trusted, subject, kind, phase, severity, named | data | ({"from": by} if by else {}))
+        )
         return identity
 
     def close(self, frame: Frame, *book: Alarm) -> dict[str, object]:
@@ -255,14 +257,14 @@ def golden() -> tuple[dict[str, object], dict[str, str]]:
     history, ids = History(), dict[str, str]()
     ids["before"] = Identities().next(900_000)
     ids["smoke"] = history.add(1_100_000, "fire.smoke", "raise", severity="critical", place={"path": "b3/u2"})
-    history.add(1_110_000, "operator.ack", severity="info", alarm=ids["smoke"], who="wang", **{"from": "page"})
+    history.add(1_110_000, "operator.ack", severity="info", alarm=ids["smoke"], who="wang", by="page")
     history.add(1_160_000, "operator.dispose", severity="info", alarm=ids["smoke"], who="wang", outcome="false",
-                note="=steam", **{"from": "page"})  # fmt: skip
+                note="=steam", by="page")  # fmt: skip
     history.add(1_200_000, "fire.smoke", "clear", severity="critical", alarm=ids["smoke"])
     history.add(1_300_000, "device.offline", "clear", "meter-1", alarm=ids["before"])
     history.add(1_400_000, "operator.shelve", "pulse", "door-1", "info", condition="door.held", seconds=3600,
-                reason="moving", who="li", **{"from": "cli"})  # fmt: skip
-    history.add(1_450_000, "operator.shelve", "pulse", "door-2", "info", seconds=0, **{"from": "rule:expired"})
+                reason="moving", who="li", by="cli")  # fmt: skip
+    history.add(1_450_000, "operator.shelve", "pulse", "door-2", "info", seconds=0, by="rule:expired")
     history.add(1_500_000, "gateway.data_lost", "pulse", "gw-0001", "high", stream="city.event", count=7)
     ids["forced"] = history.add(1_900_000, "door.forced", "raise", "door-1", "high", place={"path": "gate"})
     history.add(2_100_000, "operator.ack", severity="info", subject="door-1", alarm=ids["forced"])
