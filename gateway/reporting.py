@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from gateway.audit import Audit, By, newest_lines
+from gateway.audit import Audit, By, lines_of
 from gateway.clock import Clock, rfc3339
 from gateway.database import Row, id_ms
 from gateway.errors import GatewayError, Text
@@ -30,7 +30,7 @@ LANES = (Lane.ALARM, Lane.EVENT)
 HANDED = "handover"  # the word in the audit log
 LATE = timedelta(hours=1)  # a shift that ended so long ago is the one that is handed over
 MOMENT = timedelta(milliseconds=1)
-AUDIT_LINES = 5000  # looked through for the handovers of a period, from the newest
+MOST_HANDOVERS = 5000  # the newest; four years of three shifts a day
 
 Documents = Callable[[], Awaitable[Sequence[Mapping[str, Any]]]]
 
@@ -219,7 +219,7 @@ def _unconfirmed(health: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _handovers(connection: sqlite3.Connection, wanted: Period) -> list[dict[str, Any]]:
     """Handovers that were signed in the period, oldest first."""
     start, end = rfc3339(wanted.start), rfc3339(wanted.end)
-    signed = [entry for entry in newest_lines(connection, AUDIT_LINES) if entry.get("what") == HANDED]
+    signed = lines_of(connection, HANDED, MOST_HANDOVERS)
     told = [entry for entry in signed if start <= str(entry.get("time", "")) < end]
     names = (("who", "who"), ("time", "time"), ("note", "note"), ("shift", "subject"))
-    return [{name: entry[key] for name, key in names if key in entry} for entry in reversed(told)]
+    return [{name: entry[key] for name, key in names if key in entry} for entry in told]

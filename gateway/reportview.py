@@ -85,11 +85,12 @@ class View:
                         f"不完整:{kept} 之前的事件已超出保存期限")  # fmt: skip
             lines.append(self.say(said))
         clock = of["clock"]
-        if clock["unsure_events"] or clock["times"] or clock["hours"]:
-            events, hours = clock["unsure_events"], clock["hours"]
-            said = Text(f"the clock was not right for {hours:g} h; {events} events have an uncertain time",
-                        f"时钟不准 {hours:g} 小时;{events} 条事件的时间不可靠")  # fmt: skip
-            lines.append(self.say(said))
+        if clock["hours"] or clock["times"]:
+            hours = f"{clock['hours']:.2f}"
+            lines.append(self.say(Text(f"the clock was not right for {hours} h", f"时钟不准 {hours} 小时")))
+        if clock["unsure_events"]:
+            events = clock["unsure_events"]
+            lines.append(self.say(Text(f"events with an uncertain time: {events}", f"{events} 条事件的时间不可靠")))
         if "signed" in of:
             who, when = of["signed"]["who"], self.time(of["signed"]["time"])
             lines.append(self.say(Text(f"handed over by {who}, {when}", f"交班人:{who},{when}")))
