@@ -14,7 +14,8 @@ from gateway.errors import Text
 from gateway.explain import SENTENCES, explain
 from gateway.fields import BusConfig, DeviceConfig, Id, Model
 from gateway.problems import ConfigProblems, KeyPath, Problem, allowed, in_order, joined
-from gateway.sections import GatewayConfig, Responsibility, Rule, SiteConfig, TypePattern, UplinkConfig
+from gateway.rulebook import PicturesConfig, Rule
+from gateway.sections import GatewayConfig, Responsibility, SiteConfig, TypePattern, UplinkConfig
 from gateway.slips import hinted
 from gateway.yamlmarks import read
 
@@ -36,10 +37,6 @@ _CHECKED_ONLY = {  # sections that this version reads and checks, and no more
         "this version checks the responsibility list, but does not carry it out: nobody is told when an alarm waits",
         "本版本只检查责任清单,尚不执行:报警无人确认时不会升级通知",
     ),
-    "rules": Text(
-        "this version checks rules, but does not carry them out: no device acts on them",
-        "本版本只检查联动规则,尚不执行:设备不会因此动作",
-    ),
 }
 
 
@@ -54,6 +51,7 @@ class Config(Model):
     credentials: CredentialsConfig | None = Field(default=None, description="who may open which door")
     responsibility: dict[TypePattern, Responsibility] = Field(default={}, description="who acts on which alarm type")
     rules: tuple[Rule, ...] = Field(default=(), description="events that make devices act")
+    pictures: PicturesConfig = Field(default=PicturesConfig(), description="cameras' pictures kept on this box")
 
 
 @dataclass(frozen=True)
