@@ -25,14 +25,18 @@ from gateway.fields import DeviceConfig, parse_host_port
 from gateway.health import Vitals
 from gateway.house import House
 from gateway.identity import Identities
+from gateway.linkage import Linkage, Means
 from gateway.normalize import Subject
 from gateway.outbox import Outbox
 from gateway.parts import Parts, Plan
+from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline, Rim
 from gateway.privacy import Policy
 from gateway.replay import Rate
 from gateway.retained import Retained
+from gateway.rules import Engine
 from gateway.schemas import spoken
+from gateway.scope import Spot, World
 from gateway.sections import place_paths
 from gateway.site import Site
 from gateway.states import States
@@ -72,10 +76,20 @@ def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vaul
     hand = Hand(pipeline, audit, clock, _where(config))
     hand.listeners.append(lambda alarm: states.changed(alarm.device))
     covers = Covers(hand)
-    house = House(config, place, store, pipeline, supervisor, [], vitals, timekeeper, audit, Duty(hand), covers)
-    house.errands.append(covers.keep_time)
+    pictures = Pictures(config.gateway.state_dir / "pictures", config.pictures, store, clock)
+    means = Means(config.gateway.id, store, pipeline, supervisor, audit, covers, pictures, clock)
+    linkage = Linkage(Engine(config.rules, _world(place)), means)
+    pipeline.listeners.append(linkage.took)
+    supervisor.guard = linkage.guard
+    parts = (timekeeper, audit, Duty(hand), covers, pictures, linkage)
+    house = House(config, place, store, pipeline, supervisor, [], vitals, *parts)
+    house.errands += [covers.keep_time, pictures.run, linkage.run]
     house.uplinks = [_uplink(house, name, policies[name]) for name in config.uplinks]
     return house
+
+
+def _world(place: Site) -> World:
+    return {device.id: Spot(place.kind(device.id), device.place) for device in place.devices}
 
 
 def _where(config: Config) -> Where:

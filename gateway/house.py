@@ -26,6 +26,8 @@ from gateway.fields import DeviceConfig
 from gateway.health import Vitals
 from gateway.identity import moment_ms
 from gateway.letters import Letter, list_dead
+from gateway.linkage import Linkage
+from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline
 from gateway.site import Site
 from gateway.store import Store
@@ -66,6 +68,8 @@ class House:
     audit: Audit
     duty: Duty
     covers: Covers
+    pictures: Pictures
+    linkage: Linkage
     errands: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)  # what runs beside, for ever
 
     @property

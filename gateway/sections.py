@@ -242,6 +242,7 @@ class UplinkConfig(Model):
     )
     retain_states: bool = Field(default=True, description="keep every device's present state on the broker")
     commands: tuple[Action, ...] = Field(default=(), description="actions it may ask for, besides ping, sync, resend")
+    pictures: bool = Field(default=False, description="may fetch cameras' pictures, which may show faces")
     keepalive: Duration = Field(default=15.0, description="silence after which the link is probed; at most 60s")
 
     replay_rate: PerSecond | None = Field(
