@@ -201,14 +201,14 @@ class Engine:
         if self.held(act.device, act.action, act.args):
             return "held-by-fire"
         rule = self._rules.get(act.rule)
-        for other in self._open(act.device):
+        for other in self._wanted(act.device):
             if rule is not None and other.rule in rule.yields_to and _crossed(other, act.action, act.args):
                 return f"yields-to:{other.rule}"
         return None
 
     def held(self, device: str, action: str, args: Mapping[str, Any] = NOTHING) -> bool:
         """Does fire hold the door (or output) against this action, whoever asks for it?"""
-        return any(act.fire and _crossed(act, action, args) for act in self._open(device))
+        return any(act.fire and _crossed(act, action, args) for act in self._wanted(device))
 
     # what became of it
 
@@ -239,8 +239,8 @@ class Engine:
 
     def _end(self, act: Act, now_s: float) -> None:
         """Its end has come. Where another act still wants the door, that is made so anew instead."""
-        others = [other for other in self._open(act.device) if other.name != act.name and _same_thing(act, other)]
-        lasting = [other for other in others if other.ends_s is not None and other.stage is not Stage.ENDING]
+        others = [other for other in self._wanted(act.device) if other.name != act.name and _same_thing(act, other)]
+        lasting = [other for other in others if other.ends_s is not None]
         if act.action in BACK and lasting:
             self._finish(act)
             for other in lasting:
@@ -256,6 +256,9 @@ class Engine:
 
     def _open(self, device: str) -> list[Act]:
         return [act for act in self.acts.values() if act.device == device and act.open]
+
+    def _wanted(self, device: str) -> list[Act]:
+        return [act for act in self._open(device) if act.stage is not Stage.ENDING]
 
     # over restarts
 
