@@ -72,7 +72,7 @@ class Selector(Model):
     @model_validator(mode="after")
     def _some(self) -> "Selector":
         if self.kind is None and self.place is None and not self.ids:
-            raise Wrong("kind: or place: or ids: is needed", "需要 kind:、place: 或 ids:")
+            raise Wrong("kind: or place: is needed, or ids:", "需要 kind:、place: 或 ids:")
         return self
 
 

@@ -45,7 +45,7 @@ def loaded(config: Path) -> "tuple[Loaded, Mapping[str, Driver[Any]]]":
         raise ConfigProblems(config, [Problem(config, 1, 1, "", ABSENT)])
     ask.refuse_unreadable(config)
     drivers = registry()
-    return load(config, drivers.models()), drivers
+    return load(config, drivers.models(), lambda name: drivers[name].kind), drivers
 
 
 def state_dir(config: Path, state_dir: Path | None) -> Path:

@@ -87,7 +87,7 @@ async def building(folder: Path) -> AsyncIterator[Building]:
         smoke = modbus.Slave(5, "rs-yg-n01")
         line = await stack.enter_async_context(modbus.Line(smoke))
         readers = await stack.enter_async_context(sim.Line([sim.Reader(n, key) for n, key in keys.items()]))
-        camera = await stack.enter_async_context(isapi.Camera(("admin", "camera-1234")))
+        camera = await stack.enter_async_context(isapi.Camera(("admin", "camera-1234"), isapi.Quirks(heartbeat_s=1.0)))
         files = {f"door-{number}.key": key.hex() for number, key in keys.items()} | {"camera.password": "camera-1234"}
         sections = SECTIONS.format(modbus=line.port, osdp=readers.port, camera=camera.url)
         daemon = await stack.enter_async_context(Own(folder, sections, files))
