@@ -53,7 +53,6 @@ class Act:
     until: str = ""
     confirm: bool = False  # only if the condition still lasts when its time comes (`for:`)
     fails: int = 0
-    told: str = ""  # the code told last
     args: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
 
     @property
@@ -140,21 +139,22 @@ class Acts:
 
     def done(self, act: Act, code: str, now_s: float) -> bool:
         """An act was carried out or taken back, or not; says whether that is news to be told."""
-        if self.all.get(act.name) != act:
-            return True  # it has changed meanwhile: what is there now is done next
+        now = self.all.get(act.name)
+        if now != act:  # it has changed meanwhile: what is there now is done next
+            if code == "ok" and act.stage is Stage.WAITING and _lasts(act) and (now is None or not now.open):
+                self.keep(replace(act, stage=Stage.ENDING, at_s=now_s, fails=0))
+            return True
         if act.stage is Stage.ENDING:
             return self._taken_back(act, code, now_s)
-        news = code != act.told or act.fails == 0
         if code == "ok":
             ends_s = act.ends_s if act.ends_s is not None else _ends_s(act, now_s)
-            lasts = act.action in LASTING and (act.until or act.hold_s is not None)
-            stage = Stage.LASTING if lasts else Stage.DONE
-            self.keep(replace(act, stage=stage, at_s=ends_s, ends_s=ends_s, fails=0, told=code))
-            return news
+            stage = Stage.LASTING if _lasts(act) else Stage.DONE
+            self.keep(replace(act, stage=stage, at_s=ends_s, ends_s=ends_s, fails=0))
+            return True
         retry = act.fire or (code in AGAIN and act.fails + 1 < TRIES)
         stage = Stage.WAITING if retry else Stage.DONE
-        self.keep(replace(act, stage=stage, at_s=now_s + _retry_s(act), fails=act.fails + 1, told=code))
-        return act.fails + 1 == TRIES if retry or act.fire else True
+        self.keep(replace(act, stage=stage, at_s=now_s + _retry_s(act), fails=act.fails + 1))
+        return act.fails + 1 == TRIES if act.fire else not retry
 
     def _taken_back(self, act: Act, code: str, now_s: float) -> bool:
         if code in AGAIN and act.fails + 1 < TRIES:
@@ -166,11 +166,11 @@ class Acts:
     def _end(self, act: Act, now_s: float) -> None:
         """Its end has come. Where another act still wants the door, that is made so anew instead."""
         others = [other for other in self.wanted(act.device) if other.name != act.name and _same_thing(act, other)]
-        lasting = [other for other in others if other.ends_s is not None]
-        if act.action in BACK and lasting:
+        if act.action in BACK and any(other.ends_s is not None or other.fire for other in others):
             self._finish(act)
-            for other in lasting:
-                self.keep(replace(other, stage=Stage.WAITING, at_s=now_s))
+            for other in others:
+                again = other.stage is Stage.LASTING
+                self.keep(replace(other, stage=Stage.WAITING, at_s=now_s) if again else other)
         else:
             self.keep(replace(act, stage=Stage.ENDING, at_s=now_s, fails=0))
 
@@ -212,6 +212,16 @@ def load(text: str, now_s: float) -> Acts:
 
 def _retry_s(act: Act) -> float:
     return min(RETRY_MOST_S, RETRY_S * 2.0 ** min(act.fails, 10))
+
+
+def action_of(act: Act) -> str:
+    """The command's own word; of what is taken back that is another one."""
+    return BACK.get(act.action, f"end-{act.action}") if act.stage is Stage.ENDING else act.action
+
+
+def _lasts(act: Act) -> bool:
+    """Has it an end, at which it is taken back?"""
+    return act.action in LASTING and (act.until != "" or act.hold_s is not None)
 
 
 def _ends_s(act: Act, now_s: float) -> float:

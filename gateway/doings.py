@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gateway import taxonomy
-from gateway.acts import BACK, Act, Name, Stage
+from gateway.acts import Act, Name, Stage, action_of
 from gateway.audit import Audit, By
 from gateway.clock import Clock
 from gateway.covers import Covers
@@ -162,11 +162,6 @@ def readings(means: Means, act: Act, code: str, said: Mapping[str, Any]) -> list
         elif type not in now and type in own:
             told.append(Reading(act.device, type, Phase.CLEAR, test=act.test, reason=reason, data=more))
     return told
-
-
-def action_of(act: Act) -> str:
-    """The command's own word; of what is taken back that is another one."""
-    return BACK.get(act.action, f"end-{act.action}") if act.stage is Stage.ENDING else act.action
 
 
 def _identity(act: Act) -> str:

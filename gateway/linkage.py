@@ -10,10 +10,10 @@ import logging
 import sqlite3
 from math import inf
 
-from gateway.acts import Act, dump, load
+from gateway.acts import Act, action_of, dump, load
 from gateway.audit import By
 from gateway.database import put_fact, read_fact
-from gateway.doings import Doings, Means, action_of, readings
+from gateway.doings import Doings, Means, readings
 from gateway.driver import Command, Outcome
 from gateway.errors import StorageError
 from gateway.event import Phase, Reading, part_key

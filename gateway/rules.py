@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway import taxonomy
-from gateway.acts import Act, Acts, Stage, crossed
+from gateway.acts import Act, Acts, Stage, action_of, crossed
 from gateway.alarms import Book
 from gateway.event import Phase
 from gateway.rulebook import FIRE, Do, Rule
@@ -83,10 +83,10 @@ class Engine:
 
     def refused(self, act: Act) -> str | None:
         """Why a rule may not do this now: `held-by-fire`, or the name of the rule that it gives way to."""
+        if self.acts.held(act.device, action_of(act), act.args):
+            return "held-by-fire"
         if act.stage is Stage.ENDING:
             return None
-        if self.acts.held(act.device, act.action, act.args):
-            return "held-by-fire"
         rule = self._rules.get(act.rule)
         for other in self.acts.wanted(act.device):
             if rule is not None and other.rule in rule.yields_to and crossed(other, act.action, act.args):
