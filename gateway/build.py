@@ -37,7 +37,6 @@ from gateway.replay import Rate
 from gateway.retained import Retained
 from gateway.rules import Engine
 from gateway.schemas import spoken
-from gateway.scope import Spot, World
 from gateway.sections import place_paths
 from gateway.site import Site
 from gateway.states import States
@@ -79,7 +78,7 @@ def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vaul
     covers = Covers(hand)
     pictures = Pictures(config.gateway.state_dir / "pictures", config.pictures, store, clock)
     means = Means(config.gateway.id, store, pipeline, supervisor, audit, covers, pictures, clock)
-    linkage = Linkage(Engine(config.rules, _world(place)), means)
+    linkage = Linkage(Engine(config.rules, place.world()), means)
     pipeline.listeners.append(linkage.took)
     supervisor.guard = linkage.guard
     parts = (timekeeper, audit, Duty(hand), covers, pictures, linkage)
@@ -87,10 +86,6 @@ def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vaul
     house.errands += [covers.keep_time, pictures.run, linkage.run]
     house.uplinks = [_uplink(house, name, policies[name]) for name in config.uplinks]
     return house
-
-
-def _world(place: Site) -> World:
-    return {device.id: Spot(place.kind(device.id), device.place) for device in place.devices}
 
 
 def _where(config: Config) -> Where:

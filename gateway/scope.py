@@ -42,13 +42,11 @@ def building(place: str) -> str:
 
 
 def targets(selector: Selector, world: World, device: str) -> list[str]:
-    """The devices that a rule acts on when `device` has made it act; that one itself never by kind or place alone."""
+    """The devices that a rule acts on when `device` has made it act (maybe that one itself)."""
     found = []
     here = world.get(device)
     for name, spot in world.items():
         if selector.ids and name not in selector.ids:
-            continue
-        if not selector.ids and name == device:
             continue
         if selector.kind is not None and spot.kind != selector.kind:
             continue
