@@ -40,6 +40,7 @@ class Linkage:
         self._heard: list[Taken] = []
         self._wake = asyncio.Event()
         self._busy: set[str] = set()  # what is being moved (`Act.place`)
+        self._fresh: list[Act] = []  # planned, and not in the audit log yet
         self._untold: list[Reading] = []
         self._written = ""
 
@@ -83,23 +84,23 @@ class Linkage:
             self._engine.acts = load(text or "", now_s)
         except (ValueError, TypeError, KeyError) as error:
             _LOG.error("what was planned before the last end cannot be read: %s", error)
-        self._engine.catch_up(self._means.pipeline.shown, self._means.clock.utc().astimezone(), now_s)
+        self._fresh += self._engine.catch_up(self._means.pipeline.shown, self._means.clock.utc().astimezone(), now_s)
 
     async def _turn(self, group: asyncio.TaskGroup) -> None:
         """Everything heard, planned and due."""
         self._wake.clear()
-        fresh: list[Act] = []
         heard, self._heard = self._heard, []
         for taken in heard:
-            fresh += self._hear(taken)
+            self._fresh += self._hear(taken)
         self._engine.acts.settle(self._means.pipeline.shown, self._now_s())
         await self._save()
+        fresh, self._fresh = self._fresh, []
+        for rule in dict.fromkeys(act.rule for act in fresh):  # before its acts, and yet no act waits for the disk
+            group.create_task(self._note(rule, [act for act in fresh if act.rule == rule]), name=f"audit {rule}")
         for act in self._engine.acts.due(self._now_s()):
             if act.place not in self._busy:
                 self._busy.add(act.place)
                 group.create_task(self._carry_out(act), name=f"linkage {act.rule} {act.device}")
-        if fresh:
-            await self._note(fresh)
         await self._tell()
 
     def _hear(self, taken: Taken) -> list[Act]:
@@ -127,14 +128,12 @@ class Linkage:
         except StorageError as error:
             _LOG.warning("the plan is not on disk: %s", error)
 
-    async def _note(self, fresh: list[Act]) -> None:
-        """A line of the audit log for each rule that acts."""
-        for rule in dict.fromkeys(act.rule for act in fresh):
-            mine = [act for act in fresh if act.rule == rule]
-            what = ", ".join(dict.fromkeys(act.action for act in mine))
-            subject = ", ".join(dict.fromkeys(act.device or self._means.gateway for act in mine))
-            _LOG.info("rule %s: %s of %s, because of %s", rule, what, subject, " ".join(filter(None, mine[0].source)))
-            await self._audit(rule, what, subject, "asked", mine[0].cause)
+    async def _note(self, rule: str, acts: list[Act]) -> None:
+        """A line of the audit log for a rule that acts."""
+        what = ", ".join(dict.fromkeys(act.action for act in acts))
+        subject = ", ".join(dict.fromkeys(act.device or self._means.gateway for act in acts))
+        _LOG.info("rule %s: %s of %s, because of %s", rule, what, subject, " ".join(filter(None, acts[0].source)))
+        await self._audit(rule, what, subject, "asked", acts[0].cause)
 
     async def _audit(self, rule: str, what: str, subject: str, outcome: str, cause: str) -> None:
         try:

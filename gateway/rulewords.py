@@ -132,9 +132,10 @@ def _hours(windows: Iterable[Window]) -> Text:
     for days, start, end in windows:
         clock = f"{start // 60:02d}:{start % 60:02d}-{end // 60:02d}:{end % 60:02d}"
         named = sorted(days)
-        said.append((f"{','.join(DAYS[day] for day in named)} {clock}",
-                     f"周{'、'.join(_DAYS_ZH[day] for day in named)} {clock}"))  # fmt: skip
-    return Text("on " + "; ".join(en for en, _ in said), ";".join(zh for _, zh in said))
+        daily = len(named) == len(DAYS)
+        said.append((f"{'every day' if daily else 'on ' + ','.join(DAYS[day] for day in named)} {clock}",
+                     f"{'每天' if daily else '周' + '、'.join(_DAYS_ZH[day] for day in named)} {clock}"))  # fmt: skip
+    return Text("; ".join(en for en, _ in said), ";".join(zh for _, zh in said))
 
 
 def _joined(parts: Iterable[Text]) -> Text:
