@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.bench.figures import FIGURES, table
+from tests.bench.linkage import linkage
 from tests.bench.measures import MEASURES
 from tests.bench.neighbours import beside
 
@@ -20,7 +21,7 @@ def main(names: list[str]) -> None:
     """A folder for each measure, removed afterwards."""
     folder = BUILD / "bench"
     found: dict[str, float] = {}
-    for measure in (*MEASURES, beside):
+    for measure in (*MEASURES, linkage, beside):
         name = measure.__name__
         if names and name not in names:
             continue
