@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-from gateway.cli import act, backup, daemon, disk, events, language, look, profile, rules, schema, show, simulate
+from gateway.cli import act, backup, daemon, disk, events, language, look, profile, rules, scan, schema, show, simulate
 from gateway.cli.frame import Command, Group, explain
 from gateway.errors import ConfigError, GatewayError
 
@@ -51,6 +51,7 @@ linkage.command("test", cls=Command)(rules.play)
 app.add_typer(linkage, name="rules")
 profiles.command("test", cls=Command)(profile.try_out)
 app.add_typer(profiles, name="profile")
+app.add_typer(scan.scans, name="scan")
 app.command(cls=Command)(backup.backup)
 app.command(cls=Command)(backup.restore)
 app.command(cls=Command)(daemon.demo)

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from drivers.sim import modbus, osdp
+from tests.bench.figures import Figure
 from tests.daemons import SITE, Own
 from tests.houses import ask
 
@@ -17,6 +18,11 @@ ROUNDS = 60
 DOORS = (1, 2)
 WAIT_S = 20.0  # longest for a round
 ON, OFF = 2, 1  # OSDP output control codes
+FIGURES = (
+    Figure("linkage_p50_ms", "smoke on the wire to door on the wire, polled every 100 ms, half within", "{:.0f} ms"),
+    Figure("linkage_p99_ms", "99 of 100 within", "{:.0f} ms", "≤ 500 ms"),
+    Figure("linkage_max_ms", "longest of 120", "{:.0f} ms"),
+)
 SECTIONS = """\
 buses:
   rs485-1: {{serial: "{modbus}", baudrate: 115200}}
