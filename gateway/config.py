@@ -15,7 +15,7 @@ from gateway.explain import SENTENCES, explain
 from gateway.fields import BusConfig, DeviceConfig, Id, Model, Wrong
 from gateway.problems import ConfigProblems, KeyPath, Problem, allowed, in_order, joined
 from gateway.rulebook import PicturesConfig, Rule
-from gateway.rulecheck import advise_rules, check_rules, world_of
+from gateway.rulecheck import Trade, advise_rules, check_rules, world_of
 from gateway.sections import GatewayConfig, Responsibility, SiteConfig, TypePattern, UplinkConfig
 from gateway.slips import hinted
 from gateway.yamlmarks import read
@@ -63,11 +63,13 @@ class Loaded:
     warnings: tuple[Problem, ...] = ()
 
 
-def load(path: Path, drivers: Mapping[str, type[DeviceConfig]], kind_of: Callable[[str], str] | None = None) -> Loaded:
+def load(
+    path: Path, drivers: Mapping[str, type[DeviceConfig]], trade_of: Callable[[str], Trade] | None = None
+) -> Loaded:
     """Reads gateway.yaml and all it names. ConfigProblems: everything wrong, at its file, line and column.
 
-    `drivers` gives the model of each driver's devices by the driver's name, `kind_of` what they are where they do not
-    say it themselves, which rules between devices are checked by.
+    `drivers` gives the model of each driver's devices by the driver's name, `trade_of` what they are and can
+    do, which rules are checked by.
     """
     document = read(path)
     draft = Draft(document)
@@ -76,7 +78,7 @@ def load(path: Path, drivers: Mapping[str, type[DeviceConfig]], kind_of: Callabl
         problems += _Parts(draft, drivers).read()
         problems += _cards(draft)
         problems += check(draft)
-        world = world_of(draft, _kinds(draft, kind_of))
+        world = world_of(draft, trade_of)
         problems += check_rules(draft, world) if not problems else ()
     elif not problems:
         problems.append(document.problem((), SENTENCES["dict_type"]))
@@ -161,11 +163,6 @@ class _Parts:
             self._draft.parts[path] = validate(value, context={"base": self._document.folder(path)})
         except ValidationError as exc:
             yield from explain(self._document, path, kind, exc)
-
-
-def _kinds(draft: Draft, kind_of: Callable[[str], str] | None) -> dict[str, str]:
-    used = {device.driver for _, device in draft.of(DeviceConfig)}
-    return {} if kind_of is None else {driver: kind_of(driver) for driver in sorted(used)}
 
 
 class _AnyDriver(DeviceConfig, extra="ignore"):

@@ -46,8 +46,9 @@ class Linkage:
 
     def took(self, taken: Taken) -> None:
         """A listener of the pipeline."""
-        self._heard.append(taken)
-        self._wake.set()
+        if self._engine.cares(taken.reading.type):
+            self._heard.append(taken)
+            self._wake.set()
 
     def guard(self, command: Command) -> Outcome | None:
         """Why a command is not handed to its device: fire holds the door open."""
@@ -114,10 +115,10 @@ class Linkage:
         """The plan, where it has changed: on disk before anything moves, where the disk takes it."""
         if not self._engine.acts.all and not self._written:
             return
-        text = dump(self._engine.acts, self._now_s())
         shape = repr(sorted((act.name, act.stage, act.ends_s, act.fails) for act in self._engine.acts.all.values()))
         if shape == self._written:
             return
+        text = dump(self._engine.acts, self._now_s())
 
         def work(connection: sqlite3.Connection) -> None:
             put_fact(connection, FACT, text)

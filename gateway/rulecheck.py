@@ -5,7 +5,7 @@ that may act at once move the same door or output each another way, and neither 
 from the devices that a rule can reach, whichever device makes it act; types are taken as any device could tell them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,10 +16,11 @@ from gateway.errors import Text
 from gateway.event import Phase
 from gateway.fields import DeviceConfig
 from gateway.problems import KeyPath, Problem
-from gateway.rulebook import Do, Rule, When
+from gateway.rulebook import ON_DOORS, Do, Rule, When
 from gateway.rules import arguments
 from gateway.scope import Spot, World, may_tell, reach
 
+COMMANDS = frozenset((*ON_DOORS, "output", "snapshot"))  # what is a device's driver's to do
 KIND = "device"  # of a device for which neither its entry nor its driver names one
 _BEGINS = (Phase.RAISE, Phase.PULSE)
 _CAUSES: Mapping[str, tuple[tuple[str, tuple[Phase, ...]], ...]] = {  # what an action tells, besides gateway.action
@@ -47,9 +48,25 @@ class Wired:
     aims: tuple[Aim, ...]
 
 
-def world_of(draft: Draft, kinds: Mapping[str, str]) -> World:
-    """The devices that are right by themselves; `kinds` by driver, of those that name none."""
-    return {d.id: Spot(d.kind or kinds.get(d.driver, KIND), d.place) for _, d in draft.of(DeviceConfig)}
+class Trade(NamedTuple):
+    """What a driver's devices are where they do not say it themselves, and the commands that they take."""
+
+    kind: str = KIND
+    actions: tuple[str, ...] | None = None  # None: unknown
+
+
+def world_of(draft: Draft, trade_of: Callable[[str], Trade] | None) -> World:
+    """The devices that are right by themselves; `trade_of` tells of their drivers."""
+    world = {}
+    for _, device in draft.of(DeviceConfig):
+        kind, actions = (trade_of or _unknown)(device.driver)
+        taken = None if actions is None else frozenset(actions)
+        world[device.id] = Spot(device.kind or kind, device.place, taken)
+    return world
+
+
+def _unknown(_: str) -> Trade:
+    return Trade()
 
 
 def wired(draft: Draft, world: World) -> list[Wired]:
@@ -80,12 +97,30 @@ def advise_rules(draft: Draft, world: World) -> Iterator[Problem]:
                     f"规则 {one.rule.name}:没有设备符合此条件,{do.action} 不会有任何作用",
                 )
                 yield draft.document.problem((*one.path, "do", number, "devices"), what, key=True)
+            yield from _unable(
+                draft, one, number, do, [name for name in sorted(devices) if not _takes(world, name, do)]
+            )
         if not any(may_tell(one.rule.when, world, name) for name in world) and not _by_gateway(one.rule.when):
             what = Text(
                 f"rule {one.rule.name}: no device can make it act",
                 f"规则 {one.rule.name}:没有设备会触发它",
             )
             yield draft.document.problem((*one.path, "when"), what, key=True)
+
+
+def _takes(world: World, device: str, do: Do) -> bool:
+    actions = world[device].actions
+    return actions is None or do.action not in COMMANDS or do.action in actions
+
+
+def _unable(draft: Draft, one: Wired, number: int, do: Do, names: Sequence[str]) -> Iterator[Problem]:
+    if names:
+        listed = ", ".join(names)
+        what = Text(
+            f"rule {one.rule.name}: {listed} cannot {do.action}: its driver has no such command",
+            f"规则 {one.rule.name}:{listed} 不支持 {do.action}:其驱动没有此命令",
+        )
+        yield draft.document.problem((*one.path, "do", number, "action"), what)
 
 
 def _by_gateway(when: When) -> bool:

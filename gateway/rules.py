@@ -25,7 +25,16 @@ class Engine:
         self._rules = {rule.name: rule for rule in rules}
         self._world = world
         self._recent: defaultdict[str, deque[float]] = defaultdict(deque)  # of rules with `count:`, seconds
+        self._waits: dict[str, bool] = {}  # by type: does any rule wait for it
         self.acts = Acts()
+
+    def cares(self, type: str) -> bool:
+        """Could an event of this type change anything? Most cannot, and cost nothing then."""
+        if type not in self._waits:
+            patterns = [pattern for rule in self._rules.values() for pattern in rule.when.type]
+            mine = any(taxonomy.matches(pattern, type) for pattern in patterns)
+            self._waits[type] = bool(patterns) and (mine or type.startswith("operator."))
+        return self._waits[type] or bool(self.acts.all)
 
     def hear(self, happening: Happening, local: datetime, now_s: float) -> list[Act]:
         """What has happened makes rules act: the new acts."""

@@ -14,6 +14,7 @@ class Spot(NamedTuple):
 
     kind: str
     place: str
+    actions: frozenset[str] | None = None  # commands that its driver takes, where that is known
 
 
 World = Mapping[str, Spot]  # every device, by its id

@@ -10,6 +10,7 @@ from gateway.config import load
 from gateway.driver import registry
 from gateway.problems import ConfigProblems
 from gateway.rulebook import Rule
+from gateway.rulecheck import Trade
 from gateway.rulewords import do_text, when_text
 from tests.unit.configs import write
 
@@ -32,7 +33,7 @@ def told(folder: Path, rules: str, language: str = "en") -> list[str]:
     drivers = registry()
     file = write(folder, HEAD + "rules:\n" + rules)
     try:
-        problems = list(load(file, drivers.models(), lambda name: drivers[name].kind).warnings)
+        problems = list(load(file, drivers.models(), lambda _: Trade()).warnings)
     except ConfigProblems as wrong:
         problems = list(wrong.problems)
     return [problem.say(language).partition(": ")[2].replace(f"{folder}/", "") for problem in problems]
@@ -91,6 +92,14 @@ def test_a_loop_names_every_rule_of_it(tmp_path: Path) -> None:
 def test_a_rule_that_makes_itself_act(tmp_path: Path) -> None:
     rules = f"  - {{name: self, when: {{type: door.lockdown}}, do: [{{action: lockdown, {DOOR}}}]}}\n"
     assert "self (gateway.yaml:" in told(tmp_path, rules)[0]
+
+
+def test_devices_whose_driver_has_no_such_command_are_warned_of(tmp_path: Path) -> None:
+    drivers = registry()
+    file = write(tmp_path, HEAD + "rules:\n" + OPENS)
+    loaded = load(file, drivers.models(), lambda _: Trade("door", ("unlock",)))
+    (said,) = [warning.say("en") for warning in loaded.warnings]
+    assert said.endswith("rules[0].do[0].action: rule opens: door-1 cannot release: its driver has no such command")
 
 
 def test_selectors_that_find_nothing_are_warned_of(tmp_path: Path) -> None:
