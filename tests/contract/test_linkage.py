@@ -10,6 +10,7 @@ from typing import Any
 
 from drivers.sim import isapi, modbus
 from drivers.sim import osdp as sim
+from gateway.documents import ActionData
 from tests.daemons import SITE, Own
 from tests.houses import ask
 
@@ -107,6 +108,9 @@ async def test_smoke_opens_the_doors_and_takes_a_picture_with_no_uplink(tmp_path
         assert {e["data"]["cause"] for e in events if e["type"] == "gateway.action"} == {fire["id"]}
         assert sorted(e["subject"] for e in events if e["type"] == "door.released") == ["door-1", "door-2"]
         (shot,) = [e["data"] for e in events if e["type"] == "gateway.action" and e["data"]["action"] == "snapshot"]
+        for event in events:
+            if event["type"] == "gateway.action":
+                ActionData.model_validate(event["data"])
         kept = tmp_path / "state" / "pictures" / shot["picture"]["ref"]
         assert kept.read_bytes() == isapi.picture()
         assert (shot["proof"], shot["picture"]["content_type"]) == ("picture", "image/png")
