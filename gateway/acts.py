@@ -53,6 +53,7 @@ class Act:
     until: str = ""
     confirm: bool = False  # only if the condition still lasts when its time comes (`for:`)
     fails: int = 0
+    seen: bool = False  # its door's contact has shown it open
     args: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
 
     @property
@@ -134,6 +135,13 @@ class Acts:
                 self.keep(replace(act, stage=Stage.WAITING, at_s=now_s))
             elif act.fails:
                 self.keep(replace(act, at_s=now_s))
+
+    def opened(self, device: str) -> list[Act]:
+        """The door's contact shows it open: the releases that this proves, each once."""
+        proved = [a for a in self.wanted(device) if a.action == "release" and a.stage is Stage.LASTING and not a.seen]
+        for act in proved:
+            self.keep(replace(act, seen=True))
+        return proved
 
     # what became of it
 

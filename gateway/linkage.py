@@ -109,13 +109,18 @@ class Linkage:
         reading = taken.reading
         if reading.type == "device.offline" and taken.phase is Phase.CLEAR:
             self._engine.acts.back(reading.device, now_s)
+        if reading.type == "door.open" and taken.phase is Phase.RAISE:
+            for act in self._engine.acts.opened(reading.device):
+                self._untold += readings(self._means, act, "ok", {"proof": "contact"})
         return self._engine.hear(happening(taken), self._means.clock.utc().astimezone(), now_s)
 
     async def _save(self) -> None:
         """The plan, where it has changed: on disk before anything moves, where the disk takes it."""
         if not self._engine.acts.all and not self._written:
             return
-        shape = repr(sorted((act.name, act.stage, act.ends_s, act.fails) for act in self._engine.acts.all.values()))
+        shape = repr(
+            sorted((act.name, act.stage, act.ends_s, act.fails, act.seen) for act in self._engine.acts.all.values())
+        )
         if shape == self._written:
             return
         text = dump(self._engine.acts, self._now_s())

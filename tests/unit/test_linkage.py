@@ -12,6 +12,7 @@ from gateway.errors import Text
 from gateway.house import House
 from gateway.rulebook import Rule
 from tests.houses import Puppets, config, disk, living, until
+from tests.rig import refusing
 
 DEVICES = {"smoke-1": "smoke", "door-1": "door", "cam-1": "camera", "supply-1": "input"}
 WANG = By("王师傅", "manager", "page")
@@ -105,6 +106,19 @@ async def test_an_open_door_is_the_better_proof(tmp_path: Path) -> None:
         await made.puppets.emit("door-1", "door.open", "raise")
         await made.puppets.emit("smoke-1", "fire.smoke", "raise")
         assert (await made.acted())[0]["proof"] == "contact"
+
+
+async def test_and_is_told_when_it_comes_later_once(tmp_path: Path) -> None:
+    async with stage(tmp_path, FIRE) as made:
+        await made.puppets.emit("smoke-1", "fire.smoke", "raise")
+        await made.acted()
+        for phase in ("raise", "clear", "raise"):
+            await made.puppets.emit("door-1", "door.open", phase)
+        await made.acted(2)
+        await made.puppets.emit("smoke-1", "fire.smoke", "clear")
+        await resets(made.house)
+        told = [(event["action"], event["proof"]) for event in await made.acted(3)]
+        assert told == [("release", "relay"), ("release", "contact"), ("lock", "relay")]
 
 
 async def test_a_driver_that_breaks_is_told_and_ends_nothing(tmp_path: Path) -> None:
@@ -217,3 +231,11 @@ async def test_a_plan_that_cannot_be_read_keeps_no_door_shut(tmp_path: Path) -> 
     async with stage(tmp_path, FIRE) as made:
         await made.acted(2)
         assert made.made[0] == ("door-1", "release")
+
+
+async def test_a_disk_that_takes_no_plan_keeps_no_door_shut(tmp_path: Path) -> None:
+    async with stage(tmp_path, FIRE) as made:
+        with refusing(tmp_path / "state", "fact"):
+            await made.puppets.emit("smoke-1", "fire.smoke", "raise")
+            await until(made.house, lambda: ("door-1", "release") in made.made)
+        assert (await made.acted())[0]["result"] == "ok"
