@@ -85,7 +85,7 @@ class Linkage:
             self._engine.acts = load(text or "", now_s)
         except (ValueError, TypeError, KeyError) as error:
             _LOG.error("what was planned before the last end cannot be read: %s", error)
-        self._fresh += self._engine.catch_up(self._means.pipeline.shown, self._means.clock.utc().astimezone(), now_s)
+        self._fresh += self._engine.catch_up(self._means.pipeline.shown, now_s)
 
     async def _turn(self, group: asyncio.TaskGroup) -> None:
         """Everything heard, planned and due."""

@@ -7,7 +7,7 @@ Who wins: fire. A door that fire has opened is locked by no rule and no command 
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from gateway import taxonomy
@@ -76,13 +76,14 @@ class Engine:
             if covers and taxonomy.matches(act.args["type"], happening.type):
                 self.acts.keep(replace(act, stage=Stage.WAITING, at_s=now_s))
 
-    def catch_up(self, book: Book, local: datetime, now_s: float) -> list[Act]:
+    def catch_up(self, book: Book, now_s: float) -> list[Act]:
         """After a start: alarms that are active and have made no rule act yet, as the end came in between."""
         found = []
         for alarm in book:
             if not alarm.active or alarm.severity == "info":
                 continue
             happening = Happening(alarm.device, alarm.type, alarm.part, Phase.RAISE, alarm.test, alarm.id)
+            local = datetime.fromtimestamp(alarm.first_ms / 1000, UTC).astimezone()
             for rule in self._rules.values():
                 if rule.when.count is None and rule.when.outcome is None:
                     acts = self._planned(rule, happening, local, now_s)

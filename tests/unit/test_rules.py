@@ -111,7 +111,7 @@ class Site:
         self.engine = Engine(self.rules, WORLD)
         self.now_s = 5.0  # another clock
         self.engine.acts = load(text, self.now_s)
-        self.engine.catch_up(self.book, NOON, self.now_s)
+        self.engine.catch_up(self.book, self.now_s)
 
 
 def test_fire_opens_the_doors_of_its_building_until_a_reset() -> None:
