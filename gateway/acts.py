@@ -16,7 +16,7 @@ from gateway.alarms import Alarm, Book
 from gateway.event import NOTHING
 from gateway.rulebook import FIRE, LASTING
 
-RETRY_S, RETRY_MOST_S = 1.0, 10.0  # after a failure
+RETRY_S, RETRY_MOST_S = 1.0, 2.0  # after a failure; a device may be heard of before it takes commands
 TRIES = 3  # then a failure is told; what fire opens is tried on while its alarm is not reset
 BACK: Mapping[str, str] = {"release": "lock", "lockdown": "lock", "output": "output"}  # how an act is taken back
 AGAIN = frozenset({"device-offline", "timeout", "busy", "storage"})  # codes that may be another one next time
