@@ -10,13 +10,15 @@ from typing import Any
 from gateway import __version__, health, site
 from gateway.access import Access
 from gateway.audit import Audit
+from gateway.chores import Chores
 from gateway.clock import Clock, SystemClock, TimeQuality, rfc3339
-from gateway.commands import Action, Desk, Rules
+from gateway.commands import Action, Rules
 from gateway.config import Config, UplinkConfig
 from gateway.covers import Covers
 from gateway.database import put_fact, read_fact
 from gateway.dead import DeadLetters, Room
 from gateway.deeds import Hand, Where
+from gateway.desk import Desk
 from gateway.doings import Means
 from gateway.driver import Decision, Driver, Line
 from gateway.duty import Duty
@@ -27,6 +29,7 @@ from gateway.health import Vitals
 from gateway.house import House
 from gateway.identity import Identities
 from gateway.linkage import Linkage
+from gateway.moves import Moves
 from gateway.normalize import Subject
 from gateway.outbox import Outbox
 from gateway.parts import Parts, Plan
@@ -38,6 +41,7 @@ from gateway.retained import Retained
 from gateway.rules import Engine
 from gateway.schemas import spoken
 from gateway.sections import place_paths
+from gateway.signing import public_key
 from gateway.site import Site
 from gateway.states import States
 from gateway.store import Store
@@ -76,14 +80,16 @@ def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vaul
     hand = Hand(pipeline, audit, clock, _where(config))
     hand.listeners.append(lambda alarm: states.changed(alarm.device))
     covers = Covers(hand)
+    moves = Moves(supervisor, pipeline, covers, audit, clock, config.devices)
     pictures = Pictures(config.gateway.state_dir / "pictures", config.pictures, store, clock)
     means = Means(config.gateway.id, store, pipeline, supervisor, audit, covers, pictures, clock)
     linkage = Linkage(Engine(config.rules, place.world()), means)
-    pipeline.listeners.append(linkage.took)
     supervisor.guard = linkage.guard
-    parts = (timekeeper, audit, Duty(hand), covers, pictures, linkage)
+    pipeline.listeners += [moves.took, linkage.took]
+    parts = (timekeeper, audit, Duty(hand), covers, pictures, linkage, moves)
     house = House(config, place, store, pipeline, supervisor, [], vitals, *parts)
     house.errands += [covers.keep_time, pictures.run, linkage.run]
+    house.actions |= moves.actions() | Chores(house).actions()
     house.uplinks = [_uplink(house, name, policies[name]) for name in config.uplinks]
     return house
 
@@ -139,7 +145,7 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
     outbox, asked = Outbox(house.store, name), dict[str, Action]()
     outbox.rate = Rate(settings.replay_rate)
     dead = DeadLetters(name, outbox, Room(config.gateway.id, house.store, house.pipeline), log)
-    desk = Desk(_rules(house, name, plan.base), house.store, vitals.clock, asked, log)
+    desk = Desk(_rules(house, name, plan.base), house.store, vitals.clock, asked, house.audit)
     parts = Parts(plan, house.store, outbox, Retained(), dead, desk, vitals.clock, log)
     uplink = Uplink(
         parts,
@@ -147,7 +153,7 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
         settings.protocol,
         partial(_next_session, Fact(house.store, f"session.{name}")),
     )
-    asked |= actions(uplink)
+    asked |= house.actions | actions(uplink)
     house.store.listeners.append(uplink.grown)
     states.listeners.append(uplink.state_changed)
     return uplink
@@ -155,8 +161,9 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
 
 def _rules(house: House, name: str, base: str) -> Rules:
     """Whom the uplink may ask for what."""
-    devices = {device.id: frozenset(line.actions) for line in house.supervisor.lines for device in line.line.devices}
-    return Rules(name, base, house.language, house.config.uplinks[name].allowed, devices)
+    settings = house.config.uplinks[name]
+    key = None if settings.command_key is None else public_key(settings.command_key)
+    return Rules(name, base, house.language, settings.allowed, house.supervisor.takes(), key)
 
 
 def _status(vitals: Vitals, state: str, session: int) -> dict[str, Any]:

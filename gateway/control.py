@@ -6,6 +6,7 @@ One JSON object a line: `{"ask": "status"}` is answered with one line `{"ok": â€
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -16,9 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway import __version__
 from gateway.audit import By
+from gateway.chores import send
 from gateway.errors import GatewayError, Text
 from gateway.house import Filter, House
+from gateway.listeners import announce
 
+_LOG = logging.getLogger("gateway")
 LINE_BYTES = 65536  # longest request
 MOST_EVENTS = 100_000  # in one answer
 MOST_NUMBER = 2**63 - 1  # that SQLite takes (its documentation, "datatypes", 2)
@@ -63,6 +67,15 @@ class Resend(Question):
     last: Annotated[int | None, Field(ge=1, le=MOST_NUMBER, alias="to")] = None
 
 
+class Send(Question):
+    """A command: to which device (or `gateway`), what, and who asks (contract, section 4)."""
+
+    device: str
+    action: str
+    args: dict[str, Any] = {}
+    who: str
+
+
 class Control:
     """Answers questions about one house."""
 
@@ -76,6 +89,7 @@ class Control:
             "resend": (Resend, self._resend),
             "events": (Search, self._events),
             "ack": (Ack, self._ack),
+            "send": (Send, self._send),
         }
 
     async def _status(self, _: Question) -> Any:
@@ -98,6 +112,10 @@ class Control:
 
     async def _ack(self, ack: Ack) -> Any:
         return await self._house.acknowledge(ack.alarm, By(ack.who, "installer", "cli"), ack.outcome, ack.note)
+
+    async def _send(self, asked: Send) -> Any:
+        by = By(asked.who, "installer", "cli")
+        return await send(self._house, asked.device, asked.action, asked.args, by)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client, until it leaves."""
@@ -169,6 +187,7 @@ async def listening(house: House, folder: Path) -> AsyncIterator[None]:
         server = await asyncio.start_unix_server(arrived, path, limit=LINE_BYTES)
     finally:
         os.umask(umask)
+    announce(_LOG, "control", str(folder / NAME), ("its owner and group",))
     try:
         yield
     finally:

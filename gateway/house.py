@@ -13,7 +13,7 @@ from gateway import health, taxonomy
 from gateway.alarms import Alarm
 from gateway.alarmview import describe, moment
 from gateway.audit import Audit, By
-from gateway.commands import resent
+from gateway.commands import Action, resent
 from gateway.config import Config
 from gateway.covers import Covers
 from gateway.database import Row, read_newest
@@ -27,6 +27,7 @@ from gateway.health import Vitals
 from gateway.identity import moment_ms
 from gateway.letters import Letter, list_dead
 from gateway.linkage import Linkage
+from gateway.moves import Moves
 from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline
 from gateway.site import Site
@@ -70,7 +71,11 @@ class House:
     covers: Covers
     pictures: Pictures
     linkage: Linkage
+    moves: Moves
     errands: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)  # what runs beside, for ever
+    actions: dict[str, Action] = field(default_factory=dict)  # what devices and the gateway can be asked for, by name
+    restarting: asyncio.Event = field(default_factory=asyncio.Event)  # somebody wants the process to end
+    reread: Callable[[], object] = lambda: None  # the configuration, once more. ConfigProblems
 
     @property
     def language(self) -> str:

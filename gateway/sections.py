@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from gateway import taxonomy
 from gateway.fields import Duration, File, HostPort, Id, Model, Secret, Share, Size, Wrong
+from gateway.signing import CommandKey
 
 STATE_DIR = Path("/var/lib/community-gateway")
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}  # IANA's, by scheme
@@ -243,6 +244,10 @@ class UplinkConfig(Model):
     retain_states: bool = Field(default=True, description="keep every device's present state on the broker")
     commands: tuple[Action, ...] = Field(default=(), description="actions it may ask for, besides ping, sync, resend")
     pictures: bool = Field(default=False, description="may fetch cameras' pictures, which may show faces")
+    command_key: CommandKey | None = Field(
+        default=None,
+        description="Ed25519 public key, PEM or base64, best by !file: then only commands with its signature are taken",
+    )
     keepalive: Duration = Field(default=15.0, description="silence after which the link is probed; at most 60s")
 
     replay_rate: PerSecond | None = Field(

@@ -254,6 +254,10 @@ class Supervisor:
             for line in self.lines:
                 group.create_task(line.run(), name=f"driver {line.line.name}")
 
+    def takes(self) -> dict[str, frozenset[str]]:
+        """The actions that each device's driver takes, running or not."""
+        return {device.id: frozenset(line.actions) for line in self.lines for device in line.line.devices}
+
     async def command(self, command: Command) -> Outcome:
         """Hand a command to its device's driver."""
         found = self.board.handlers.get(command.device)

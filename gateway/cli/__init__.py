@@ -34,6 +34,7 @@ plain: tuple[Callable[..., None], ...] = (
     look.devices,
     look.alarms,
     act.ack,
+    act.send,
     act.card,
 )
 for command in plain:

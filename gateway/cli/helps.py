@@ -87,6 +87,17 @@ HELPS: Mapping[str, str] = {
     "As `gateway alarms` lists it, or its last 6 characters.": "报警编号,见 gateway alarms;写最后 6 位即可。",
     "What it was.": "处置结论:真实、误报、测试、演练、其他。",
     "What is to be remembered.": "备注。",
+    # send
+    "Have a device or the gateway do something, now.": "让设备或网关立即执行一项操作。",
+    "Checked as a command of the platform is, but for its permission; it stands in the audit log with your user name. "
+    "Exit status 1 where it was not done.": (
+        "检查项目与平台命令相同(不含上行链路权限);操作连同您的用户名记入审计日志。未执行成功时退出码 1。"
+    ),
+    "Its id, or `gateway` for the gateway itself.": "设备编号;网关自身写 gateway。",
+    "unlock, lock, release, output, snapshot, test, shelve, shield, …": (
+        "操作:unlock、lock、release、output、snapshot、test、shelve、shield 等。"
+    ),
+    "Its arguments, e.g. seconds=5 reason=cleaning.": "操作的参数,例如 seconds=5 reason=cleaning。",
     "Print a card's keyed hash for `credentials:`.": "输出卡片的密钥散列,供 credentials: 使用。",
     "So no card number stands in a file. It is made with this site's own key, from the configuration.": (
         "使卡号不出现在任何文件中。所用密钥为本站点自己的密钥,取自配置。"

@@ -246,10 +246,29 @@ async def test_ack_of_nothing(tmp_path: Path) -> None:
         )
 
 
+async def test_send(tmp_path: Path) -> None:
+    async with daemon(tmp_path, devices=PANIC):
+        at = ("--config", tmp_path / "gateway.yaml")
+        done = await gateway("send", "panic", "shield", "seconds=60", "reason=new battery", "--lang", "zh", *at)
+        assert (done.status, done.out, done.err) == (0, "ok: 已完成\n", "")
+        (shown,) = (await gateway("devices", "--json", *at)).json()
+        assert shown["state"] == "shielded"
+        answer = await gateway("send", "gateway", "bundle", "--json", *at)
+        assert answer.json()["result"]["path"].startswith(str(tmp_path))
+        refused = await gateway("send", "panic", "unlock", *at)
+        assert (refused.status, refused.out) == (1, "")
+        assert refused.err == "unknown-action: it takes shelve, shield, test, unshield\n"
+        wrong = await gateway("send", "panic", "shield", "seconds", *at)
+        assert wrong.status == 2
+        assert "KEY=VALUE" in wrong.err
+
+
 # --- wrong surroundings ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["status", "devices", "alarms", "events", "events -f", "outbox show", "ack 1"])
+@pytest.mark.parametrize(
+    "command", ["status", "devices", "alarms", "events", "events -f", "outbox show", "ack 1", "send a test"]
+)
 async def test_no_gateway_runs(command: str, tmp_path: Path) -> None:
     said = await gateway(*command.split(), "--state-dir", tmp_path)
     assert (said.status, said.out) == (1, "")
