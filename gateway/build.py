@@ -19,6 +19,7 @@ from gateway.database import put_fact, read_fact
 from gateway.dead import DeadLetters, Room
 from gateway.deeds import Hand, Where
 from gateway.desk import Desk
+from gateway.doings import Means
 from gateway.driver import Decision, Driver, Line
 from gateway.duty import Duty
 from gateway.errors import StorageError
@@ -27,14 +28,17 @@ from gateway.fields import DeviceConfig, parse_host_port
 from gateway.health import Vitals
 from gateway.house import House
 from gateway.identity import Identities
+from gateway.linkage import Linkage
 from gateway.moves import Moves
 from gateway.normalize import Subject
 from gateway.outbox import Outbox
 from gateway.parts import Parts, Plan
+from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline, Rim
 from gateway.privacy import Policy
 from gateway.replay import Rate
 from gateway.retained import Retained
+from gateway.rules import Engine
 from gateway.schemas import spoken
 from gateway.sections import place_paths
 from gateway.signing import public_key
@@ -77,9 +81,14 @@ def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vaul
     hand.listeners.append(lambda alarm: states.changed(alarm.device))
     covers = Covers(hand)
     moves = Moves(supervisor, pipeline, covers, audit, clock, config.devices)
-    house = House(config, place, store, pipeline, supervisor, [], vitals, timekeeper, audit, Duty(hand), covers, moves)
-    house.errands.append(covers.keep_time)
-    pipeline.listeners.append(moves.took)
+    pictures = Pictures(config.gateway.state_dir / "pictures", config.pictures, store, clock)
+    means = Means(config.gateway.id, store, pipeline, supervisor, audit, covers, pictures, clock)
+    linkage = Linkage(Engine(config.rules, place.world()), means)
+    supervisor.guard = linkage.guard
+    pipeline.listeners += [moves.took, linkage.took]
+    parts = (timekeeper, audit, Duty(hand), covers, pictures, linkage, moves)
+    house = House(config, place, store, pipeline, supervisor, [], vitals, *parts)
+    house.errands += [covers.keep_time, pictures.run, linkage.run]
     house.actions |= moves.actions() | Chores(house).actions()
     house.uplinks = [_uplink(house, name, policies[name]) for name in config.uplinks]
     return house

@@ -26,7 +26,9 @@ from gateway.fields import DeviceConfig
 from gateway.health import Vitals
 from gateway.identity import moment_ms
 from gateway.letters import Letter, list_dead
+from gateway.linkage import Linkage
 from gateway.moves import Moves
+from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline
 from gateway.site import Site
 from gateway.store import Store
@@ -67,6 +69,8 @@ class House:
     audit: Audit
     duty: Duty
     covers: Covers
+    pictures: Pictures
+    linkage: Linkage
     moves: Moves
     errands: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)  # what runs beside, for ever
     actions: dict[str, Action] = field(default_factory=dict)  # what devices and the gateway can be asked for, by name

@@ -65,11 +65,13 @@ def may_be_shelved(type: str) -> bool:
 def cover(book: Book, alarm: Alarm) -> Cover:
     """What lies over this alarm."""
     own = part_of(alarm.type, alarm.part)
-    shield = None
+    shelf = shield = None
+    if may_be_shelved(alarm.type):
+        shelf = _lasting(book, (alarm.device, SHELF, own)) or _lasting(book, (alarm.device, SHELF, ""))
     if alarm.type != SHIELD:
         shield = _lasting(book, (alarm.device, SHIELD, alarm.part)) or _lasting(book, (alarm.device, SHIELD, ""))
     return Cover(
-        _lasting(book, (alarm.device, SHELF, own)) if may_be_shelved(alarm.type) else None,
+        shelf,
         _lasting(book, (alarm.device, SUPPRESSION, own)),
         shield,
     )

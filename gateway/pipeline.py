@@ -111,7 +111,7 @@ class Pipeline:
         taken = (clock.boot, clock.since_boot_s()) if quality is TimeQuality.UNSYNCED else None
         now_ms = int(now.timestamp() * 1000)
         identity = self._identities.next(now_ms)
-        severity = taxonomy.severity(reading.type, subject.fire)
+        severity = _severity(reading, subject)
         key = (reading.device, reading.type, part_key(reading.part) or str(reading.data.get("uplink", "")))
         old = book.get(key)
         told = Told(
@@ -160,6 +160,13 @@ class Pipeline:
 
 def _parted(deed: Deed | Reading) -> tuple[Reading, Deed | None]:
     return (deed.reading, deed) if isinstance(deed, Deed) else (deed, None)
+
+
+def _severity(reading: Reading, subject: Subject) -> Severity:
+    """The table's; a linkage that failed is an alarm (domain notes, 3.3, 41)."""
+    if reading.type == "gateway.action" and reading.data.get("result", "ok") != "ok":
+        return Severity.MEDIUM
+    return taxonomy.severity(reading.type, subject.fire)
 
 
 def _step(old: Alarm | None, phase: Phase, told: Told) -> tuple[Phase, Alarm | None]:

@@ -32,6 +32,7 @@ _EXTRA: dict[str, dict[str, Any]] = {
     "access.granted": {"credential": _CREDENTIAL},
     "access.denied": {"reason": "expired", "credential": _CREDENTIAL},
     "device.offline": {"reason": "no-answer"},
+    "gateway.action": {"rule": "fire-opens-doors", "action": "release", "result": "ok", "cause": _ID, "proof": "relay"},
     "gateway.data_lost": _LOST,
     "telemetry.sample": {"values": _VALUES},
     "operator.dispose": {"outcome": "false", "note": "炊烟"},

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-from gateway.cli import act, backup, daemon, disk, events, language, look, profile, scan, schema, show, simulate
+from gateway.cli import act, backup, daemon, disk, events, language, look, profile, rules, scan, schema, show, simulate
 from gateway.cli.frame import Command, Group, explain
 from gateway.errors import ConfigError, GatewayError
 
@@ -23,6 +23,7 @@ outbox = typer.Typer(cls=Group, no_args_is_help=True, rich_markup_mode=None, hel
 schemas = typer.Typer(
     cls=Group, no_args_is_help=True, rich_markup_mode=None, help="What the gateway speaks, for machines."
 )
+linkage = typer.Typer(cls=Group, invoke_without_command=True, rich_markup_mode=None)
 profiles = typer.Typer(cls=Group, no_args_is_help=True, rich_markup_mode=None, help="Register maps of Modbus devices.")
 
 plain: tuple[Callable[..., None], ...] = (
@@ -46,6 +47,9 @@ for command in (schema.config, schema.events, schema.asyncapi):
 app.add_typer(outbox, name="outbox")
 app.add_typer(schemas, name="schema")
 app.add_typer(simulate.simulators, name="simulate")
+linkage.callback()(rules.listed)
+linkage.command("test", cls=Command)(rules.play)
+app.add_typer(linkage, name="rules")
 profiles.command("test", cls=Command)(profile.try_out)
 app.add_typer(profiles, name="profile")
 app.add_typer(scan.scans, name="scan")

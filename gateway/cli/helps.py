@@ -227,6 +227,20 @@ HELPS: Mapping[str, str] = {
     ),
     "http://HOST:PORT/ingest/DEVICE of the gateway.": "网关地址 http://主机:端口/ingest/设备。",
     "The device's token there.": "设备令牌。",
+    # rules
+    "List the linkage rules in words, or try them out.": "用文字列出联动规则,或进行推演。",
+    "What each waits for, and what it does then. It moves nothing, and needs no running gateway.": (
+        "每条规则的条件和动作。不执行任何动作,也不需要网关在运行。"
+    ),
+    "Say what an event would make the rules do.": "推演某个事件会触发哪些联动动作。",
+    "To which device, when, and until when; nothing is moved. A rule that counts is taken to have counted enough.": (
+        "包括哪个设备、何时执行、持续到何时;不执行任何动作。按次数触发的规则视为次数已够。"
+    ),
+    "The event's type, e.g. fire.smoke.": "事件类型,例如 fire.smoke。",
+    "The device that tells it.": "发出该事件的设备。",
+    "raise, clear, still or pulse; without: how it begins.": "raise、clear、still 或 pulse;不写则为其开始。",
+    "When, as an RFC 3339 time; without: now.": "时间(RFC 3339);不写则为现在。",
+    "As a test or a drill.": "按测试或演练处理。",
     # simulators of other hubs and panels
     "Where the gateway listens for it.": "网关为其监听的地址。",
     "Its source address, 12 hexadecimal digits.": "源地址,12 位十六进制数。",
