@@ -74,14 +74,13 @@ class Hand:
         what, place = step.partition(".")[2], by.place
 
         def changed(old: Alarm | None, told: Told) -> Alarm | None:
-            if old is None:
-                return None
+            if old is None or alarms.begun_anew(old, alarm):
+                return old  # what nobody has seen yet is not said to be seen
             old = alarms.cleared(old) if gone else old  # nothing will ever tell its end
             written = str((more or {}).get("outcome", "")) if note is None else note
             return noted(change(old), Step(told.now_ms, what, by.who, place, written))
 
-        subject = self.where.gateway if gone else alarm.device
-        return Deed(Reading(subject, step, Phase.PULSE, data=said), alarm.key, changed)
+        return Deed(Reading(self.subject(alarm.device), step, Phase.PULSE, data=said), alarm.key, changed)
 
     def _gone(self, alarm: Alarm) -> bool:
         """What it is about has been taken out of the configuration."""
@@ -112,6 +111,14 @@ class Hand:
     def said(self, by: By, **more: Any) -> dict[str, Any]:
         """What an event says of who did it; what has no value is left out."""
         return {"who": by.who, "role": by.role, "from": by.place, **filled(more)}
+
+    def subject(self, device: str) -> str:
+        """Under whose name it is told: the gateway's, where the device has been taken out of the configuration."""
+        return device if device in self.where.devices else self.where.gateway
+
+    async def forget(self, alarm: Alarm) -> None:
+        """One that has rested long enough. StorageError."""
+        await self._pipeline.forget(alarm)
 
     def known(self, device: str) -> None:
         """NotFound: no such device."""
