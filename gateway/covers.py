@@ -5,6 +5,7 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -118,17 +119,24 @@ class Covers:
         await self._lift((alarm.device, SUPPRESSION, part_of(alarm.type, alarm.part)), "gateway.action", by,
                          {"action": "unsuppress", "result": "ok"})  # fmt: skip
 
+    async def release_cause(self, cause: str, by: By) -> None:
+        """All that was suppressed by this cause, which is over."""
+        for laid in [m for m in await self._hand.book() if m.type == SUPPRESSION and m.cause == cause]:
+            await self._lift(laid.key, "gateway.action", by, {"action": "unsuppress", "result": "ok"})
+
     async def keep_time(self) -> None:
         """Ends, for ever, what ends by itself."""
-        by = By(self._hand.where.gateway, "gateway", "rule:expired")
         while True:
-            try:
-                now_ms = self._hand.clock.utc().timestamp() * 1000
-                for due in [m for m in (await self._hand.book()).lasting.values() if m.until_ms <= now_ms]:
-                    await self._expire(due, by)
-            except StorageError:
-                pass  # it is tried again with the next tick; the disk's trouble is told by the store
+            with suppress(StorageError):  # it is tried again with the next tick; the store tells the disk's trouble
+                await self.end_due()
             await self._hand.clock.sleep(TICK_S)
+
+    async def end_due(self) -> None:
+        """Ends what has had its time. StorageError."""
+        by = By(self._hand.where.gateway, "gateway", "rule:expired")
+        now_ms = self._hand.clock.utc().timestamp() * 1000
+        for due in [m for m in (await self._hand.book()).lasting.values() if m.until_ms <= now_ms]:
+            await self._expire(due, by)
 
     async def _expire(self, due: Alarm, by: By) -> None:
         if due.rests:

@@ -69,7 +69,7 @@ def cover(book: Book, alarm: Alarm) -> Cover:
     return Cover(
         _first(book, [(device, SHELF, own), (device, SHELF, "")]) if may_be_shelved(alarm.type) else None,
         _lasting(book, (device, SUPPRESSION, own)),
-        shield if shield is not None and shield.until_ms and alarm.type != SHIELD else None,
+        shield if shield is not None and shields(shield) and alarm.type != SHIELD else None,
     )
 
 
@@ -80,6 +80,24 @@ def _first(book: Book, keys: Iterable[Key]) -> Alarm | None:
 def _lasting(book: Book, key: Key) -> Alarm | None:
     found = book.get(key)
     return found if found is not None and found.active else None
+
+
+def uncovered(alarms: Iterable[Alarm]) -> list[Alarm]:
+    """Of one device's: without those that a shield or a suppression lies over."""
+    mine = list(alarms)
+    laid = {alarm.key for alarm in mine if alarm.active and (alarm.type == SUPPRESSION or shields(alarm))}
+    return [alarm for alarm in mine if shields(alarm) or not laid.intersection(_over(alarm))]
+
+
+def _over(alarm: Alarm) -> set[Key]:
+    device = alarm.device
+    own = (device, SUPPRESSION, part_of(alarm.type, alarm.part))
+    return {own, (device, SHIELD, ""), (device, SHIELD, alarm.part)}
+
+
+def shields(alarm: Alarm) -> bool:
+    """Is it a shield of ours, not one that a panel only tells of?"""
+    return alarm.type == SHIELD and alarm.until_ms > 0
 
 
 def display(alarm: Alarm, over: Cover) -> str:

@@ -20,7 +20,7 @@ from tests.houses import Puppets, config, living, to, until
 
 FIELDS = {  # contract, section 2
     "gateway", "time", "uptime_s", "boot", "version", "clock", "uplinks", "disk", "cpu_percent", "rss_bytes",
-    "temperature_c", "drivers",
+    "temperature_c", "drivers", "audit", "shielded", "shelved", "drilled",
 }  # fmt: skip
 DEVICES = {"smoke-1": "smoke", "door-1": "door", "cam-1": "camera"}
 
