@@ -10,25 +10,21 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from gateway import __version__
 from gateway.audit import By
+from gateway.duty import Outcome
 from gateway.errors import GatewayError, Text
 from gateway.house import Filter, House
+from gateway.questions import Question
+from gateway.steps import Steps
 
 LINE_BYTES = 65536  # longest request
 MOST_EVENTS = 100_000  # in one answer
 NAME = "control.sock"
-
-
-class Question(BaseModel):
-    """What every question has; a question that needs nothing else is only this."""
-
-    model_config = ConfigDict(strict=True, frozen=True)
-    ask: str
 
 
 class Search(Question):
@@ -50,7 +46,7 @@ class Ack(Question):
 
     alarm: str
     who: str
-    outcome: Literal["real", "false", "test", "drill", "other"] | None = None
+    outcome: Outcome | None = None
     note: str | None = None
 
 
@@ -75,6 +71,7 @@ class Control:
             "resend": (Resend, self._resend),
             "events": (Search, self._events),
             "ack": (Ack, self._ack),
+            **Steps(house).answers,
         }
 
     async def _status(self, _: Question) -> Any:

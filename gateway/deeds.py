@@ -47,17 +47,7 @@ class Hand:
 
     async def find(self, alarm_id: str) -> Alarm:
         """By its id, or a unique beginning or end. NotFound, StorageError."""
-        alarm = (await self.book()).find(alarm_id)
-        if alarm is None or alarm.severity is Severity.INFO:
-            raise NotFound(
-                alarm_id,
-                Text("there is no such open alarm, or more than one", "没有这个未结束的报警,或不止一个"),
-                Text(
-                    "`gateway alarms` lists them; the last 6 characters of the first column are enough",
-                    "用 gateway alarms 查看;写第一列编号的最后 6 位即可",
-                ),
-            )
-        return alarm
+        return found(await self.book(), alarm_id)
 
     def deed(
         self,
@@ -128,6 +118,21 @@ class Hand:
     def until_ms(self, seconds: float) -> int:
         """So long from now, ms since 1970; 0 for no end."""
         return int((self.clock.utc().timestamp() + seconds) * 1000) if seconds else 0
+
+
+def found(book: Book, alarm_id: str) -> Alarm:
+    """By its id, or a unique beginning or end. NotFound."""
+    alarm = book.find(alarm_id)
+    if alarm is None or alarm.severity is Severity.INFO:
+        raise NotFound(
+            alarm_id,
+            Text("there is no such open alarm, or more than one", "没有这个未结束的报警,或不止一个"),
+            Text(
+                "`gateway alarms` lists them; the last 6 characters of the first column are enough",
+                "用 gateway alarms 查看;写第一列编号的最后 6 位即可",
+            ),
+        )
+    return alarm
 
 
 def _watched(deed: Deed, made: dict[Key, Alarm]) -> Callable[[Alarm | None, Told], Alarm | None]:

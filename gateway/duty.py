@@ -4,6 +4,8 @@ Each step is an event upstream, a line of the audit log, and new flags; all of i
 changes nothing is done without a word; one that cannot be done as things stand is refused with the reason (`NotNow`).
 """
 
+from typing import Literal, get_args
+
 from gateway import alarms
 from gateway.alarms import Alarm
 from gateway.audit import By
@@ -17,7 +19,8 @@ HOLDS = {
     "unacknowledged": Text("nobody has acknowledged it", "尚未确认"),
     "undisposed": Text("nobody has said what it was", "尚未给出处置结论"),
 }
-OUTCOMES = ("real", "false", "test", "drill", "other")  # contract, section 10
+Outcome = Literal["real", "false", "test", "drill", "other"]  # contract, section 10
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
 class Duty:

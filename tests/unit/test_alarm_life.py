@@ -22,8 +22,11 @@ kinds = st.sampled_from(KINDS)
 spans_s = st.sampled_from([1, 5, 11, 600, 9 * 3600])
 
 
-class Life(RuleBasedStateMachine):
-    """`asks` holds what nobody has seen since it began; `seen` what a person said he has seen."""
+class World(RuleBasedStateMachine):
+    """Devices, time, and the gateway's end and start.
+
+    `asks` holds what nobody has seen since it began, `loud` what nobody has silenced, `tests` what a drill began.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,6 +72,21 @@ class Life(RuleBasedStateMachine):
         self.tests[key] = drill if gone else self.tests[key] and drill
         if phase == "raise":
             self.active.add(key)
+
+    @rule(span_s=spans_s)
+    def later(self, span_s: int) -> None:
+        self.runner.run(self.ward.later(span_s))
+
+    @rule()
+    def restart(self) -> None:
+        before = set(self.ward.book), dict(self.ward.book.lasting)
+        self.runner.run(self.stack.aclose())
+        self.open()
+        assert (set(self.ward.book), self.ward.book.lasting) == before
+
+
+class People(World):
+    """What they do about alarms, and lay over them."""
 
     @rule()
     def silence(self) -> None:
@@ -122,16 +140,9 @@ class Life(RuleBasedStateMachine):
         self.runner.run(self.ward.covers.drill("", span_s, WANG))
         self.drill_until_s = self.clock.now_s + span_s
 
-    @rule(span_s=spans_s)
-    def later(self, span_s: int) -> None:
-        self.runner.run(self.ward.later(span_s))
 
-    @rule()
-    def restart(self) -> None:
-        before = set(self.ward.book), dict(self.ward.book.lasting)
-        self.runner.run(self.stack.aclose())
-        self.open()
-        assert (set(self.ward.book), self.ward.book.lasting) == before
+class Life(People):
+    """What holds whatever they do."""
 
     @invariant()
     def nothing_is_lost(self) -> None:
