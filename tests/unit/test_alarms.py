@@ -282,7 +282,7 @@ def test_an_end_that_is_told_again_begins_no_off_delay() -> None:
 def test_a_real_one_soon_after_a_test_is_news() -> None:
     tried = cleared(acknowledged(opened(Severity.MEDIUM, latches=False, test=True)), 11_000)
     real = raised(replace(tried, first_of=""), replace(held(1), now_ms=2000))[1]
-    assert not (real.test or real.acknowledged)
+    assert (real.test, real.acknowledged) == (False, False)
 
 
 @given(st.sampled_from(["pulse", "raise"]), st.booleans())
