@@ -18,6 +18,7 @@ from gateway.cli import (
     language,
     look,
     profile,
+    scan,
     schema,
     show,
     simulate,
@@ -69,6 +70,7 @@ app.add_typer(schemas, name="schema")
 app.add_typer(simulate.simulators, name="simulate")
 profiles.command("test", cls=Command)(profile.try_out)
 app.add_typer(profiles, name="profile")
+app.add_typer(scan.scans, name="scan")
 app.command(cls=Command)(backup.backup)
 app.command(cls=Command)(backup.restore)
 app.command(cls=Command)(daemon.demo)
