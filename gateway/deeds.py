@@ -67,7 +67,7 @@ class Hand:
             if old is None or alarms.begun_anew(old, alarm):
                 return old  # what nobody has seen yet is not said to be seen
             old = alarms.cleared(old) if gone else old  # nothing will ever tell its end
-            written = str((more or {}).get("outcome", "")) if note is None else note
+            written = note or (str((more or {}).get("outcome", "")) if what == "dispose" else "")
             return noted(change(old), Step(told.now_ms, what, by.who, place, written))
 
         return Deed(Reading(self.subject(alarm.device), step, Phase.PULSE, data=said), alarm.key, changed)

@@ -57,7 +57,8 @@ class Duty:
         """A person has said what it was; `outcome` is one of OUTCOMES. What nobody had acknowledged is so by this."""
         alarm = await self._hand.find(alarm_id)
         more = {"outcome": outcome} | ({} if cause is None else {"cause": cause})
-        deeds = [] if alarm.acknowledged else [self._hand.deed(alarm, "operator.ack", by, alarms.acknowledged, note)]
+        seen = self._hand.deed(alarm, "operator.ack", by, alarms.acknowledged, note, {"outcome": outcome})
+        deeds = [] if alarm.acknowledged else [seen]
 
         def said(old: Alarm) -> Alarm:
             return alarms.disposed(old, outcome)
