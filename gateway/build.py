@@ -25,12 +25,14 @@ from gateway.duty import Duty
 from gateway.errors import StorageError
 from gateway.event import Credential
 from gateway.fields import DeviceConfig, parse_host_port
+from gateway.groups import Spot
 from gateway.health import Vitals
 from gateway.house import House
 from gateway.identity import Identities
 from gateway.linkage import Linkage
 from gateway.moves import Moves
 from gateway.normalize import Subject
+from gateway.outages import Outages
 from gateway.outbox import Outbox
 from gateway.parts import Parts, Plan
 from gateway.pictures import Pictures
@@ -59,12 +61,13 @@ def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vaul
     states = States(device.id for device in config.devices)
     subjects = {device.id: _subject(place, device) for device in config.devices}
     subjects[config.gateway.id] = Subject(config.gateway.id, place.source, "gateway")
-    rim = Rim(store, clock, subjects, tuple(policies.values()), config.gateway.id)
+    rim = Rim(store, clock, subjects, tuple(policies.values()), config.gateway.id, config.alarms.off_delays_ms())
     pipeline = Pipeline(rim, Identities(store.database.newest_id_ms))
     pipeline.listeners.append(lambda taken: states.took(taken.reading))
     access = Access(config.credentials)
     tools = Tools(pipeline, states, clock, vault, partial(_decide, access, clock))
     supervisor = Supervisor(tools, drivers, lines(config))
+    audit = Audit(store, clock)
     vitals = Vitals(
         gateway=config.gateway.id,
         boot=str(uuid.uuid4()),
@@ -74,9 +77,10 @@ def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vaul
         store=store,
         states=states,
         devices=tuple(device.id for device in config.devices),
+        audit=audit,
+        pipeline=pipeline,
     )
     timekeeper = Timekeeper(config.gateway.id, store, pipeline, clock)
-    audit = Audit(store, clock)
     hand = Hand(pipeline, audit, clock, _where(config))
     hand.listeners.append(lambda alarm: states.changed(alarm.device))
     covers = Covers(hand)
@@ -90,8 +94,23 @@ def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vaul
     house = House(config, place, store, pipeline, supervisor, [], vitals, *parts)
     house.errands += [covers.keep_time, pictures.run, linkage.run]
     house.actions |= moves.actions() | Chores(house).actions()
+    _watch_floods(house, hand)
     house.uplinks = [_uplink(house, name, policies[name]) for name in config.uplinks]
     return house
+
+
+def _watch_floods(house: House, hand: Hand) -> None:
+    """What belongs together is grouped, and suppressed where one line is the cause of all."""
+    shared = {}
+    for line in (each.line for each in house.supervisor.lines):
+        shared[f"{'line' if line.bus is None else 'bus'} {line.name}"] = [device.id for device in line.devices]
+        for device in line.devices:
+            building = device.place.partition("/")[0]
+            name = line.name if len(line.devices) > 1 else ""
+            house.spots[device.id] = Spot(name, building, house.site.place(building).label)
+    outages = Outages(hand, house.covers, shared)
+    house.pipeline.listeners += [outages.heard, lambda taken: house.flood.heard(taken.alarm)]
+    house.errands.append(outages.run)
 
 
 def _where(config: Config) -> Where:

@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import Field, SerializeAsAny, TypeAdapter, ValidationError
 
+from gateway.alarmrules import AlarmsConfig
 from gateway.cards import Cards
 from gateway.checks import Draft, check
 from gateway.credentials import CredentialEntry, CredentialsConfig
@@ -49,6 +50,7 @@ class Config(Model):
     uplinks: dict[Id, UplinkConfig] = Field(default={}, description="departments' brokers by name")
     buses: dict[Id, BusConfig] = Field(default={}, description="lines that devices share, by name")
     devices: tuple[SerializeAsAny[DeviceConfig], ...] = Field(default=(), description="each with its driver's keys")
+    alarms: AlarmsConfig = Field(default=AlarmsConfig(), description="what alarms do by themselves")
     credentials: CredentialsConfig | None = Field(default=None, description="who may open which door")
     responsibility: dict[TypePattern, Responsibility] = Field(default={}, description="who acts on which alarm type")
     rules: tuple[Rule, ...] = Field(default=(), description="events that make devices act")

@@ -11,29 +11,25 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from gateway import __version__
 from gateway.audit import By
 from gateway.chores import send
+from gateway.duty import Outcome
 from gateway.errors import GatewayError, Text
 from gateway.house import Filter, House
 from gateway.listeners import announce
+from gateway.questions import Question
+from gateway.steps import Steps
 
 _LOG = logging.getLogger("gateway")
 LINE_BYTES = 65536  # longest request
 MOST_EVENTS = 100_000  # in one answer
 MOST_NUMBER = 2**63 - 1  # that SQLite takes (its documentation, "datatypes", 2)
 NAME = "control.sock"
-
-
-class Question(BaseModel):
-    """What every question has; a question that needs nothing else is only this."""
-
-    model_config = ConfigDict(strict=True, frozen=True)
-    ask: str
 
 
 class Search(Question):
@@ -55,7 +51,7 @@ class Ack(Question):
 
     alarm: str
     who: str
-    outcome: Literal["real", "false", "test", "drill", "other"] | None = None
+    outcome: Outcome | None = None
     note: str | None = None
 
 
@@ -72,7 +68,7 @@ class Send(Question):
 
     device: str
     action: str
-    args: dict[str, Any] = {}
+    args: dict[str, Any] = Field(default={})
     who: str
 
 
@@ -90,6 +86,7 @@ class Control:
             "events": (Search, self._events),
             "ack": (Ack, self._ack),
             "send": (Send, self._send),
+            **Steps(house).answers,
         }
 
     async def _status(self, _: Question) -> Any:

@@ -301,6 +301,13 @@ class DriverHealth(Document):
     offline: Annotated[int, Field(ge=0)]
 
 
+class AuditHealth(Document):
+    """The newest line of the audit log, so that lines which are cut off at its end are missed."""
+
+    count: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Health(Document):
     """How the gateway is, retained; on connecting and every 60 s. An uplink sees its own entry only."""
 
@@ -316,6 +323,10 @@ class Health(Document):
     rss_bytes: Annotated[int, Field(ge=0, description="resident memory of this process")]
     temperature_c: Annotated[Celsius, Field(description="of the box, °C; null where it has no sensor")]
     drivers: dict[str, DriverHealth]
+    audit: AuditHealth
+    shielded: Annotated[int, Field(ge=0, description="devices and parts that are out of service")]
+    shelved: Annotated[int, Field(ge=0)]
+    drilled: Annotated[int, Field(ge=0, description="drills that are on")]
 
 
 class Area(Document):

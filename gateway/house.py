@@ -23,6 +23,7 @@ from gateway.duty import Duty
 from gateway.errors import Text
 from gateway.event import Lane
 from gateway.fields import DeviceConfig
+from gateway.groups import Flood, Spot, grouped
 from gateway.health import Vitals
 from gateway.identity import moment_ms
 from gateway.letters import Letter, list_dead
@@ -72,6 +73,8 @@ class House:
     pictures: Pictures
     linkage: Linkage
     moves: Moves
+    spots: dict[str, Spot] = field(default_factory=dict)  # by device
+    flood: Flood = field(default_factory=Flood)
     errands: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)  # what runs beside, for ever
     actions: dict[str, Action] = field(default_factory=dict)  # what devices and the gateway can be asked for, by name
     restarting: asyncio.Event = field(default_factory=asyncio.Event)  # somebody wants the process to end
@@ -94,7 +97,9 @@ class House:
         """One word for everything, and since when there is a condition behind it."""
         word = health.verdict(self.vitals, self.pipeline.shown, self.uplinks)
         began_ms = health.since_ms(self.vitals, self.pipeline.shown, word)
-        return {"word": word} | ({} if began_ms is None else {"since": moment(began_ms)})
+        flood = self.flood.alarms(self.pipeline.shown, self.vitals.clock.utc().timestamp() * 1000)
+        more = {"since": None if began_ms is None else moment(began_ms), "flood": flood}
+        return {"word": word} | {name: value for name, value in more.items() if value}
 
     def devices(self) -> list[dict[str, Any]]:
         """Every device's state document, with its label, place, building, kind and driver."""
@@ -112,9 +117,11 @@ class House:
         }
 
     def alarms(self) -> list[dict[str, Any]]:
-        """Alarms that are not normal, the oldest first."""
+        """Alarms that are not normal, the oldest first; those of one cause with their group."""
         listed = sorted((a for a in self.pipeline.shown if a.severity != "info"), key=lambda alarm: alarm.id)
-        return [self.alarm(alarm) for alarm in listed]
+        groups = grouped(listed, self.spots)
+        mine = {key: group.shown(alarm) for alarm in listed if (group := groups.get(key := alarm.key))}
+        return [self.alarm(a) | ({"group": mine[a.key]} if a.key in mine else {}) for a in listed]
 
     async def outbox(self) -> dict[str, Any]:
         """What each uplink owes, and the letters it has set aside."""

@@ -110,6 +110,10 @@ def health() -> dict[str, Any]:
         "rss_bytes": 62914560,
         "temperature_c": None,
         "drivers": {"modbus": {"state": "running", "devices": 12, "offline": 1}},
+        "audit": {"count": 42, "sha256": "0" * 64},
+        "shielded": 1,
+        "shelved": 0,
+        "drilled": 0,
     }
 
 

@@ -7,7 +7,23 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-from gateway.cli import act, backup, daemon, disk, events, language, look, profile, rules, scan, schema, show, simulate
+from gateway.cli import (
+    act,
+    audit,
+    backup,
+    daemon,
+    disk,
+    events,
+    handle,
+    language,
+    look,
+    profile,
+    rules,
+    scan,
+    schema,
+    show,
+    simulate,
+)
 from gateway.cli.frame import Command, Group, explain
 from gateway.errors import ConfigError, GatewayError
 
@@ -35,6 +51,13 @@ plain: tuple[Callable[..., None], ...] = (
     look.alarms,
     act.ack,
     act.send,
+    handle.silence,
+    handle.dispose,
+    handle.reset,
+    handle.shelve,
+    handle.shield,
+    handle.unshield,
+    handle.drill,
     act.card,
 )
 for command in plain:
@@ -44,6 +67,7 @@ outbox.command("check", cls=Command)(disk.outbox_check)
 outbox.command("resend", cls=Command)(act.resend)
 for command in (schema.config, schema.events, schema.asyncapi):
     schemas.command(cls=Command)(command)
+app.add_typer(audit.audits, name="audit")
 app.add_typer(outbox, name="outbox")
 app.add_typer(schemas, name="schema")
 app.add_typer(simulate.simulators, name="simulate")

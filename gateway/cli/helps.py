@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from gateway.cli import helps_alarms
+
 HELP_OPTION = "Show this message and exit."
 HELPS: Mapping[str, str] = {
     HELP_OPTION: "显示本帮助。",
@@ -259,4 +261,5 @@ HELPS: Mapping[str, str] = {
     "The broker it publishes to.": "其发布消息的服务器。",
     "A hub that publishes on a broker, as zigbee2mqtt.": "在消息服务器上发布设备消息的汇聚设备。",
     "The line `help` lists what its devices can be told to report.": "输入 help 列出设备可上报的内容。",
+    **helps_alarms.HELPS,
 }
