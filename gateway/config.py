@@ -16,7 +16,7 @@ from gateway.fields import BusConfig, DeviceConfig, Id, Model
 from gateway.problems import ConfigProblems, KeyPath, Problem, allowed, in_order, joined
 from gateway.sections import GatewayConfig, Responsibility, Rule, SiteConfig, TypePattern, UplinkConfig
 from gateway.slips import hinted
-from gateway.yamlmarks import read
+from gateway.yamlmarks import ON_DISK, Document, Shelf, read
 
 __all__ = [
     "Config",
@@ -61,15 +61,16 @@ class Loaded:
     """A configuration that is right, and what its owner should know nevertheless."""
 
     config: Config
+    document: Document  # what it was made from
     warnings: tuple[Problem, ...] = ()
 
 
-def load(path: Path, drivers: Mapping[str, type[DeviceConfig]]) -> Loaded:
+def load(path: Path, drivers: Mapping[str, type[DeviceConfig]], shelf: Shelf = ON_DISK) -> Loaded:
     """Reads gateway.yaml and all it names. ConfigProblems: everything wrong, at its file, line and column.
 
     `drivers` gives the model of each driver's devices by the driver's name.
     """
-    document = read(path)
+    document = read(path, shelf)
     draft = Draft(document)
     problems = list(document.problems)
     if isinstance(document.value, dict):
@@ -85,7 +86,7 @@ def load(path: Path, drivers: Mapping[str, type[DeviceConfig]]) -> Loaded:
     warnings = [document.problem((name,), _CHECKED_ONLY[name], key=True) for name in present]
     for number, device in enumerate(config.devices):
         warnings += [document.problem(("devices", number, key), text, key=True) for key, text in device.advice()]
-    return Loaded(config, in_order(warnings))
+    return Loaded(config, document, in_order(warnings))
 
 
 class _Parts:

@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway import __version__
 from gateway.audit import By
-from gateway.errors import GatewayError, Text
+from gateway.errors import GatewayError, StateError, Text
 from gateway.house import Filter, House
+from gateway.renewal import Renewal
 
 LINE_BYTES = 65536  # longest request
 MOST_EVENTS = 100_000  # in one answer
@@ -62,6 +63,18 @@ class Resend(Question):
     last: Annotated[int | None, Field(ge=1, alias="to")] = None
 
 
+class Reload(Question):
+    """Who wants it to start anew by gateway.yaml."""
+
+    who: str
+
+
+class Rollback(Reload):
+    """Who wants which revision of the configuration to run again."""
+
+    number: Annotated[int, Field(ge=1)]
+
+
 class Control:
     """Answers questions about one house."""
 
@@ -75,6 +88,8 @@ class Control:
             "resend": (Resend, self._resend),
             "events": (Search, self._events),
             "ack": (Ack, self._ack),
+            "reload": (Reload, self._reload),
+            "rollback": (Rollback, self._rollback),
         }
 
     async def _status(self, _: Question) -> Any:
@@ -97,6 +112,14 @@ class Control:
 
     async def _ack(self, ack: Ack) -> Any:
         return await self._house.acknowledge(ack.alarm, By(ack.who, "installer", "cli"), ack.outcome, ack.note)
+
+    async def _reload(self, reload: Reload) -> Any:
+        await _renewal(self._house).reload(By(reload.who, "installer", "cli"))
+        return {}
+
+    async def _rollback(self, back: Rollback) -> Any:
+        made = await _renewal(self._house).roll_back(back.number, By(back.who, "installer", "cli"))
+        return made.model_dump()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client, until it leaves."""
@@ -178,6 +201,13 @@ async def listening(house: House, folder: Path) -> AsyncIterator[None]:
             client.cancel()
         if clients:
             await asyncio.wait(clients)
+
+
+def _renewal(house: House) -> Renewal:
+    if house.renewal is None:
+        what = Text("this gateway's configuration stands in no file", "此网关的配置不来自文件")
+        raise StateError(house.config.gateway.id, what)
+    return house.renewal
 
 
 async def _left(reader: asyncio.StreamReader) -> None:

@@ -27,6 +27,7 @@ from gateway.health import Vitals
 from gateway.identity import moment_ms
 from gateway.letters import Letter, list_dead
 from gateway.pipeline import Pipeline
+from gateway.renewal import Renewal
 from gateway.site import Site
 from gateway.store import Store
 from gateway.supervisor import Supervisor
@@ -52,6 +53,19 @@ class Filter:
 
 
 @dataclass
+class Ending:
+    """The daemon's end, where its own parts ask for it."""
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    again: bool = False  # and then it starts anew
+
+    def restart(self) -> None:
+        """End as always, and start anew in the same process."""
+        self.again = True
+        self.asked.set()
+
+
+@dataclass
 class House:
     """All running parts; `app.py` puts them together."""
 
@@ -67,6 +81,8 @@ class House:
     duty: Duty
     covers: Covers
     errands: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)  # what runs beside, for ever
+    renewal: Renewal | None = None  # None: the configuration is what it is
+    ending: Ending = field(default_factory=Ending)
 
     @property
     def language(self) -> str:

@@ -244,6 +244,9 @@ class UplinkConfig(Model):
     )
     retain_states: bool = Field(default=True, description="keep every device's present state on the broker")
     commands: tuple[Action, ...] = Field(default=(), description="actions it may ask for, besides ping, sync, resend")
+    config: bool = Field(
+        default=False, description="may push a configuration (config/desired); tried before it is kept"
+    )
     keepalive: Duration = Field(default=15.0, description="silence after which the link is probed; at most 60s")
 
     replay_rate: PerSecond | None = Field(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-from gateway.cli import act, backup, daemon, disk, events, language, look, profile, schema, show, simulate
+from gateway.cli import act, backup, daemon, disk, events, language, look, profile, revisions, schema, show, simulate
 from gateway.cli.frame import Command, Group, explain
 from gateway.errors import ConfigError, GatewayError
 
@@ -23,11 +23,15 @@ outbox = typer.Typer(cls=Group, no_args_is_help=True, rich_markup_mode=None, hel
 schemas = typer.Typer(
     cls=Group, no_args_is_help=True, rich_markup_mode=None, help="What the gateway speaks, for machines."
 )
+configs = typer.Typer(
+    cls=Group, no_args_is_help=True, rich_markup_mode=None, help="Configurations that ran here, and the way back."
+)
 profiles = typer.Typer(cls=Group, no_args_is_help=True, rich_markup_mode=None, help="Register maps of Modbus devices.")
 
 plain: tuple[Callable[..., None], ...] = (
     daemon.run,
     daemon.check,
+    revisions.reload,
     look.status,
     events.events,
     look.devices,
@@ -42,6 +46,11 @@ outbox.command("check", cls=Command)(disk.outbox_check)
 outbox.command("resend", cls=Command)(act.resend)
 for command in (schema.config, schema.events, schema.asyncapi):
     schemas.command(cls=Command)(command)
+configs.command("log", cls=Command)(revisions.log)
+configs.command("diff", cls=Command)(revisions.diff)
+configs.command("show", cls=Command)(revisions.print_text)
+configs.command("rollback", cls=Command)(revisions.rollback)
+app.add_typer(configs, name="config")
 app.add_typer(outbox, name="outbox")
 app.add_typer(schemas, name="schema")
 app.add_typer(simulate.simulators, name="simulate")
