@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from gateway import revisions
 from gateway.archive import Start, Texts, bring_back, digest
@@ -22,6 +22,7 @@ from gateway.clock import Clock, rfc3339
 from gateway.commands import Reply
 from gateway.config import GatewayConfig
 from gateway.deeds import filled
+from gateway.desired import Desired
 from gateway.errors import ConfigError, StorageError, Text
 from gateway.event import Phase, Reading
 from gateway.mqtt import Message
@@ -29,8 +30,6 @@ from gateway.parts import Document, Hearing
 from gateway.pipeline import Pipeline
 from gateway.pushed import Answer, Question, examined
 from gateway.revisions import (
-    CONFIRM_BOUNDS_S,
-    CONFIRM_S,
     FILE,
     UPLINK,
     History,
@@ -51,17 +50,6 @@ SETTLED_S = 2.0  # so long everything must be well
 GRACE_S = 1.5  # from a decision to the restart, so that the platform and a person hear of it
 DESIRED, REPORTED = "config/desired", "config/reported"
 _LOG = logging.getLogger("gateway.config")
-
-
-class Desired(BaseModel):
-    """`config/desired` (contract, section 2); unknown fields are ignored."""
-
-    model_config = ConfigDict(strict=True, frozen=True)
-    revision: str = Field(min_length=1, max_length=128)
-    config: str
-    confirm_within_s: float = Field(
-        default=CONFIRM_S, ge=CONFIRM_BOUNDS_S[0], le=CONFIRM_BOUNDS_S[1], allow_inf_nan=False
-    )
 
 
 class NotRight(ConfigError):

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,18 @@ from tests.daemons import SITE, Own
 from tests.faults.daemon import BASE, READY_S, ROOT
 
 REPORTED = "/config/reported"
+SECTIONS = (
+    SITE.replace("{", "{{").replace("}", "}}")
+    + """\
+uplinks:
+  district: {{url: "mqtt://127.0.0.1:{broker}", config: true}}
+buses:
+  rs485-1: {{serial: "{line}", baudrate: 115200}}
+devices:
+  - {{id: smoke-1, driver: modbus, bus: rs485-1, address: 5, profile: rs-yg-n01, place: b3/u2,
+     poll: 100ms, offline_after: 1s}}
+"""
+)
 
 
 class Box(Own):
@@ -62,7 +73,7 @@ class Box(Own):
         events = [event["data"] for event in self.city.events() if event["type"] == "operator.config"]
         return [(data["revision"], data["state"]) for data in events]
 
-    async def command(self, *words: str) -> tuple[int, str]:
+    async def gateway(self, *words: str) -> tuple[int, str]:
         """A command line on its configuration: exit status and what it printed."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway", *words, "--config", str(self._config)),
@@ -80,20 +91,17 @@ class Box(Own):
 @asynccontextmanager
 async def box(folder: Path) -> AsyncIterator[Box]:
     """A detector on a real line, a broker, and the daemon; revision local-1 runs."""
-    async with Mosquitto(folder) as broker, subscribed(broker.port) as city:
-        async with modbus.Line(modbus.Slave(5, "rs-yg-n01")) as line:
-            sections = (
-                f'{SITE}uplinks:\n  district: {{url: "mqtt://127.0.0.1:{broker.port}", config: true}}\n'
-                f'buses:\n  rs485-1: {{serial: "{line.port}", baudrate: 115200}}\ndevices:\n'
-                "  - {id: smoke-1, driver: modbus, bus: rs485-1, address: 5, profile: rs-yg-n01, place: b3/u2,\n"
-                "     poll: 100ms, offline_after: 1s}\n"
-            )
-            async with Box(folder, sections) as made:
-                made.broker, made.city = broker, city
-                await made.start()
-                await city.until(lambda: (city.document("/state/smoke-1") or {}).get("online"))
-                await made.becomes("local-1", "running")
-                yield made
+    async with (
+        Mosquitto(folder) as broker,
+        subscribed(broker.port) as city,
+        modbus.Line(modbus.Slave(5, "rs-yg-n01")) as line,
+        Box(folder, SECTIONS.format(broker=broker.port, line=line.port)) as made,
+    ):
+        made.broker, made.city = broker, city
+        await made.start()
+        await city.until(lambda: (city.document("/state/smoke-1") or {}).get("online"))
+        await made.becomes("local-1", "running")
+        yield made
 
 
 async def test_a_good_push_is_tried_kept_and_told_once(tmp_path: Path) -> None:
@@ -115,11 +123,11 @@ async def test_a_good_push_is_tried_kept_and_told_once(tmp_path: Path) -> None:
         await gateway.logged(lambda _: gateway.starts() > starts)
         assert (gateway.reported()["revision"], gateway.reported()["state"]) == ("r7", "running")
         assert (gateway.starts(), len(gateway.told())) == (starts + 1, 3)
-        status, told = await gateway.command("config", "log")
+        status, told = await gateway.gateway("config", "log")
         assert status == 0
         assert "r7" in told
         assert "uplink district" in told
-        status, told = await gateway.command("config", "diff")
+        status, told = await gateway.gateway("config", "diff")
         assert "+  name: 月光花园" in told
 
 
@@ -174,25 +182,25 @@ async def test_who_edits_the_file_at_the_box_wins_and_any_revision_comes_back(tm
     async with box(tmp_path) as gateway:
         await gateway.push("r4", gateway.text.replace("阳光花园", "月光花园"))
         await gateway.becomes("r4", "running")
-        assert (await gateway.command("reload"))[0] == 0  # nothing was edited: what was pushed goes on
+        assert (await gateway.gateway("reload"))[0] == 0  # nothing was edited: what was pushed goes on
         await gateway.logged(lambda _: gateway.starts() == 3, READY_S)
         gateway.text = gateway.text.replace("阳光花园", "星光花园").replace("poll: 100ms", "pol: 100ms")
-        status, told = await gateway.command("reload")
+        status, told = await gateway.gateway("reload")
         assert status == 1
         assert "devices[0].pol" in told
         gateway.text = gateway.text.replace("pol: 100ms", "poll: 100ms")
-        status, told = await gateway.command("reload")
+        status, told = await gateway.gateway("reload")
         assert (status, "starts anew" in told) == (0, True)
         await gateway.becomes("local-3", "running")
         assert any("replaces revision 2 (r4, from uplink:district)" in line for line in gateway.log)
-        status, told = await gateway.command("config", "rollback", "2")
+        status, told = await gateway.gateway("config", "rollback", "2")
         assert status == 0, told
         await gateway.becomes("local-4", "running")
         await gateway.city.until(lambda: gateway.city.document("/dossier")["area"]["name"] == "月光花园")  # type: ignore[index]
         await gateway.stop()
-        status, told = await gateway.command("config", "rollback", "1")  # without a daemon
+        status, told = await gateway.gateway("config", "rollback", "1")  # without a daemon
         assert status == 0, told
         await gateway.start()
         await gateway.becomes("local-5", "running")
         await gateway.city.until(lambda: gateway.city.document("/dossier")["area"]["name"] == "阳光花园")  # type: ignore[index]
-        assert (await gateway.command("config", "show"))[1] == (await gateway.command("config", "show", "1"))[1]
+        assert (await gateway.gateway("config", "show"))[1] == (await gateway.gateway("config", "show", "1"))[1]

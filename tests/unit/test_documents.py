@@ -203,6 +203,8 @@ def test_channels_are_the_contracts_topics() -> None:
         f"{base}/health",
         f"{base}/dossier",
         f"{base}/command/{{device}}",
+        f"{base}/config/desired",
+        f"{base}/config/reported",
         f"{base}/reply/{{request}}",
     }
     for operation in api()["operations"].values():
