@@ -11,6 +11,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,17 @@ from gateway.config import Config, Loaded, load
 from gateway.driver import registry
 from gateway.errors import Text
 from gateway.fields import DeviceConfig
-from gateway.problems import ConfigProblems, KeyPath, Problem, in_order
+from gateway.masks import secret_keys
+from gateway.problems import ConfigProblems, KeyPath, Problem, in_order, key_text
 from gateway.yamlmarks import Document, Shelf, read
 
 PATIENCE_S = 60.0  # for the whole examination
 MOST_PROBLEMS = 50  # told; more help nobody
 _DEVICES = Path("/dev")
+_SECRETS_ONLY = Text(
+    "in a pushed configuration !file and !env bring in secrets only, at keys for secrets",
+    "平台下发的配置中,!file 和 !env 只能用于密码、密钥等保密项",
+)
 
 
 class Question(BaseModel):
@@ -90,16 +96,26 @@ def examine(question: Question, models: Mapping[str, type[DeviceConfig]]) -> Ans
     """Everything wrong with it at once."""
     within = question.file.parent if question.uplink else None
     where = shelf(question.file, question.texts, within) if question.texts else Shelf()
+    document = read(question.file, where)
     try:
         if question.uplink:
-            _refuse(question.file, _astray(read(question.file, where)))
-        loaded = load(question.file, models, where)
+            _refuse(question.file, (*_astray(document), *_misplaced(document, models)))
+        loaded = _load(question, models, where, document)
         if question.uplink:
             _refuse(question.file, (*_leaks(loaded, question), *_sawn_off(loaded, question)))
     except ConfigProblems as wrong:
-        told = tuple(_told(problem, question.file) for problem in wrong.problems[:MOST_PROBLEMS])
-        return Answer(problems=told)
-    return Answer(texts=loaded.document.texts)
+        found = wrong.problems[:MOST_PROBLEMS]
+        return Answer(problems=tuple(_told(problem, question.file) for problem in found))
+    return Answer(texts=document.texts)
+
+
+def _load(question: Question, models: Mapping[str, type[DeviceConfig]], where: Shelf, document: Document) -> Loaded:
+    try:
+        return load(question.file, models, where)
+    except ConfigProblems as wrong:
+        if not question.uplink:
+            raise
+        raise ConfigProblems(question.file, [_hushed(problem, document) for problem in wrong.problems]) from None
 
 
 def _refuse(file: Path, problems: tuple[Problem, ...] | Iterator[Problem]) -> None:
@@ -129,22 +145,38 @@ def _astray(document: Document) -> Iterator[Problem]:
             yield document.problem(path, what)
 
 
+def _misplaced(document: Document, models: Mapping[str, type[DeviceConfig]]) -> Iterator[Problem]:
+    """By the key alone, before anything is validated: a complaint may quote the value."""
+    keys = secret_keys([Config, *models.values()])
+    for path in document.brought:
+        if path[-1] not in keys:
+            yield document.problem(path, _SECRETS_ONLY)
+
+
+def _hushed(problem: Problem, document: Document) -> Problem:
+    """Without what a file or variable of the box holds: mistakes go up to the platform."""
+    what = problem.what
+    if any(problem.key == key_text(path) for path in document.brought):
+        what = Text("what this file or variable holds does not fit here", "该文件或变量的内容不适用于此处")
+    for path in document.brought:
+        value = str(_at(document.value, path))
+        what = Text(what.en.replace(value, "***"), what.zh.replace(value, "***"))
+    return replace(problem, what=what)
+
+
 def _leaks(loaded: Loaded, question: Question) -> Iterator[Problem]:
-    """Secrets where none belongs, or in another section than the one that has them now."""
+    """Secrets where none belongs, or with another owner than they have now."""
     document = loaded.document
     owners = _owners(read(question.file))
     for path in document.brought:
         if not _is_secret(loaded.config, path):
-            what = Text(
-                "in a pushed configuration !file and !env bring in secrets only, at keys for secrets",
-                "平台下发的配置中,!file 和 !env 只能用于密码、密钥等保密项",
-            )
-            yield document.problem(path, what)
+            yield document.problem(path, _SECRETS_ONLY)
             continue
         value = _at(document.value, path)
-        sections = owners.get(value, {path[0]})
-        if path[0] not in sections:
-            names = ", ".join(sorted(map(str, sections)))
+        mine = _owner(path)
+        theirs = owners.get(value, {mine})
+        if mine not in theirs:
+            names = ", ".join(sorted(theirs))
             what = Text(
                 f"this secret belongs to {names}: a pushed configuration may not use it elsewhere",
                 f"此密钥属于 {names},平台下发的配置不得另作他用",
@@ -152,12 +184,17 @@ def _leaks(loaded: Loaded, question: Question) -> Iterator[Problem]:
             yield document.problem(path, what)
 
 
-def _owners(local: Document) -> dict[Any, set[str | int]]:
-    """The sections that use each secret, by its text, in gateway.yaml as it stands on the box."""
-    found: dict[Any, set[str | int]] = {}
+def _owners(local: Document) -> dict[Any, set[str]]:
+    """Who uses each secret, by its text, in gateway.yaml as it stands on the box."""
+    found: dict[Any, set[str]] = {}
     for path in local.brought:
-        found.setdefault(_at(local.value, path), set()).add(path[0])
+        found.setdefault(_at(local.value, path), set()).add(_owner(path))
     return found
+
+
+def _owner(path: KeyPath) -> str:
+    """The section, and of uplinks the one: a department's password is no other's."""
+    return key_text(path[:2] if path[0] == "uplinks" else path[:1])
 
 
 def _sawn_off(loaded: Loaded, question: Question) -> Iterator[Problem]:
