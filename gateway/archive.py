@@ -9,7 +9,9 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -52,8 +54,8 @@ class Archive:
                 str(path),
                 Text("the history of configurations cannot be read", "配置历史无法读取"),
                 Text(
-                    "check the rights; if the file is damaged, move the folder away: gateway.yaml then counts again",
-                    "请检查权限;若文件已损坏,请移走该目录,此后以 gateway.yaml 为准",
+                    "check the rights; at its next start the gateway moves it aside, and gateway.yaml counts",
+                    "请检查权限;网关下次启动时会将其移开,并以 gateway.yaml 为准",
                 ),
             ) from error
 
@@ -67,6 +69,13 @@ class Archive:
             what = Text("this revision's text cannot be read", "无法读取该版本的配置文本")
             do = Text("take another one: gateway config log", "请选用其他版本:gateway config log")
             raise StateError(str(path), what, do) from error
+
+    def put_aside(self) -> None:
+        """Out of the way, and not lost: the first free name of `config.damaged-1`, `-2`, …"""
+        numbers = (self.folder.with_name(f"{FOLDER}.damaged-{number}") for number in count(1))
+        aside = next(path for path in numbers if not path.exists())
+        with suppress(OSError):  # then it cannot be saved either, and that is told
+            self.folder.rename(aside)
 
     def save(self, history: History, texts: Texts | None = None) -> None:
         """With the texts of its newest revision, where that is new. StorageError: nothing happened."""
@@ -118,9 +127,12 @@ class Start:
     history: History
     texts: Texts | None = None  # of a new revision
     warnings: tuple[Text, ...] = ()
+    damaged: bool = False  # what stood there before
 
     def save(self) -> None:
         """StorageError: it starts all the same, and takes the local file in at the next start."""
+        if self.damaged:
+            self.archive.put_aside()
         self.archive.save(self.history, self.texts)
 
 
@@ -130,7 +142,12 @@ def choose(file: Path, state_dir: Path, models: Mapping[str, type[DeviceConfig]]
     Reads only. ConfigProblems, StateError.
     """
     archive = Archive(state_dir)
-    history, document = archive.history(), read(file)
+    try:
+        history = archive.history()
+    except StateError as error:  # rather the local file than a box that does not come up
+        start = _edited(file, archive, History(), load(file, models), clock)
+        return replace(start, warnings=(Text(error.say("en"), error.say("zh")),), damaged=True)
+    document = read(file)
     if history.local != digest(document.texts) or history.find(history.running) is None:
         return _edited(file, archive, history, load(file, models), clock)
     why = revisions.spent(history, clock.boot, clock.since_boot_s())
@@ -177,7 +194,7 @@ def _local(
         f"revision {history.running} cannot run, so {file} does: {error.say('en')}",
         f"版本 {history.running} 无法运行,改用 {file}:{error.say('zh')}",
     )
-    return Start(file, start.loaded, archive, start.history, start.texts, (what,))
+    return replace(start, warnings=(what,))
 
 
 def person(history: History, sha256: str, time: str, who: str, place: str, of: int = 0) -> Revision:

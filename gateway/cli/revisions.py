@@ -81,12 +81,16 @@ def diff(
     earlier = [revision.number for revision in history.revisions if revision.number < after]
     before = old if old is not None else earlier[-1] if earlier else after
     lines = difference(_texts(archive, history, before), _texts(archive, history, after), (str(before), str(after)))
+    hidden = archive.texts(before) != archive.texts(after) and not lines
     if json:
-        show.document({"old": before, "new": after, "diff": lines})
+        show.document({"old": before, "new": after, "diff": lines, "secrets_differ": hidden})
         return
     for line in lines:
         show.put(line, {"+": "green", "-": "red", "@": "cyan"}.get(line[0], ""))
-    if not lines:
+    if hidden:
+        only = Text("only passwords or keys differ; they are hidden", "仅密码或密钥不同,已隐藏")
+        show.put(say(only))
+    elif not lines:
         show.put(say(Text(f"{before} and {after} say the same", f"{before} 与 {after} 内容相同")))
 
 
