@@ -30,6 +30,7 @@ from gateway.parts import Document, Hearing
 from gateway.pipeline import Pipeline
 from gateway.pushed import Answer, Question, examined
 from gateway.revisions import (
+    CONFIRM_BOUNDS_S,
     FILE,
     UPLINK,
     History,
@@ -158,8 +159,7 @@ class Renewal:
         push = Push(revision=_name(payload), config=payload.decode("utf-8", "replace"))
         if revisions.hear(self._kept.history, uplink, push) is self._kept.history:
             return
-        why = _why(error)
-        what = Text(f"config/desired: {why}", f"config/desired 不正确:{why}")
+        what = _why(error)
         self._kept.become(
             revisions.answer(
                 self._kept.history, uplink, self._kept.outcome(push, "rejected", errors=[{"what": what._asdict()}])
@@ -308,8 +308,15 @@ def _name(payload: bytes) -> str:
     return name[:128] if isinstance(name, str) else ""
 
 
-def _why(error: ValueError) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'JSON'}: {first['msg']}"
+def _why(error: ValueError) -> Text:
+    en, field = str(error), ""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "JSON"
+        en = f"{field}: {first['msg']}"
+    least_s, most_s = CONFIRM_BOUNDS_S
+    return Text(
+        f"config/desired: {en}",
+        f"config/desired 不正确{f'({field})' if field else ''}:需要不超过 {LARGEST_BYTES} 字节的 JSON,"
+        f"含 revision(1 至 128 个字符)、config(YAML 文本),可含 confirm_within_s({least_s} 至 {most_s})",
+    )

@@ -108,8 +108,10 @@ async def test_a_good_push_is_tried_kept_and_told_once(tmp_path: Path) -> None:
     async with box(tmp_path) as gateway:
         process = gateway.running.pid
         better = gateway.text.replace("阳光花园", "月光花园")
+        again = asyncio.create_task(gateway.ready())
         await gateway.push("r7", better)
         await gateway.becomes("r7", "trying")
+        await again
         await gateway.becomes("r7", "running")
         assert gateway.running.pid == process  # systemd saw no end
         assert (gateway.city.document("/dossier") or {})["area"]["name"] == "月光花园"
