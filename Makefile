@@ -1,13 +1,13 @@
 # Two commands do all the set-up: `make demo` and `make test`. The first needs the network once, later ones do not.
 export PATH := $(PATH):/usr/sbin:/sbin
 RUN := .venv/bin/python -m
-COMPILE = build/uv/bin/uv pip compile pyproject.toml --extra demo --extra gpio --group build --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --no-emit-find-links --quiet --custom-compile-command "make lock" \
-	$(if $(UPGRADE),--upgrade)
+LOCK = build/uv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --quiet --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+COMPILE = $(LOCK) pyproject.toml --extra demo --extra gpio --group build
 TAGS_x86_64 := manylinux2014_x86_64 manylinux_2_28_x86_64 manylinux_2_34_x86_64
 TAGS_aarch64 := manylinux2014_aarch64 manylinux_2_28_aarch64 manylinux_2_34_aarch64
 
-.PHONY: help demo test check faults bench soak docs lock wheels clean
+.PHONY: help demo test check faults fuzz bench soak docs lock wheels clean
 help: ## say what there is (the default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
@@ -30,7 +30,18 @@ faults: ## tests/faults in their long form: kills, lines, cards, clocks, no memo
 	@deploy/environment.sh test
 	FAULT_ROUNDS=$(or $(ROUNDS),6) $(RUN) pytest -sv tests/faults
 
-bench: ## the figures, with what they should be: a table and build/bench.json (about 4 minutes)
+fuzz: ## every intake under bytes that nobody foresaw (SECONDS=60 for all; TARGET=http: those; KEEP=1: the corpus learns)
+	@deploy/environment.sh test
+	@$(MAKE) -s build/fuzz/.made
+	@PYTHONPATH=build/fuzz SECONDS=$(SECONDS) TARGET=$(TARGET) KEEP=$(KEEP) $(RUN) tests.fuzz
+
+build/fuzz/.made: tests/fuzz/requirements.lock # a folder of its own, so that .venv stays what its lock says
+	@rm -rf build/fuzz
+	@$(RUN) pip install -qq --require-hashes --only-binary=:all: --target build/fuzz -r $<
+	@$(RUN) pip --version >/dev/null && ls -d build/fuzz/atheris >/dev/null 2>&1 || { echo "atheris has wheels for x86-64 only"; exit 1; }
+	@touch $@
+
+bench: ## the figures, with what they should be: a table and build/bench.json (about 7 minutes)
 	@deploy/environment.sh test
 	@mkdir -p build
 	$(RUN) tests.bench
@@ -48,6 +59,8 @@ lock: build/uv/bin/uv ## lock the dependencies again after pyproject.toml change
 	$(COMPILE) -o requirements.lock
 	$(COMPILE) --extra onvif -c requirements.lock -o deploy/onvif.lock
 	$(COMPILE) --extra onvif --group test -c deploy/onvif.lock -o tests/requirements.lock
+	$(LOCK) --group fuzz -o tests/fuzz/requirements.lock
+	$(LOCK) --group peers -o tests/peers/requirements.lock
 
 build/uv/bin/uv:
 	@deploy/environment.sh demo

@@ -7,18 +7,22 @@ set -eu
 cd "$(dirname "$0")/.."
 . deploy/lib.sh
 
-target=${1:-}
+target=${1:-} peers=tests/peers/requirements.lock
 case "$target" in
 demo) lock=requirements.lock ;;
 test) lock=tests/requirements.lock ;;
 *) fail "usage: deploy/environment.sh demo|test" "用法：deploy/environment.sh demo|test" ;;
 esac
 
-key_of() { # what an environment for lock $1 is made from
-    { cat "$1" pyproject.toml; .venv/bin/python -VV; pwd -P; } 2>/dev/null | sha256sum
+key_of() { # what an environment for the files $@ is made from
+    { cat "$@"; .venv/bin/python -VV; pwd -P; } 2>/dev/null | sha256sum
 }
 
-is_done() { [ "$(cat ".venv/.made-for-$1" 2>/dev/null)" = "$(key_of "$2")" ]; }
+is_done() { # is_done STAMP FILES
+    stamp=$1
+    shift
+    [ "$(cat "$stamp" 2>/dev/null)" = "$(key_of "$@")" ]
+}
 
 is_usable() { # not so after Debian's Python changed, or when the folder was copied or moved
     .venv/bin/python -m pip --version >/dev/null 2>&1 && grep -qF " $(pwd -P)/.venv" .venv/pyvenv.cfg
@@ -40,7 +44,7 @@ install_project() {
 
 need_servers() { # real peers of the tests; they start their own brokers on free ports
     missing=
-    for program in mosquitto socat; do
+    for program in mosquitto socat mbpoll tshark; do
         command -v "$program" >/dev/null || missing="$missing $program"
     done
     [ -n "$missing" ] || return 0
@@ -52,11 +56,19 @@ need_servers() { # real peers of the tests; they start their own brokers on free
     debian "$why" $missing
 }
 
+make_peers() { # Python packages that do not bear ours beside them
+    say "Installing independent peers of the tests into build/peers"
+    .venv/bin/python -m venv --clear build/peers
+    install_locked build/peers "$peers"
+    key_of "$peers" >build/peers/.made-for
+}
+
 check_machine
 [ "$target" = demo ] || need_servers
-if ! is_done "$target" "$lock"; then
+if ! is_done ".venv/.made-for-$target" "$lock" pyproject.toml; then
     is_usable || make_venv
     install_project
-    key_of requirements.lock >.venv/.made-for-demo # the tests' lock holds all of it
-    [ "$target" = demo ] || key_of "$lock" >.venv/.made-for-test
+    key_of requirements.lock pyproject.toml >.venv/.made-for-demo # the tests' lock holds all of it
+    [ "$target" = demo ] || key_of "$lock" pyproject.toml >.venv/.made-for-test
 fi
+[ "$target" = demo ] || is_done build/peers/.made-for "$peers" || make_peers

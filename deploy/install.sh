@@ -77,6 +77,9 @@ make_release() { # sets release; built aside and renamed when complete, so that 
     "$release/bin/python" -m pip install -qq --no-deps --no-build-isolation "$source" ||
         fail "this project could not be installed: the lines above say why" "无法安装本项目，原因见上"
     rm -rf "$source"
+    for packages in "$release"/lib/python3*/site-packages; do
+        echo "$OPT/extra" >"$packages/extra.pth" # third parties' drivers stay through upgrades
+    done
     touch "$release/complete"
 }
 

@@ -1,4 +1,4 @@
-"""Writes the generated part of docs/: events.md, configuration.md and the schemas under contract/.
+"""Writes what is generated in docs/: events.md, configuration.md, the table of drivers.md, schemas under contract/.
 
 `make docs` writes (`python -P`: docs/drivers is no package); tests/test_docs.py compares. Everything comes from the
 taxonomy, the models and the drivers, so that no page can say what the code does not do.
@@ -19,11 +19,13 @@ from pydantic_core import PydanticUndefined
 
 from gateway import asyncapi, credentials, fields, schemas, taxonomy
 from gateway.config import Config
-from gateway.driver import Driver, registry
+from gateway.driver import Driver, Proof, registry
 from gateway.fields import DeviceConfig
 from gateway.taxonomy import EventType
 
 DOCS = Path(__file__).parent
+_TABLE = "<!-- This table is made by docs/generate.py from each driver's Proof. -->"
+_END = "<!-- End of the table. -->"
 _NOTE = "<!-- Made by docs/generate.py; edit the code it is made from. -->\n"
 _WORDS: Mapping[Any, str] = {
     fields.parse_duration: "duration",
@@ -49,6 +51,7 @@ def files() -> dict[str, str]:
     return {
         "events.md": events(),
         "configuration.md": configuration(drivers),
+        "drivers.md": proofs(drivers, (DOCS / "drivers.md").read_text("utf-8")),
         "contract/events.schema.json": _json(schemas.json_schema_events()),
         "contract/config.schema.json": _json(schemas.json_schema_config(Config, drivers)),
         "contract/asyncapi.json": _json(asyncapi.document()),
@@ -159,6 +162,22 @@ def _driver(name: str, driver: Driver[Any]) -> Iterator[str]:
     seen: set[type[BaseModel]] = set()
     for key, info in own.items():
         yield from _nested(key, info, seen, "###")
+
+
+def proofs(drivers: Mapping[str, Driver[Any]], page: str) -> str:
+    """The page on the drivers, all of it as it was but the table of what each rests on."""
+    head, _, rest = page.partition(_TABLE)
+    _, _, tail = rest.partition(_END)
+    heads = ("driver", "what", "edition", "proved by", "never met", "commands")
+    rows = (_proof(name, driver) for name, driver in sorted(drivers.items()))
+    return f"{head}{_TABLE}\n{_table(heads, rows)}{_END}{tail}"
+
+
+def _proof(name: str, driver: Driver[Any]) -> tuple[str, ...]:
+    proof = driver.proof or Proof("", {}, "")
+    shown = "; ".join(f"[{what}](../{test})" for what, test in proof.shown.items())
+    actions = ", ".join(f"`{action}`" for action in driver.actions)
+    return f"[`{name}`](drivers/{name}.md)", driver.title, proof.edition, shown, proof.never_met, actions or "—"
 
 
 def _sections(path: str, model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from drivers._mqtt_found import cleaned
 from drivers._mqtt_profile import Profile, Topic
 from drivers._mqtt_report import Heard, moment_of, parse, plain, read
 from drivers._mqtt_roll import Roll
-from drivers._mqtt_topics import below, filters, parts
+from drivers._mqtt_topics import MOST_CHARS, below, filters, parts
 from gateway.driver import Link
 from gateway.errors import BadInput
 
@@ -130,7 +130,7 @@ class Hub:
         return True
 
     def _route(self, topic: str) -> Route:
-        route = self._routes.get(topic)
+        route = self._routes.get(topic) if len(topic) <= MOST_CHARS else Route(None, {})
         if route is None:
             found = ((entry, parts(pattern, topic)) for pattern, entry in self._topics)
             entry, names = next(((entry, names) for entry, names in found if names is not None), (None, {}))

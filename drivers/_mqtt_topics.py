@@ -46,7 +46,7 @@ def _expression(pattern: str) -> re.Pattern[str]:
 
 def parts(pattern: str, topic: str) -> Mapping[str, str] | None:
     """What stands where the pattern has names; None where the topic is another one."""
-    match = _expression(pattern).fullmatch(topic)
+    match = _expression(pattern).fullmatch(topic) if len(topic) <= MOST_CHARS else None
     return match.groupdict() if match else None
 
 

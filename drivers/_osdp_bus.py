@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import serial
 
-from drivers._osdp_wire import reply_to
+from drivers._osdp_wire import LONGEST, reply_to
 from drivers._serial import open_port
 from gateway.errors import Text, Unreachable
 from gateway.fields import BusConfig
@@ -20,6 +20,7 @@ REPLY_S = 0.2  # a reader must begin its answer within 200 ms (SIA OSDP 2.2, 5.7
 GAP_S = 0.05  # longest silence inside an answer: USB adapters and serial servers hand on late
 BABBLE_S = 1.0  # no answer takes longer; a babbling device does not hold the line
 BITS_PER_BYTE = 10  # 8N1
+ROOM_BYTES = 4 * LONGEST  # that may wait to be looked at; of a flood the newest are kept
 CONNECT_S = 5.0
 CHECK = Text(
     "check that the adapter is plugged in and that buses: names its port (best by /dev/serial/by-id/…)",
@@ -37,6 +38,7 @@ class _Ear(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.heard += data
+        del self.heard[:-ROOM_BYTES]
         self.news.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -131,7 +133,7 @@ async def _open_tcp(name: str, config: BusConfig) -> AsyncIterator[Bus]:
         async with asyncio.timeout(CONNECT_S):
             transport, _ = await asyncio.get_running_loop().create_connection(lambda: ear, host, port)
     except (OSError, TimeoutError) as error:
-        raise gone(name, f"{host}:{port}: {error or 'no answer'}") from error
+        raise gone(name, f"{host}:{port}: {str(error) or 'no answer'}") from error
     try:
         yield Bus(name, ear, _Mouth(transport), BITS_PER_BYTE / config.baudrate)
     finally:

@@ -5,6 +5,7 @@ Control: bits 0-1 sequence, bit 2 CRC-16 instead of a checksum, bit 3 security b
 bit 7 set. The secure channel itself is libosdp's.
 """
 
+from binascii import crc_hqx
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -78,13 +79,8 @@ Report = Card | Keys | Local | Inputs | Attached
 
 
 def crc16(data: bytes) -> int:
-    """Poly 0x1021, start 0x1D0F, not reflected, no final xor."""
-    crc = 0x1D0F
-    for byte in data:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ (0x1021 if crc & 0x8000 else 0)) & 0xFFFF
-    return crc
+    """Poly 0x1021, start 0x1D0F, not reflected, no final xor. Noise may ask for many: in C it is 500 times as fast."""
+    return crc_hqx(data, 0x1D0F)
 
 
 def sound(packet: bytes) -> bool:

@@ -100,7 +100,7 @@ async def _open_tcp(name: str, bus: BusConfig, line: Line) -> asyncio.BaseTransp
         async with asyncio.timeout(CONNECT_S):
             transport, _ = await asyncio.get_running_loop().create_connection(lambda: line, host, port)
     except (OSError, TimeoutError) as error:
-        raise gone(name, f"{host}:{port}: {error or 'no answer'}") from error
+        raise gone(name, f"{host}:{port}: {str(error) or 'no answer'}") from error
     end: socket.socket = transport.get_extra_info("socket")
     end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in KEEPALIVE:

@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import re
 import secrets
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from gateway.event import Json
 ACTIONS = ("unlock", "lock", "release", "lockdown", "output")
 DOOR_ACTIONS = ("unlock", "lock", "release", "lockdown")
 MOST_WAITING = 8
+_RETURN = re.compile(r"-?[0-9]{1,11}")
 MOST_OUTPUTS = 16
 LOCK, OUTPUT = 0x01, 0x02
 CLOSE, STAY_OPEN = 0x00, 0xFF
@@ -99,7 +101,7 @@ def results(text: str) -> list[tuple[int, int]]:
         named = {name.lower(): value for name, value in parse_qsl(line.strip())}
         identity = whole(named.get("id", ""))
         returned = named.get("return", "").strip()
-        if identity is not None and returned.lstrip("-").isdigit() and len(returned) < 12:
+        if identity is not None and _RETURN.fullmatch(returned):
             found.append((identity, int(returned)))
     return found
 

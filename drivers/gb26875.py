@@ -25,7 +25,7 @@ from drivers._gb26875_port import Crowd, open_port
 from drivers._gb26875_station import HELLO, Station
 from drivers._gb26875_unit import parse
 from drivers._group import as_itself
-from gateway.driver import Driver, Line, Link
+from gateway.driver import Driver, Line, Link, Proof
 from gateway.errors import BadInput, Misconfigured, Text, Unreachable
 from gateway.event import Reading
 
@@ -87,4 +87,9 @@ DRIVER = Driver(
     examples=EXAMPLES,
     kind=KIND,
     actions=ACTIONS,
+    proof=Proof(
+        "GB/T 26875.3-2011",
+        {"published frames, some of real devices": "tests/unit/test_gb26875.py"},
+        "every transmission device and fire panel",
+    ),
 )

@@ -9,6 +9,7 @@ by itself to a board with a timer of its own (driver `modbus`).
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,7 +17,7 @@ from drivers._gpio_board import Board, open_board, trouble
 from drivers._gpio_config import Config as Config
 from drivers._gpio_contact import FAULT, Seen, Settling, State, meaning, state_of
 from drivers._modbus_station import Tray
-from gateway.driver import Command, Driver, Example, Line, Link, Outcome
+from gateway.driver import Command, Driver, Example, Line, Link, Outcome, Proof
 from gateway.errors import BadInput, DeviceError, StorageError, Text
 from gateway.event import Json, Phase, Reading, Value
 
@@ -32,12 +33,19 @@ def decode(config: Config, wire: bytes) -> Sequence[Reading]:
     """`17=1 27=0 /sys/…/in_voltage0_raw=2048`: levels by line, raw values by file → what is true now. BadInput."""
     try:
         pairs = [pair.rsplit("=", 1) for pair in wire.decode("ascii").split()]
-        values = {name: float(value) for name, value in pairs}
+        values = {name: _level(value) for name, value in pairs}
         told = {n: seen(config, n, values) for n in config.inputs if _source(config, n) in values}
     except ValueError as error:
         raise BadInput(config.id, Text("levels look like 17=1 27=0", "电平的写法为 17=1 27=0")) from error
     readings = [reading for number, look in told.items() for _, reading in meaning(config, number, look)]
     return [reading for reading in readings if reading.phase is Phase.RAISE]
+
+
+def _level(text: str) -> float:
+    level = float(text)
+    if not isfinite(level):
+        raise ValueError(text)
+    return level
 
 
 def _source(config: Config, number: int) -> str:
@@ -260,4 +268,9 @@ DRIVER = Driver(
     kind="input",
     actions=("output",),
     quiet_s=lambda _line: QUIET_S,
+    proof=Proof(
+        "Linux GPIO character device v2 (gpiod 2), Linux IIO sysfs files",
+        {"gpiod's own settings objects": "tests/unit/test_gpio.py"},
+        "every chip and analog converter",
+    ),
 )

@@ -25,7 +25,7 @@ from drivers._isapi_orders import ACTIONS, Orders
 from drivers._isapi_push import serve
 from drivers._isapi_sightings import decode as decode
 from drivers._isapi_stream import Stream
-from gateway.driver import Driver, Line, Link
+from gateway.driver import Driver, Line, Link, Proof
 
 QUIET_S = 90.0  # beyond the silence that ends a stream: a login, or a search, has no end of its own
 
@@ -57,4 +57,12 @@ DRIVER = Driver(
     kind="camera",
     actions=ACTIONS,
     quiet_s=quiet_s,
+    proof=Proof(
+        "no public edition: as pyHik, hikvision_next and devices' public dumps agree; SDK headers' numbers",
+        {
+            "notifications of public device dumps": "tests/unit/test_isapi.py",
+            "tshark's dissectors: HTTP, multipart, XML": "tests/contract/test_dissected.py",
+        },
+        "every Hikvision device; QR (0x9C) and password (0xB5) passages and StreamingProxy have one source each",
+    ),
 )

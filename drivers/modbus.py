@@ -27,7 +27,7 @@ from drivers._modbus_station import (
 from drivers._modbus_trial import explained, trial
 from drivers._modbus_values import Block, Sampler, met, samples, sound
 from drivers._modbus_wire import Peer, Refused, Silent, Wire, open_wire, words_of
-from gateway.driver import Command, Driver, Example, Line, Link, Outcome, Trial
+from gateway.driver import Command, Driver, Example, Line, Link, Outcome, Proof, Trial
 from gateway.errors import BadInput, DeviceError, Misconfigured, StorageError, Text, Unreachable
 from gateway.event import Json, Phase, Reading, Value
 
@@ -178,8 +178,8 @@ class Round:
         )
 
 
-def _urgency(station: Station) -> float:
-    return station.due_s + (PROBE_HANDICAP_S if station.misses else 0.0)
+def _urgency(station: Station) -> tuple[bool, float]:
+    return not station.doubtful, station.due_s + (PROBE_HANDICAP_S if station.misses else 0.0)
 
 
 async def run(line: Line[Config], link: Link) -> None:
@@ -288,4 +288,14 @@ DRIVER = Driver(
     actions=("output", "reset"),
     quiet_s=quiet_s,
     trial=Trial(explained, trial),
+    proof=Proof(
+        "Modbus application protocol 1.1b3 (functions 1 to 6, 16); Modbus over serial line 1.02",
+        {
+            "pymodbus' server over pty and TCP": "tests/contract/test_modbus.py",
+            "pymodbus' server, RTU over TCP": "tests/contract/test_modbus_rtu.py",
+            "Debian's mbpoll (libmodbus), against the simulator": "tests/contract/test_modbus_boards.py",
+            "tshark's dissectors, TCP and RTU": "tests/contract/test_dissected.py",
+        },
+        "every detector, board and panel: maps are their makers' documents; each states how sure it is",
+    ),
 )

@@ -20,7 +20,7 @@ from drivers._osdp_doorman import ACTIONS, Doorman
 from drivers._osdp_reader import Reader
 from drivers._osdp_session import WHY, terms
 from drivers._osdp_wire import packets, parse, report
-from gateway.driver import Driver, Example, Line, Link
+from gateway.driver import Driver, Example, Line, Link, Proof
 from gateway.errors import BadInput, Misconfigured, NeedsPerson, Text
 from gateway.event import Credential, Phase
 from gateway.event import Reading as Seen
@@ -81,6 +81,15 @@ DRIVER = Driver(
     kind="door",
     actions=ACTIONS,
     quiet_s=lambda _line: QUIET_S,
+    proof=Proof(
+        "SIA OSDP 2.2 (IEC 60839-11-5), secure channel",
+        {
+            "packets of OSDP's annex E and of readers' traces": "tests/unit/test_osdp.py",
+            "libosdp's peripheral device on pty and TCP": "tests/contract/test_osdp.py",
+            "the control panel of the package osdp, against the simulator": "tests/contract/test_osdp_peer.py",
+        },
+        "every reader; of the driver's own panel, keys and sessions are proved with libosdp at both ends",
+    ),
     examples=(
         Example(
             "a 26-bit card",

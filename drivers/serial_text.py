@@ -23,7 +23,7 @@ from drivers._text_frame import Framer
 from drivers._text_map import TextMap, load, locate
 from drivers._text_panel import Panel
 from drivers._zone import BEIJING, Zone, local_time
-from gateway.driver import Driver, Example, Line, Link
+from gateway.driver import Driver, Example, Line, Link, Proof
 from gateway.errors import DeviceError, Misconfigured, StorageError, Text, Unreachable
 from gateway.event import Json, Phase, Reading
 from gateway.fields import BusConfig, DeviceConfig, Duration, Id, Wrong
@@ -211,7 +211,7 @@ async def open_text(name: str, bus: BusConfig) -> AsyncIterator[asyncio.StreamRe
         async with asyncio.timeout(CONNECT_S):
             reader, writer = await asyncio.open_connection(host, number)
     except (OSError, TimeoutError) as error:
-        what = f"{host}:{number}: {error or 'no answer'}"
+        what = f"{host}:{number}: {str(error) or 'no answer'}"
         raise Unreachable(name, Text(f"no connection to {what}", f"无法连接 {what}"), CHECK) from error
     _keep_alive(writer.get_extra_info("socket"))
     try:
@@ -343,4 +343,9 @@ DRIVER = Driver(
     decode=decode,
     examples=EXAMPLES,
     kind="panel",
+    proof=Proof(
+        "no standard: text maps; GST9000 (海湾) from published bytes of its printer port",
+        {"bytes that fire-service firms publish": "tests/unit/test_serial_text.py"},
+        "every panel; the other words of the map gst are those of the display, not seen on paper",
+    ),
 )

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from drivers._mapping import Mapped, readings_of
-from gateway.driver import Answer, Driver, Example, Line, Link, Posted, offset_time
+from gateway.driver import Answer, Driver, Example, Line, Link, Posted, Proof, offset_time
 from gateway.errors import BadInput, Text
 from gateway.event import Json, Phase, Reading, Value
 from gateway.fields import DeviceConfig, Duration, Secret, Wrong
@@ -356,4 +356,15 @@ EXAMPLES = (
         ),
     ),
 )
-DRIVER = Driver("Webhook: devices that post JSON", Config, run, decode, EXAMPLES)
+DRIVER = Driver(
+    "Webhook: devices that post JSON",
+    Config,
+    run,
+    decode,
+    EXAMPLES,
+    proof=Proof(
+        "JSON over HTTP/1.1; fields named as in the gateway's own events; CloudEvents 1.0",
+        {"aiohttp's HTTP client": "tests/contract/test_webhook.py"},
+        "every device: what posts is whoever follows the shape",
+    ),
+)

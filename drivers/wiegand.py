@@ -18,7 +18,7 @@ from drivers._wiegand_config import Config as Config
 from drivers._wiegand_frame import GAP_S, Finder, Message
 from drivers._wiegand_line import Line as Wire
 from drivers._wiegand_line import open_line
-from gateway.driver import Command, Driver, Example, Line, Link, Outcome
+from gateway.driver import Command, Driver, Example, Line, Link, Outcome, Proof
 from gateway.errors import BadInput, Misconfigured, StorageError, Text, Unreachable
 from gateway.event import Credential, Phase, Reading
 
@@ -219,6 +219,15 @@ DRIVER = Driver(
     kind="door",
     actions=("unlock",),
     quiet_s=lambda _line: QUIET_S,
+    proof=Proof(
+        "HID's open formats of 26, 34 and 37 bits; converters as their makers describe them",
+        {
+            "published vectors": "tests/unit/test_wiegand.py",
+            "makers' example messages": "tests/unit/test_wiegand_driver.py",
+            "socat as the line": "tests/contract/test_wiegand.py",
+        },
+        "every converter and reader",
+    ),
     examples=(
         _example("24 bits in hexadecimal digits", "hex-line", b"5A0144\r", _card(_HID26)),
         _example(

@@ -5,6 +5,7 @@ Storage stands before any connection is tried. The end is a sequence with a time
 """
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Mapping
@@ -103,8 +104,10 @@ async def live(house: House, stopping: asyncio.Event) -> None:
         uplinks = [group.create_task(_guard(uplink, leaving)) for uplink in house.uplinks]
         drivers = group.create_task(house.supervisor.run())
         await tried.wait()  # ready is when devices that post are heard
+        gc.collect()
+        gc.freeze()  # what stands now stays: looking through all of it again would hold up alarms
         systemd.notify("READY=1")
-        _LOG.info("running: %d devices, %d uplinks", len(house.devices()), len(house.uplinks))
+        _LOG.info("running: %d devices, %d uplinks", len(house.vitals.devices), len(house.uplinks))
         await _either(stopping, house.ending.asked)
         systemd.notify(*(systemd.reloading() if house.ending.again else ["STOPPING=1"]))
         _LOG.info("stopping")
@@ -191,8 +194,8 @@ async def _tell_systemd(house: House) -> None:
     """`systemctl status` shows how it is: told when it changes."""
     told = ""
     while True:
-        devices, uplinks = house.devices(), house.uplinks
-        answering = sum(device["online"] for device in devices)
+        devices, uplinks = house.vitals.devices, house.uplinks
+        answering = sum(house.vitals.states[device].online is True for device in devices)
         away = [uplink.name for uplink in uplinks if not uplink.connected]
         status = f"{house.verdict()['word']}; {answering} of {len(devices)} devices answer"
         status += f"; not connected: {', '.join(away)}" if away else f"; {len(uplinks)} uplinks connected"

@@ -54,7 +54,7 @@ def _number(value: Any) -> Any:
     return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,16}", value) else value
 
 
-Number = Annotated[int, BeforeValidator(_number), Field(ge=1)]
+Number = Annotated[int, BeforeValidator(_number), Field(ge=1, lt=10**16)]  # 16 digits
 
 
 class SyncArgs(Args):
@@ -133,6 +133,7 @@ def read(message: Message, device: str, now: datetime) -> Request:
         raise Refused("too-large", Text(f"at most {REQUEST_BYTES} bytes", f"最多 {REQUEST_BYTES} 字节"))
     try:
         asked = json.loads(message.payload)
+        json.dumps(asked, ensure_ascii=False).encode()  # half a surrogate pair cannot be answered, nor be kept
     except (ValueError, RecursionError):
         asked = None
     if not isinstance(asked, dict):

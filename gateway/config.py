@@ -12,7 +12,7 @@ from gateway.checks import Draft, check
 from gateway.credentials import CredentialEntry, CredentialsConfig
 from gateway.errors import Text
 from gateway.explain import SENTENCES, explain
-from gateway.fields import BusConfig, DeviceConfig, Id, Model
+from gateway.fields import BusConfig, DeviceConfig, Id, Model, Wrong
 from gateway.problems import ConfigProblems, KeyPath, Problem, allowed, in_order, joined
 from gateway.sections import GatewayConfig, Responsibility, Rule, SiteConfig, TypePattern, UplinkConfig
 from gateway.slips import hinted
@@ -139,8 +139,12 @@ class _Parts:
     def _device(self, path: KeyPath, device: Any) -> Iterator[Problem]:
         name = device.get("driver") if isinstance(device, dict) else None
         if isinstance(name, str) and name in self._drivers:
-            model = self._drivers[name]
-            yield from self._part(path, model, model.model_validate)
+            try:
+                model = self._drivers[name]
+            except Wrong as wrong:  # a third party's that cannot be loaded
+                yield self._document.problem((*path, "driver"), wrong.text)
+            else:
+                yield from self._part(path, model, model.model_validate)
         elif isinstance(name, str):
             what = Text(f"no driver is called {name}", f"没有名为 {name} 的驱动")
             yield self._document.problem((*path, "driver"), joined(what, allowed(name, sorted(self._drivers))))

@@ -22,6 +22,7 @@ from gateway.renewal import Renewal
 
 LINE_BYTES = 65536  # longest request
 MOST_EVENTS = 100_000  # in one answer
+MOST_NUMBER = 2**63 - 1  # that SQLite takes (its documentation, "datatypes", 2)
 NAME = "control.sock"
 
 
@@ -37,7 +38,7 @@ class Search(Question):
 
     types: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
-    since_ms: Annotated[int, Field(ge=0)] = 0
+    since_ms: Annotated[int, Field(ge=0, le=MOST_NUMBER)] = 0
     limit: Annotated[int, Field(ge=1, le=MOST_EVENTS)] = 50
 
     @property
@@ -59,8 +60,8 @@ class Resend(Question):
     """Which stream, from which number, to which; without `to` to its newest."""
 
     stream: str
-    first: Annotated[int, Field(ge=1, alias="from")]
-    last: Annotated[int | None, Field(ge=1, alias="to")] = None
+    first: Annotated[int, Field(ge=1, le=MOST_NUMBER, alias="from")]
+    last: Annotated[int | None, Field(ge=1, le=MOST_NUMBER, alias="to")] = None
 
 
 class Reload(Question):

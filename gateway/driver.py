@@ -9,11 +9,11 @@ coroutine `run(line, link)` and `DRIVER = Driver(...)`. Devices that share a bus
 import importlib
 import logging
 import pkgutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from gateway.clock import Clock
 from gateway.errors import Text
-from gateway.event import NOTHING, Credential, Json, Reading, nothing
+from gateway.event import NOTHING, Credential, Json, Phase, Reading, nothing, part_key
 from gateway.explain import explain
 from gateway.fields import BusConfig, DeviceConfig, Model, Wrong
 from gateway.yamlmarks import read
@@ -215,7 +215,7 @@ class Driver(Generic[C]):
 class Registry(Mapping[str, Driver[Any]]):
     """Every driver by name: the files of `drivers/` without an underscore, and third parties' entry points.
 
-    A driver is imported when it is asked for: a box loads only those that its devices need.
+    A driver is imported when it is asked for: a box loads only those that its devices need. Wrong: it cannot be.
     """
 
     def __init__(self) -> None:
@@ -229,7 +229,7 @@ class Registry(Mapping[str, Driver[Any]]):
     def __getitem__(self, name: str) -> Driver[Any]:
         if name not in self._loaded:
             if name in self._points:
-                self._loaded[name] = self._points[name].load()
+                self._loaded[name] = _of_others(self._points[name])
             elif name in self._modules:
                 self._loaded[name] = importlib.import_module(f"drivers.{name}").DRIVER
             else:
@@ -248,6 +248,18 @@ class Registry(Mapping[str, Driver[Any]]):
     def models(self) -> Mapping[str, type[DeviceConfig]]:
         """The model of each driver's devices, by the driver's name; imported when asked for, too."""
         return _Models(self)
+
+
+def _of_others(point: EntryPoint) -> Driver[Any]:
+    """A third party's. Wrong says why it cannot be used."""
+    try:
+        found = point.load()
+    except (ImportError, AttributeError, SyntaxError) as error:
+        why = f"{point.value}: {error}"
+        raise Wrong(f"this driver cannot be loaded: {why}", f"无法加载该驱动:{why}") from error
+    if isinstance(found, Driver):
+        return found
+    raise Wrong(f"{point.value} is no Driver of gateway.driver", f"{point.value} 不是 gateway.driver 的 Driver")
 
 
 class _Models(Mapping[str, type[DeviceConfig]]):
@@ -271,6 +283,19 @@ class _Models(Mapping[str, type[DeviceConfig]]):
 def registry() -> Registry:
     """The drivers there are."""
     return Registry()
+
+
+def news(link: Link, readings: Iterable[Reading]) -> list[Reading]:
+    """What changes something: conditions that begin or end by what is open on disk, and each happening.
+
+    For devices that say again and again how they stand: told as it comes, each time would be a new alarm.
+    """
+
+    def standing(told: Reading) -> Phase:
+        is_open = (told.type, part_key(told.part) or None) in link.active(told.device)
+        return Phase.RAISE if is_open else Phase.CLEAR
+
+    return [reading for reading in readings if reading.phase is not standing(reading)]
 
 
 def offset_time(text: str) -> datetime | None:

@@ -163,10 +163,10 @@ class _Gathering(Client):
         start, rest = 0, False
         while start < len(incoming):
             kind = incoming[start] & 0xF0
-            if not self.between_packets or kind not in (PUBACK, PUBLISH):
+            body, size = remaining_length(incoming, start + 1)
+            if not self.between_packets or kind not in (PUBACK, PUBLISH) or size < 0:  # paho ends it where it is none
                 rest = True
                 break
-            body, size = remaining_length(incoming, start + 1)
             if size < 2 or len(incoming) < body + size:
                 start = self._too_large(start, body, size) if kind == PUBLISH else start
                 break

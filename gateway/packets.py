@@ -10,6 +10,7 @@ from paho.mqtt.properties import Properties
 PUBLISH = 0x30  # MQTT 5.0, 3.3.1; the lower half byte: DUP, QoS, RETAIN
 PUBACK = 0x40  # MQTT 5.0, 3.4.1
 _SHORT = 0x7F  # the largest length in one byte
+_MOST_SHIFT = 28  # bits: four bytes of seven
 _MESSAGE_BYTES = 512  # what a message takes in memory beside its payload
 
 
@@ -62,14 +63,17 @@ JSON = properties("application/json")
 
 
 def remaining_length(packet: bytearray, at: int) -> tuple[int, int]:
-    """Where what it counts begins, and the variable byte integer (MQTT 5.0, 1.5.5) at `at`; (…, 0): not all there."""
+    """Where what it counts begins, and the variable byte integer (MQTT 5.0, 1.5.5) at `at`; (…, 0): not all there.
+
+    (…, -1): it is none, as it goes on after its fourth byte.
+    """
     size = shift = 0
-    while at < len(packet):
+    while at < len(packet) and shift < _MOST_SHIFT:
         size |= (packet[at] & _SHORT) << shift
         if packet[at] <= _SHORT:
             return at + 1, size
         at, shift = at + 1, shift + 7
-    return at, 0
+    return at, 0 if shift < _MOST_SHIFT else -1
 
 
 def length_of(number: int) -> bytes:

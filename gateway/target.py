@@ -8,6 +8,8 @@ from gateway.errors import LinkRefused, Text
 from gateway.mqtt import Target
 from gateway.tls import by_what_is_certain
 
+LARGEST_BYTES = 2**20  # of one message from the platform: a pushed configuration fits, a flood does not fill the memory
+
 
 def target(name: str, gateway: str, config: UplinkConfig, clock: Clock, protocol: str) -> Target:
     """Where this uplink goes. LinkRefused: its certificate files cannot be used."""
@@ -23,6 +25,7 @@ def target(name: str, gateway: str, config: UplinkConfig, clock: Clock, protocol
         username=config.username,
         password=None if config.password is None else config.password.get_secret_value(),
         keepalive_s=max(1, int(config.keepalive / 2)),  # paho notices a dead link after twice its keepalive
+        largest_bytes=LARGEST_BYTES,
     )
 
 

@@ -26,6 +26,12 @@ _OK = {"statusCode": 1, "statusString": "OK", "subStatusCode": "ok"}
 _CMD = re.compile(rb"<cmd>(\w+)</cmd>")
 _OUTPUT = re.compile(rb"<outputState>(\w+)</outputState>")
 _NAMES = {"majorEventType": "major", "subEventType": "minor"}
+_INFO = (
+    '<?xml version="1.0" encoding="UTF-8"?><DeviceInfo version="2.0" xmlns="http://www.isapi.org/ver20/XMLSchema">'
+    "<deviceName>Access Controller</deviceName><model>DS-K1T671</model><serialNumber>DS-K1T6710001</serialNumber>"
+    "<firmwareVersion>V3.2.30</firmwareVersion><firmwareReleasedDate>build 220311</firmwareReleasedDate>"
+    "<deviceType>ACS</deviceType><electroLockNum>1</electroLockNum></DeviceInfo>"
+)
 _LIVE_ONLY = ("currentEvent", "frontSerialNo", "deviceName")
 
 
@@ -159,7 +165,7 @@ class Cabinet:
         return self._status()
 
     def _info(self, _request: web.Request, _body: bytes) -> web.Response:
-        return web.Response(text="<DeviceInfo><model>DS-K1T671</model></DeviceInfo>", content_type="application/xml")
+        return web.Response(text=_INFO, content_type="application/xml")
 
     def _list_hosts(self, _request: web.Request, _body: bytes) -> web.Response:
         slots = "".join(f"<HttpHostNotification>{_xml(slot)}</HttpHostNotification>" for slot in self.hosts)

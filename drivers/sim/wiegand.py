@@ -18,6 +18,7 @@ from drivers._wiegand import LAYOUTS, bit_string, encode
 from drivers._wiegand_frame import Frame, named
 from drivers.sim._modbus_codec import crc16
 from gateway.event import Credential
+from gateway.fields import Wrong
 
 Send = Callable[[bytes], None]
 KEYS = "0123456789*#"
@@ -82,7 +83,10 @@ class Converter:
             self.send(keys.encode())
             return
         if self.frame.carries != "bits":
-            raise ValueError("this converter hands on no keys")
+            raise Wrong(
+                "messages of this frame carry no keys: take --frame decimal-line or bits-line",
+                "该报文格式不传按键:请用 --frame decimal-line 或 bits-line",
+            )
         for key in keys:
             value = KEYS.index(key)
             self.send(_whole(self.frame, 4, bytes([value << 4]), None))

@@ -7,7 +7,21 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-from gateway.cli import act, backup, daemon, disk, events, language, look, profile, revisions, schema, show, simulate
+from gateway.cli import (
+    act,
+    backup,
+    daemon,
+    disk,
+    events,
+    language,
+    look,
+    profile,
+    revisions,
+    scan,
+    schema,
+    show,
+    simulate,
+)
 from gateway.cli.frame import Command, Group, explain
 from gateway.errors import ConfigError, GatewayError
 
@@ -56,6 +70,7 @@ app.add_typer(schemas, name="schema")
 app.add_typer(simulate.simulators, name="simulate")
 profiles.command("test", cls=Command)(profile.try_out)
 app.add_typer(profiles, name="profile")
+app.add_typer(scan.scans, name="scan")
 app.command(cls=Command)(backup.backup)
 app.command(cls=Command)(backup.restore)
 app.command(cls=Command)(daemon.demo)

@@ -161,6 +161,41 @@ HELPS: Mapping[str, str] = {
     "Parity of the serial port.": "串口校验位。",
     "More keys as in gateway.yaml, e.g. 'loops: {1: 60}'.": "设备的其他键,写法同 gateway.yaml,例如 'loops: {1: 60}'。",
     "Go on, and say what changes; Ctrl-C ends it.": "持续读取并显示变化,Ctrl-C 结束。",
+    # scan
+    "Look for devices; it only reads.": "搜索设备,只读不写。",
+    "Look for Modbus devices on a line, and say what each could be.": "搜索线路上的 Modbus 设备并说明可能的型号。",
+    "Each address is asked for one register at each speed; the usual factory settings come first.": (
+        "在每种波特率下向每个地址读取一个寄存器,先试常见的出厂设置。"
+    ),
+    "Exit status 1 where nothing was found, 130 after Ctrl-C.": "未找到时退出码 1,按 Ctrl-C 后为 130。",
+    "Speed to try; several are tried in turn. Else the usual.": "要尝试的波特率,可写多次;不写则试常用值。",
+    "Parity to try; several are tried in turn. Else N.": "要尝试的校验位,可写多次;默认 N。",
+    "Addresses to try; 1-247 is every one.": "要尝试的地址;1-247 为全部。",
+    "Four questions each, for boards that ignore what they do not know.": (
+        "每个地址用四种读功能询问,适用于对未知功能不应答的模块。"
+    ),
+    "How long each may take to answer, e.g. 300ms, 1s.": "每台设备的应答等待时间,例如 300ms、1s。",
+    "Look for OSDP door readers on a line.": "搜索线路上的 OSDP 门禁读卡器。",
+    "Each is asked in clear what it is and what it can; no key is tried.": ("以明文询问型号和功能,不尝试任何密钥。"),
+    "A serial server instead.": "改用串口服务器。",
+    "Addresses to try, e.g. 0-7,12.": "要尝试的地址,例如 0-7,12。",
+    "Look for ONVIF cameras in the local network.": "搜索本地网络中的 ONVIF 摄像机。",
+    "One multicast question (WS-Discovery), which ONVIF devices answer.": (
+        "发出一次组播询问(WS-Discovery),ONVIF 设备均会应答。"
+    ),
+    "The network interface, or this machine's address on it; else all.": "网络接口名或本机在其上的地址;不写则全部。",
+    "How long to listen.": "监听时长。",
+    "Look for Hikvision devices in a range of addresses.": "在地址范围内搜索海康威视设备。",
+    "With a user they also say their model.": ("提供用户名后还能读出型号。"),
+    "Addresses to try: 192.0.2.0/28, or one.": "要尝试的地址:192.0.2.0/28,或单个地址。",
+    "Port to try; several are tried in turn. Else 80.": "要尝试的端口,可写多次;默认 80。",
+    "Log in as this user.": "登录用户名。",
+    "File with the password; else GATEWAY_SCAN_PASSWORD, else it is asked for.": (
+        "存放密码的文件;不写则取环境变量 GATEWAY_SCAN_PASSWORD,再没有则询问。"
+    ),
+    "Look for devices that hubs announce on a broker.": "搜索集线设备在消息服务器上公布的设备。",
+    "Of zigbee2mqtt and ChirpStack.": ("支持 zigbee2mqtt 和 ChirpStack。"),
+    "The broker; port 1883 where none is said.": "消息服务器;不写端口则为 1883。",
     # simulate
     "Run a simulated device that speaks its real protocol.": "运行使用真实协议的模拟设备。",
     "Without a name: list them. Lines on standard input make it do things: `help` lists them, Ctrl-C ends it.": (
@@ -194,6 +229,8 @@ HELPS: Mapping[str, str] = {
     ),
     "A camera (Hikvision ISAPI) with its alert stream.": "本机上带报警流的摄像机(海康 ISAPI)。",
     "The lines `motion on` and `motion off` are its events.": "输入 motion on 和 motion off 产生事件。",
+    "A camera (ONVIF) with alarm inputs and relays.": "带报警输入和继电器的摄像机(ONVIF)。",
+    "The lines `motion on` and `input 1 on` are its events.": "输入 motion on 和 input 1 on 产生事件。",
     "Port; 0 is any.": "端口;0 表示任意。",
     "User name for its login.": "登录用户名。",
     "Password for its login.": "登录密码。",

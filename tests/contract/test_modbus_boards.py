@@ -1,7 +1,6 @@
 """Relay boards with timers of their own, latching heads, fire panels: the driver on real wires; mbpoll as a peer."""
 
 import asyncio
-import shutil
 from pathlib import Path
 
 import pytest
@@ -128,20 +127,15 @@ async def test_what_a_panel_says_while_the_disk_refuses_is_told_later(link: Reco
     assert len({str(r.part) for r in link.of("fire.panel")}) == 40
 
 
-MBPOLL = shutil.which("mbpoll")
-
-
 async def mbpoll(*arguments: str) -> tuple[int, str]:
-    assert MBPOLL is not None
     process = await asyncio.create_subprocess_exec(
-        MBPOLL, "-1", "-0", "-q", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        "mbpoll", "-1", "-0", "-q", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     async with asyncio.timeout(10):
         said, _ = await process.communicate()
     return process.returncode or 0, said.decode()
 
 
-@pytest.mark.skipif(MBPOLL is None, reason="needs Debian's mbpoll (libmodbus)")
 async def test_mbpoll_reads_our_simulated_devices() -> None:
     gas = Slave(9, "hnag1000")
     gas.set_value("gas_concentration", 10.0)
@@ -154,7 +148,6 @@ async def test_mbpoll_reads_our_simulated_devices() -> None:
     assert "[0]: \t100" in over_serial[1]
 
 
-@pytest.mark.skipif(MBPOLL is None, reason="needs Debian's mbpoll (libmodbus)")
 async def test_mbpoll_switches_our_simulated_board() -> None:
     board = Slave(1, "waveshare-relay-8")
     async with Wire(board, tcp=("127.0.0.1", 0), framing="tcp") as wire:

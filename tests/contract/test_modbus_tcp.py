@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers._modbus_tcp import LONGEST, Refused, Silent, TcpClient
+from drivers._modbus_tcp import LONGEST, TcpClient
 from drivers._modbus_values import Block
-from drivers._modbus_wire import Peer, Wire, open_wire
+from drivers._modbus_wire import Peer, Refused, Silent, Wire, open_wire
 from gateway.clock import SystemClock
 from gateway.errors import Unreachable
 from gateway.fields import BusConfig

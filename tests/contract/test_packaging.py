@@ -15,11 +15,13 @@ import pytest
 
 import gateway
 from tests.brokers import WAIT_S, Mosquitto
+from tests.test_style import unlocked
 
 ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "deploy/systemd/community-gateway.service"
 SCRIPTS = ["deploy/environment.sh", "deploy/install.sh", "deploy/lib.sh", ".ci/run"]
 SHUTDOWN_S = 10  # from SIGTERM until all that was accepted is on disk
+SERVERS = "mosquitto socat mbpoll tshark"  # what the tests need from Debian
 TOOLS = ("sh", "env", "dirname", "basename", "cat", "id", "uname", "sha256sum", "tail", "mktemp", "rm", "python3")
 
 
@@ -86,11 +88,18 @@ def test_an_environment_that_fits_needs_no_network_and_says_nothing() -> None:
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
 
 
+def test_the_lock_of_the_peers_is_complete_and_names_no_address() -> None:
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]["peers"]
+    lock = (ROOT / "tests/peers/requirements.lock").read_text("utf-8")
+    assert unlocked(lock, [requirement.partition("==")[0] for requirement in wanted]) == []
+    assert "libosdp" not in lock  # one folder for two packages
+
+
 def test_without_apt_it_says_what_is_missing(bare: Path) -> None:
     told = set_up(bare, "test")
     assert told.returncode == 1
-    assert "mosquitto socat is missing (real peers for the tests) and this system has no apt-get" in told.stderr
-    assert "缺少 mosquitto socat" in told.stderr
+    assert f"{SERVERS} is missing (real peers for the tests) and this system has no apt-get" in told.stderr
+    assert f"缺少 {SERVERS}" in told.stderr
 
 
 def test_without_root_and_sudo_it_says_whom_to_ask(bare: Path) -> None:
@@ -98,7 +107,7 @@ def test_without_root_and_sudo_it_says_whom_to_ask(bare: Path) -> None:
     stand_in(bare, "id", "echo 1000")
     told = set_up(bare, "test")
     assert told.returncode == 1
-    assert "Ask an administrator for: apt-get install mosquitto socat" in told.stderr
+    assert f"Ask an administrator for: apt-get install {SERVERS}" in told.stderr
 
 
 def test_a_python_without_ensurepip_is_told_together_with_the_rest(bare: Path) -> None:
@@ -107,7 +116,7 @@ def test_a_python_without_ensurepip_is_told_together_with_the_rest(bare: Path) -
     stand_in(bare, "python3", 'test -z "$2" -o "$2" != "${2#import sys}"')  # all but `import ensurepip`
     told = set_up(bare, "test")
     assert told.returncode == 1
-    assert "Ask an administrator for: apt-get install mosquitto socat python3-venv" in told.stderr
+    assert f"Ask an administrator for: apt-get install {SERVERS} python3-venv" in told.stderr
 
 
 def test_apt_that_fails_is_shown_with_the_command_to_try(bare: Path) -> None:
@@ -116,7 +125,7 @@ def test_apt_that_fails_is_shown_with_the_command_to_try(bare: Path) -> None:
     told = set_up(bare, "test")
     assert told.returncode == 1
     assert "E: Unable to fetch some archives" in told.stderr
-    assert "run it by hand: apt-get install mosquitto socat" in told.stderr
+    assert f"run it by hand: apt-get install {SERVERS}" in told.stderr
 
 
 def test_without_root_it_goes_through_sudo_and_says_why(bare: Path) -> None:
@@ -126,10 +135,10 @@ def test_without_root_it_goes_through_sudo_and_says_why(bare: Path) -> None:
     stand_in(bare, "sudo", f'printf "%s\\n" "$*" >>{asked}')
     stand_in(bare, "python3", "exit 1")  # the next obstacle
     told = set_up(bare, "test")
-    assert told.stdout == "Installing Debian packages: mosquitto socat (real peers for the tests)\n"
+    assert told.stdout == f"Installing Debian packages: {SERVERS} (real peers for the tests)\n"
     assert asked.read_text("utf-8").splitlines() == [
         "-n apt-get -qq update",
-        "-n env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends mosquitto socat",
+        f"-n env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends {SERVERS}",
     ]
 
 

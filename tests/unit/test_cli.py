@@ -258,7 +258,7 @@ def test_since_what(text: str) -> None:
 
 def test_check(capsys: pytest.CaptureFixture[str]) -> None:
     told = Told(capsys, "check", "--config", FULL)
-    assert (told.status, told.out) == (0, "OK: 13 devices on 11 lines, 2 uplinks\n")
+    assert (told.status, told.out) == (0, "OK: 14 devices on 12 lines, 2 uplinks\n")
     warned = [line.split(": ")[1] for line in told.err.splitlines()]
     assert warned == ["responsibility", "rules"]
     told = Told(capsys, "check", "--config", MINIMAL, "--lang", "zh")

@@ -1,7 +1,7 @@
 """A transmission device moved by words: fires and faults of parts, states of the panel and of itself, the line."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 
 from drivers._gb26875_frame import Code
@@ -59,9 +59,9 @@ class _Console:
         self._words[whom] = word = word | 1 << bit if on else word & ~(1 << bit)
         return word
 
-    def send(self, group: asyncio.TaskGroup, message: Awaitable[bool]) -> None:
+    def send(self, group: asyncio.TaskGroup, message: Coroutine[None, None, bool]) -> None:
         """It is sent again until it is confirmed, while further words are taken."""
-        task = group.create_task(_of(message))
+        task = group.create_task(message)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
@@ -74,10 +74,6 @@ class _Console:
         """Everything is confirmed, or given up."""
         while self._under_way:
             await asyncio.wait(self._under_way)
-
-
-async def _of(message: Awaitable[bool]) -> bool:
-    return await message
 
 
 def _asked(command: int, kind: int) -> Text:
@@ -124,8 +120,9 @@ def _acts(utd: Transmitter, console: _Console, group: asyncio.TaskGroup) -> dict
 
     bits, device_bits, flags = "|".join(BITS), "|".join(DEVICE_BITS), "|".join(FLAGS)
     kinds = "|".join(PARTS)
+    at = Text("a state of a part; its address: 8 hex digits", "部件状态;地址为 8 位十六进制")
     return {
-        "part": Act(f"part {kinds}|NUMBER ADDRESS {bits} on|off [TEXT]", Text("a state of a part", "部件状态"), part),
+        "part": Act(f"part {kinds}|NUMBER ADDRESS {bits} on|off [TEXT]", at, part),
         "panel": Act(f"panel {bits} on|off", Text("a state of the fire panel", "火灾报警控制器状态"), panel),
         "device": Act(f"device {device_bits} on|off", Text("a state of the device itself", "传输装置自身状态"), device),
         "operate": Act(f"operate {flags}", Text("somebody presses a button", "操作按键"), operate),

@@ -1,0 +1,1 @@
+"""Every intake under bytes that nobody foresaw: README.md says which, and what each promises."""
