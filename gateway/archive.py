@@ -24,6 +24,7 @@ from gateway.fields import DeviceConfig
 from gateway.problems import ConfigProblems
 from gateway.revisions import CLI, FILE, History, Revision
 from gateway.yamlmarks import Document, Shelf, read
+from gateway.yamltext import Mark, Unreadable, read_text
 
 FOLDER, HISTORY = "config", "history.json"
 Texts = Mapping[str, str]  # by path from the folder of gateway.yaml, which comes first
@@ -147,8 +148,7 @@ def choose(file: Path, state_dir: Path, models: Mapping[str, type[DeviceConfig]]
     except StateError as error:  # rather the local file than a box that does not come up
         start = _edited(file, archive, History(), load(file, models), clock)
         return replace(start, warnings=(Text(error.say("en"), error.say("zh")),), damaged=True)
-    document = read(file)
-    if history.local != digest(document.texts) or history.find(history.running) is None:
+    if history.find(history.running) is None or not _as_taken(file, archive, history):
         return _edited(file, archive, history, load(file, models), clock)
     why = revisions.spent(history, clock.boot, clock.since_boot_s())
     while True:
@@ -162,6 +162,16 @@ def choose(file: Path, state_dir: Path, models: Mapping[str, type[DeviceConfig]]
             why = Text(error.say("en"), error.say("zh"))
             continue
         return Start(file, loaded, archive, revisions.begin(history, clock.boot, clock.since_boot_s()))
+
+
+def _as_taken(file: Path, archive: Archive, history: History) -> bool:
+    """Are gateway.yaml and its parts as they were last taken in? Without parsing, where their texts are still kept."""
+    taken = next((one.number for one in history.revisions if one.sha256 == history.local), None)
+    if taken is not None:
+        with suppress(StateError, Unreadable):
+            kept = shelf(file, archive.texts(taken)).texts
+            return all(read_text(file.parent / name, Mark(file, 1, 1)) == text for name, text in kept.items())
+    return history.local == digest(read(file).texts)
 
 
 def _edited(file: Path, archive: Archive, history: History, loaded: Loaded, clock: Clock) -> Start:

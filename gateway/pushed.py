@@ -84,9 +84,10 @@ async def examined(question: Question) -> Answer:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    if not told:
+    if process.returncode != 0:
         what = Text(
-            f"the configuration could not be examined within {PATIENCE_S:g} s", f"{PATIENCE_S:g} 秒内未能完成配置检查"
+            f"the configuration could not be examined: it takes more than {PATIENCE_S:g} s or too much memory",
+            f"无法完成配置检查:耗时超过 {PATIENCE_S:g} 秒或占用内存过多",
         )
         return Answer(problems=({"what": what._asdict()},))
     return Answer.model_validate_json(told)

@@ -126,13 +126,19 @@ class History(Value):
 
 
 def settle(history: History, revision: Revision, local: str) -> History:
-    """A person's revision: the local file was edited, or an old one is brought back. It runs without a trial."""
+    """A person's revision: the local file was edited, or an old one is brought back. It runs without a trial.
+
+    A box's first configuration is no change, and is not told as one.
+    """
     if history.trial is not None:
         why = Text(f"replaced by {revision.name} before it had proven itself", f"试运行期间被 {revision.name} 取代")
         history = roll_back(history, why, revision.time)
     note = Note(revision=revision.name, state="running", who=revision.who, role="installer", place=revision.place)
     return history.change(
-        revisions=(*history.revisions, revision), running=revision.number, local=local, untold=history.say(note)
+        revisions=(*history.revisions, revision),
+        running=revision.number,
+        local=local,
+        untold=history.say(*[note] * bool(history.revisions)),
     )
 
 

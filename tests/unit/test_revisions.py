@@ -112,6 +112,7 @@ def test_a_local_edit_during_a_trial_ends_it_and_says_so() -> None:
     history = local(pushed(local(History())))
     assert history.trial is None
     assert history.running == 3
+    assert local(History()).untold == ()  # the first one is no change
     assert [(note.revision, note.state) for note in history.untold[-2:]] == [
         ("r1", "rolled-back"),
         ("local-3", "running"),
