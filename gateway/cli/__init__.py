@@ -18,6 +18,7 @@ from gateway.cli import (
     language,
     look,
     profile,
+    revisions,
     rules,
     scan,
     schema,
@@ -40,11 +41,15 @@ schemas = typer.Typer(
     cls=Group, no_args_is_help=True, rich_markup_mode=None, help="What the gateway speaks, for machines."
 )
 linkage = typer.Typer(cls=Group, invoke_without_command=True, rich_markup_mode=None)
+configs = typer.Typer(
+    cls=Group, no_args_is_help=True, rich_markup_mode=None, help="Configurations that ran here, and the way back."
+)
 profiles = typer.Typer(cls=Group, no_args_is_help=True, rich_markup_mode=None, help="Register maps of Modbus devices.")
 
 plain: tuple[Callable[..., None], ...] = (
     daemon.run,
     daemon.check,
+    revisions.reload,
     look.status,
     events.events,
     look.devices,
@@ -68,6 +73,11 @@ outbox.command("resend", cls=Command)(act.resend)
 for command in (schema.config, schema.events, schema.asyncapi):
     schemas.command(cls=Command)(command)
 app.add_typer(audit.audits, name="audit")
+configs.command("log", cls=Command)(revisions.log)
+configs.command("diff", cls=Command)(revisions.diff)
+configs.command("show", cls=Command)(revisions.print_text)
+configs.command("rollback", cls=Command)(revisions.rollback)
+app.add_typer(configs, name="config")
 app.add_typer(outbox, name="outbox")
 app.add_typer(schemas, name="schema")
 app.add_typer(simulate.simulators, name="simulate")
