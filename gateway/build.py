@@ -12,7 +12,7 @@ from gateway.access import Access
 from gateway.audit import Audit
 from gateway.clock import Clock, SystemClock, TimeQuality, rfc3339
 from gateway.commands import Action, Desk, Rules
-from gateway.config import Config, UplinkConfig
+from gateway.config import Config
 from gateway.covers import Covers
 from gateway.database import put_fact, read_fact
 from gateway.dead import DeadLetters, Room
@@ -29,7 +29,7 @@ from gateway.normalize import Subject
 from gateway.outbox import Outbox
 from gateway.parts import Parts, Plan
 from gateway.pipeline import Pipeline, Rim
-from gateway.privacy import Policy
+from gateway.privacy import Policy, profile_named
 from gateway.replay import Rate
 from gateway.retained import Retained
 from gateway.schemas import spoken
@@ -47,7 +47,7 @@ from gateway.vault import Vault
 def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vault: Vault) -> House:
     clock = SystemClock()
     place = Site(config, {name: drivers[name].kind for name in {device.driver for device in config.devices}})
-    policies = {name: _policy(name, uplink, vault) for name, uplink in config.uplinks.items()}
+    policies = {name: _policy(config, name, place, vault) for name in config.uplinks}
     states = States(device.id for device in config.devices)
     subjects = {device.id: _subject(place, device) for device in config.devices}
     subjects[config.gateway.id] = Subject(config.gateway.id, place.source, "gateway")
@@ -107,8 +107,17 @@ def _subject(place: Site, device: DeviceConfig) -> Subject:
     return Subject(device.id, place.source, place.kind(device.id), place.place_data(device.id))
 
 
-def _policy(name: str, uplink: UplinkConfig, vault: Vault) -> Policy:
-    return Policy(name, uplink.types, uplink.redact, vault.key(f"uplink-{name}"))
+def _policy(config: Config, name: str, place: Site, vault: Vault) -> Policy:
+    uplink = config.uplinks[name]
+    return Policy(
+        name,
+        uplink.types,
+        profile_named(uplink.redact, config.profiles),
+        vault.key(f"uplink-{name}"),
+        uplink.places,
+        uplink.severity,
+        {spot.path: spot.document() for spot in place.places},
+    )
 
 
 def _uplink(house: House, name: str, policy: Policy) -> Uplink:
@@ -120,10 +129,10 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
         policy=policy,
         status=partial(_status, vitals),
         health=lambda: health.document(vitals, house.uplinks, house.supervisor.lines, only=name),
-        dossier=partial(_dossier, house, name, Fact(house.store, f"dossier.{name}")),
-        state=lambda device: states.document(device, house.pipeline.shown, policy.wants),
+        dossier=partial(_dossier, house, policy, Fact(house.store, f"dossier.{name}")),
+        state=lambda device: policy.document("state", states.document(device, house.pipeline.shown, policy.wants)),
         inbox={},
-        devices=vitals.devices if settings.retain_states else (),
+        devices=_shown(house.site, policy) if settings.retain_states else (),
     )
     log = logging.getLogger(f"gateway.uplink.{name}")
     outbox, asked = Outbox(house.store, name), dict[str, Action]()
@@ -196,10 +205,16 @@ async def _next_session(fact: Fact) -> int:
     return int(await fact.change(lambda number: str(int(number or 0) + 1)))
 
 
-async def _dossier(house: House, name: str, fact: Fact) -> dict[str, Any]:
+def _shown(place: Site, policy: Policy) -> tuple[str, ...]:
+    """The devices that an uplink knows of."""
+    return tuple(device.id for device in place.devices if policy.covers(device.place))
+
+
+async def _dossier(house: House, policy: Policy, fact: Fact) -> dict[str, Any]:
     """The community's file for one uplink; its revision goes up when its content has changed."""
     driver_actions = {device.id: line.actions for line in house.supervisor.lines for device in line.line.devices}
-    document = site.dossier(house.site, 0, house.vitals.clock.utc(), driver_actions, name)
+    content = site.dossier(house.site, 0, house.vitals.clock.utc(), driver_actions, policy.uplink)
+    document = policy.document("dossier", content)
 
     def revise(known: str) -> str:
         revision, _, digest = known.partition(" ")

@@ -14,6 +14,7 @@ from gateway.errors import Text
 from gateway.explain import SENTENCES, explain
 from gateway.fields import BusConfig, DeviceConfig, Id, Model, Wrong
 from gateway.problems import ConfigProblems, KeyPath, Problem, allowed, in_order, joined
+from gateway.profiles import Profile
 from gateway.sections import GatewayConfig, Responsibility, Rule, SiteConfig, TypePattern, UplinkConfig
 from gateway.slips import hinted
 from gateway.yamlmarks import read
@@ -49,6 +50,7 @@ class Config(Model):
     gateway: GatewayConfig
     site: SiteConfig
     uplinks: dict[Id, UplinkConfig] = Field(default={}, description="departments' brokers by name")
+    profiles: dict[Id, Profile] = Field(default={}, description="what of an event passes, for redact: of uplinks")
     buses: dict[Id, BusConfig] = Field(default={}, description="lines that devices share, by name")
     devices: tuple[SerializeAsAny[DeviceConfig], ...] = Field(default=(), description="each with its driver's keys")
     credentials: CredentialsConfig | None = Field(default=None, description="who may open which door")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from gateway import taxonomy
-from gateway.event import Phase
+from gateway.event import Phase, Severity
 from gateway.fields import Duration, File, HostPort, Id, Model, Secret, Share, Size, Wrong
 
 STATE_DIR = Path("/var/lib/community-gateway")
@@ -239,8 +239,16 @@ class UplinkConfig(Model):
         description="where one that is added to a running site begins: with what comes from now on, or with the oldest "
         "event that is kept; now, because what a department was not meant to have yesterday it gets by a decision only",
     )
-    redact: Literal["keyed", "strict", "clear"] = Field(
-        default="keyed", description="of credentials: keyed references, nothing, or clear numbers"
+    places: tuple[str, ...] = Field(
+        default=(), description="only what stands there, with all inside; the gateway's own events go everywhere"
+    )
+    severity: Severity = Field(default=Severity.INFO, description="only events of this severity and worse")
+    redact: Id = Field(
+        default="keyed",
+        description="what passes: keyed, strict, clear, fire, police, street, property, or one of profiles:",
+    )
+    keep: Duration | None = Field(
+        default=None, description="how long the department may keep what it gets; told to it and on /public"
     )
     retain_states: bool = Field(default=True, description="keep every device's present state on the broker")
     commands: tuple[Action, ...] = Field(default=(), description="actions it may ask for, besides ping, sync, resend")

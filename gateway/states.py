@@ -65,10 +65,10 @@ class States:
         for listener in self.listeners:
             listener(device)
 
-    def document(self, device: str, book: Book, wants: Callable[[str], bool] = lambda _: True) -> dict[str, Any]:
+    def document(self, device: str, book: Book, wants: Callable[..., bool] = lambda *_: True) -> dict[str, Any]:
         """The state document for whoever `wants` only some types of events; fields without a value are left out."""
         presence = self._presence[device]
-        alarms = [alarm for alarm in _counted(book.of(device)) if wants(alarm.type)]
+        alarms = [alarm for alarm in _counted(book.of(device)) if wants(alarm.type, alarm.severity)]
         document: dict[str, Any] = {
             "device": device,
             "online": presence.online is True,

@@ -26,7 +26,7 @@ LAYERS = (
     "errors clock logs",
     "event fields taxonomy",
     "problems slips yamltext yamlmarks",
-    "explain credentials sections cards checks config canonical site documents orders samples",
+    "explain credentials profiles sections cards checks config canonical site documents orders samples",
     "driver access peer packets mqtt tls target schemas asyncapi",
     "normalize alarms measures states privacy loss",
     "folder vault identity packing journal batch database letters salvage writer store",

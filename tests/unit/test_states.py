@@ -74,7 +74,7 @@ def test_whoever_gets_no_fire_events_sees_no_fire() -> None:
     states = States(["door-1"])
     states.heard("door-1", EPOCH)
     states.took(Reading("door-1", "fire.smoke", Phase.RAISE, values={"smoke_obscuration": Value(1.0, "dB/m")}))
-    seen = states.document("door-1", Book([FIRE]), lambda kind: not kind.startswith("fire."))
+    seen = states.document("door-1", Book([FIRE]), lambda kind, *_: not kind.startswith("fire."))
     assert (seen["state"], seen["alarms"], seen["values"]) == ("normal", [], {})
 
 
