@@ -22,11 +22,12 @@ from gateway.errors import StorageError
 from gateway.event import Lane
 from gateway.loss import Loss
 from gateway.pipeline import Pipeline
-from gateway.privacy import Document, Policy
+from gateway.privacy import Policy
 from gateway.profiles import BUILT_IN
 from gateway.salvage import take_place
 from gateway.sections import UplinkConfig
 from gateway.store import Store
+from gateway.veil import Document
 
 HERE = "uplinks"  # a fact: those of the last start
 GONE = "gone."  # facts: numbers that went while their uplink was away, until they are told

@@ -1,7 +1,5 @@
 """What one uplink may have: which events, what of them and of documents, its own references (contract, 3 and 10)."""
 
-import base64
-import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,9 +10,9 @@ from gateway import taxonomy
 from gateway.canonical import sha256_hex
 from gateway.event import Credential, Lane, Severity, nothing
 from gateway.profiles import BUILT_IN, Profile
+from gateway.veil import Document, Veil
 
 Kind = Literal["status", "state", "alarm", "dossier", "health"]
-Document = Mapping[str, Any]
 DATA_LOST = "gateway.data_lost"  # passes every filter, and goes to the uplink whose stream it is about
 ACTION = "gateway.action"
 FORGET = "forget"  # an action: a reference is to be deleted by the uplink it was given to, and goes to that one only
@@ -76,91 +74,64 @@ class Policy:
         """What the uplink gets of an event's `data`."""
         data = dict(event["data"])
         if not self.profile.plain and event.get("type") != DATA_LOST and not asks_to_forget(event):
-            data = self._passing(data)
+            data = self.veil.passing(data)
         if private is not None and private.startswith(_CREDENTIAL) and self.profile.credentials != "none":
-            data["credential"] = self._credential(json.loads(private))
+            data["credential"] = self.veil.credential(json.loads(private))
         return data
 
-    def _passing(self, data: Document) -> dict[str, Any]:
-        profile = self.profile
-        if isinstance(data.get("place"), dict):
-            data = {**data, "place": self._place(data["place"])}
-        shown = {name: profile.part_of(name, value) for name, value in data.items() if profile.passes(name)}
-        shown.pop("who", None)
-        return shown | self._who(data)
-
-    def _who(self, told: Document) -> dict[str, str]:
-        if "who" not in told or self.profile.operators == "none":
-            return {}
-        who = str(told["who"])
-        return {"who": who if self.profile.operators == "clear" else self._keyed(f"operator:{who}")}
-
-    def _place(self, place: Document) -> dict[str, Any]:
-        """A place as deep as the uplink may know it, with that one's label."""
-        path = self._path(str(place.get("path", "")))
-        if path == place.get("path"):
-            return dict(place)
-        return {"path": path, "label": path} | dict(self.labels.get(path, {}))
-
-    def _path(self, path: str) -> str:
-        return "/".join(path.split("/")[: self.profile.levels])
-
-    def _credential(self, clear: dict[str, Any]) -> dict[str, Any]:
-        credential = Credential(clear["format"], clear["facility"], clear["number"], clear["kind"])
-        shown: dict[str, Any] = {"ref": self.reference(credential)}
-        shown |= {"kind": credential.kind, "format": credential.format}
-        if self.profile.credentials == "clear":
-            shown |= {"facility": credential.facility, "number": credential.number}
-        return shown
+    @cached_property
+    def veil(self) -> Veil:
+        """What passes."""
+        return Veil(self.profile, self.key, self.labels)
 
     def reference(self, credential: Credential) -> str:
-        """`hmac-sha256:<base64url without padding>` over `{format}:{facility}:{number}`."""
-        return self._keyed(credential.text())
-
-    def _keyed(self, text: str) -> str:
-        digest = hmac.digest(self.key, text.encode(), "sha256")
-        return "hmac-sha256:" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        """As `data.credential.ref` shows it to this uplink."""
+        return self.veil.reference(credential)
 
     # documents
 
     def document(self, kind: Kind, document: Document) -> dict[str, Any]:
         """A document as this uplink gets it; status and health say nothing of a place or a person."""
         if kind == "dossier":
-            return self._dossier(document)
+            return _dossier(self, document)
         if self.profile.plain or kind in ("status", "health"):
             return dict(document)
-        return self._state(document) if kind == "state" else self._alarm(document)
+        return _state(self.profile, document) if kind == "state" else _alarm(self.veil, document)
 
-    def _state(self, state: Document) -> dict[str, Any]:
-        """Its values are there also when they are none."""
-        values = self.profile.part_of("values", state["values"]) if self.profile.passes("values") else {}
-        return {**state, "values": values}
 
-    def _alarm(self, alarm: Document) -> dict[str, Any]:
-        """What stands in it as in an event's `data` follows the same rules; each step of its history, too."""
-        own = {name: alarm[name] for name in _AS_IN_DATA if name in alarm}
-        shown = {name: value for name, value in alarm.items() if name not in own} | self._passing(own)
-        if "history" in shown:
-            shown["history"] = [self._step(step) for step in shown["history"]]
-        return shown
+def _state(profile: Profile, state: Document) -> dict[str, Any]:
+    """Its values are there also when they are none."""
+    values = profile.part_of("values", state["values"]) if profile.passes("values") else {}
+    return {**state, "values": values}
 
-    def _step(self, step: Document) -> dict[str, Any]:
-        passing = {name: value for name, value in step.items() if name != "note" or self.profile.passes(name)}
-        passing.pop("who", None)
-        return passing | self._who(step)
 
-    def _dossier(self, dossier: Document) -> dict[str, Any]:
-        """Places and devices that it covers, places as deep as it may know them."""
-        if self.profile.plain and not self.places:
-            return dict(dossier)
-        places = {path: self._place(place) for place in dossier["places"] if self.covers(path := place["path"])}
-        devices = [device for device in dossier["devices"] if self.covers(device["place"])]
-        shown = {
-            **dossier,
-            "places": [place for path, place in places.items() if path == place["path"]],
-            "devices": [{**device, "place": self._path(device["place"])} for device in devices],
-        }
-        return shown | {"sha256": sha256_hex({k: v for k, v in shown.items() if k not in _UNHASHED})}
+def _alarm(veil: Veil, alarm: Document) -> dict[str, Any]:
+    """What stands in it as in an event's `data` follows the same rules; each step of its history, too."""
+    own = {name: alarm[name] for name in _AS_IN_DATA if name in alarm}
+    shown = {name: value for name, value in alarm.items() if name not in own} | veil.passing(own)
+    if "history" in shown:
+        shown["history"] = [_step(veil, step) for step in shown["history"]]
+    return shown
+
+
+def _step(veil: Veil, step: Document) -> dict[str, Any]:
+    passing = {name: value for name, value in step.items() if name != "note" or veil.profile.passes(name)}
+    passing.pop("who", None)
+    return passing | veil.who(step)
+
+
+def _dossier(policy: Policy, dossier: Document) -> dict[str, Any]:
+    """Places and devices that it covers, places as deep as it may know them."""
+    if policy.profile.plain and not policy.places:
+        return dict(dossier)
+    places = {path: policy.veil.place(place) for place in dossier["places"] if policy.covers(path := place["path"])}
+    devices = [device for device in dossier["devices"] if policy.covers(device["place"])]
+    shown = {
+        **dossier,
+        "places": [place for path, place in places.items() if path == place["path"]],
+        "devices": [{**device, "place": policy.veil.path(device["place"])} for device in devices],
+    }
+    return shown | {"sha256": sha256_hex({k: v for k, v in shown.items() if k not in _UNHASHED})}
 
 
 _AS_IN_DATA = ("place", "part", "values", "raw", "codes", "reason", "credential", "note", "outcome", "cause", "who")

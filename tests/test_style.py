@@ -28,7 +28,7 @@ LAYERS = (
     "problems slips yamltext yamlmarks",
     "explain credentials profiles sections cards checks config canonical site documents orders samples",
     "driver access peer packets mqtt tls target schemas asyncapi",
-    "normalize alarms measures states privacy loss",
+    "normalize alarms measures states veil privacy loss",
     "folder vault identity packing journal batch database letters salvage writer store",
     "replay outbox pipeline audit alarmview deeds duty covers dead losses retention timekeeper",
     "holes newcomers backup restore",
