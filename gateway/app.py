@@ -125,7 +125,7 @@ async def _guard(uplink: Uplink, leaving: asyncio.Event) -> None:
 
 def _retention(house: House) -> Retention:
     buffer = house.config.gateway.buffer
-    limits = Limits(buffer.max_size, buffer.max_age, buffer.alarm_reserve)
+    limits = Limits(buffer.max_size, buffer.max_age, buffer.alarm_reserve, buffer.max_cards_age)
     outboxes = [(uplink.name, uplink.parts.outbox) for uplink in house.uplinks]
     return Retention(house.config.gateway.id, limits, house.store, house.pipeline, outboxes)
 

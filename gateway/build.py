@@ -3,7 +3,7 @@
 import logging
 import sqlite3
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,14 +17,17 @@ from gateway.covers import Covers
 from gateway.database import put_fact, read_fact
 from gateway.dead import DeadLetters, Room
 from gateway.deeds import Hand, Where
+from gateway.disclosure import Public
 from gateway.driver import Decision, Driver, Line
 from gateway.duty import Duty
 from gateway.errors import StorageError
 from gateway.event import Credential
 from gateway.fields import DeviceConfig, parse_host_port
+from gateway.forget import Forgetting
 from gateway.health import Vitals
 from gateway.house import House
 from gateway.identity import Identities
+from gateway.ledger import Ledger
 from gateway.normalize import Subject
 from gateway.outbox import Outbox
 from gateway.parts import Parts, Plan
@@ -75,7 +78,18 @@ def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vaul
     house = House(config, place, store, pipeline, supervisor, [], vitals, timekeeper, audit, Duty(hand), covers)
     house.errands.append(covers.keep_time)
     house.uplinks = [_uplink(house, name, policies[name]) for name in config.uplinks]
+    _share(house, list(policies.values()))
     return house
+
+
+def _share(house: House, policies: Sequence[Policy]) -> None:
+    """What counts what left, and what takes it back."""
+    shares = [(policy, uplink.parts.outbox) for policy, uplink in zip(policies, house.uplinks, strict=True)]
+    house.ledger = Ledger(house.store, house.vitals.clock, shares)
+    house.pipeline.listeners.append(house.ledger.heard)
+    house.errands.append(house.ledger.run)
+    house.public = Public(house.config, house.site, house.store, house.vitals.clock, house.ledger)
+    house.forgetting = Forgetting(house.config.gateway.id, house.store, house.pipeline, house.audit, shares)
 
 
 def _where(config: Config) -> Where:

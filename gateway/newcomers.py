@@ -20,6 +20,7 @@ from gateway.clock import Clock, SystemClock
 from gateway.database import TABLES, Database, put_cursors, put_fact, read_fact, read_rows
 from gateway.errors import StorageError
 from gateway.event import Lane
+from gateway.ledger import drop_places
 from gateway.loss import Loss
 from gateway.pipeline import Pipeline
 from gateway.privacy import Policy
@@ -66,6 +67,7 @@ def _settle(database: Database, uplinks: Mapping[str, UplinkConfig], alive: Call
                 _number(database, name, lane, wants, alive)
     marks = ", ".join("?" * len(uplinks))
     connection.execute("BEGIN IMMEDIATE")
+    drop_places(connection, sorted(set(uplinks) - set(before)))
     for table in ("dead", "again"):
         connection.execute(f"DELETE FROM {table} WHERE uplink NOT IN ({marks})", tuple(uplinks))  # noqa: S608
     put_fact(connection, HERE, here)
