@@ -155,7 +155,7 @@ async def _page(house: House, tried: asyncio.Event) -> None:
             tried.set()
             await house.vitals.clock.sleep(PAGE_RETRY_S)
             continue
-        async with serve(create(house, web.names), sockets):
+        async with serve(create(house, web.names, house.public), sockets):
             host, port = sockets[0].getsockname()[:2]
             _LOG.info("page: http://%s:%d/", host, port)
             tried.set()

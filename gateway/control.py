@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gateway import __version__
 from gateway.audit import By
 from gateway.errors import GatewayError, Text
+from gateway.event import Credential
+from gateway.forget import left_to_do
 from gateway.house import Filter, House
 
 LINE_BYTES = 65536  # longest request
@@ -63,6 +66,23 @@ class Resend(Question):
     last: Annotated[int | None, Field(ge=1, le=MOST_NUMBER, alias="to")] = None
 
 
+class Days(Question):
+    """From which day to which, e.g. 2026-11-24; "0000" and "9999" for no end."""
+
+    since: str
+    until: str
+
+
+class Forget(Question):
+    """A card in clear, or a reference that an uplink knows it by; and who asks."""
+
+    who: str
+    ref: str | None = None
+    format: str = ""
+    facility: Annotated[int, Field(ge=0, le=MOST_NUMBER)] = 0
+    number: Annotated[int, Field(ge=0, le=MOST_NUMBER)] = 0
+
+
 class Control:
     """Answers questions about one house."""
 
@@ -76,6 +96,8 @@ class Control:
             "resend": (Resend, self._resend),
             "events": (Search, self._events),
             "ack": (Ack, self._ack),
+            "disclosure": (Days, self._disclosure),
+            "forget": (Forget, self._forget),
         }
 
     async def _status(self, _: Question) -> Any:
@@ -98,6 +120,18 @@ class Control:
 
     async def _ack(self, ack: Ack) -> Any:
         return await self._house.acknowledge(ack.alarm, By(ack.who, "installer", "cli"), ack.outcome, ack.note)
+
+    async def _disclosure(self, days: Days) -> Any:
+        return [asdict(given) for given in await self._house.public.given(days.since, days.until)]
+
+    async def _forget(self, asked: Forget) -> Any:
+        forgetting, by = self._house.forgetting, By(asked.who, "installer", "cli")
+        if asked.ref is None:
+            card = Credential(asked.format, asked.facility, asked.number)
+        else:
+            card = await forgetting.find(asked.ref)
+        forgotten = await forgetting.forget(card, by)
+        return asdict(forgotten) | {"do": [text._asdict() for text in left_to_do(self._house.config, card, forgotten)]}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client, until it leaves."""

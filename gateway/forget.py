@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from gateway.access import hash_card
 from gateway.audit import Audit, By
+from gateway.config import Config
 from gateway.database import Row
 from gateway.deeds import NotFound
 from gateway.erase import STORED, erase, is_of, rest, seek
@@ -25,6 +27,14 @@ from gateway.store import Store
 
 _NEVER_SEEN = Text(
     "no event that is kept here holds a card with this reference", "本机保存的事件中没有对应此引用的卡片"
+)
+_BACKUPS = Text("backups made before still hold it: delete them when they are due", "此前的备份中仍有该卡号:请按期删除")
+_LISTED = Text(
+    "it still opens doors: take its line out of credentials: (`gateway card` prints what to look for)",
+    "该卡仍可开门:请从 credentials: 中删除对应行(用 gateway card 得到要查找的内容)",
+)
+_AGAIN = Text(
+    "the disk was being read: ask once more, so that nothing can be read", "磁盘正被读取:请再执行一次以彻底擦除"
 )
 _BY_NUMBER = Text("give its format, facility code and number instead", "请改用卡片格式、区域码和卡号")
 
@@ -98,3 +108,16 @@ class Forgetting:
                 queue = outbox.queues[lane]
                 yield from (*queue.waiting, *queue.replay.waiting, *queue.replay.flying)
                 yield from (entry.row for entry in queue.flying)
+
+
+def left_to_do(config: Config, card: Credential, forgotten: Forgotten) -> list[Text]:
+    """What a person has to see to: files that are not the gateway's to change."""
+    todo = [_BACKUPS]
+    listed = config.credentials
+    if listed is not None:
+        mine = hash_card(listed.key.get_secret_value(), card)
+        todo += [_LISTED] if any(entry.card == mine for entry in listed.list) else []
+    aside = ", ".join(sorted(path.name for path in config.gateway.state_dir.glob("*.damaged-*")))
+    if aside:
+        todo.append(Text(f"delete the damaged databases that were kept: {aside}", f"请删除保留的损坏数据库:{aside}"))
+    return todo if forgotten.scrubbed else [*todo, _AGAIN]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-from gateway.cli import act, backup, daemon, disk, events, language, look, profile, schema, show, simulate
+from gateway.cli import act, backup, daemon, disk, events, language, look, profile, schema, sharing, show, simulate
 from gateway.cli.frame import Command, Group, explain
 from gateway.errors import ConfigError, GatewayError
 
@@ -34,6 +34,8 @@ plain: tuple[Callable[..., None], ...] = (
     look.alarms,
     act.ack,
     act.card,
+    sharing.disclosure,
+    sharing.forget,
 )
 for command in plain:
     app.command(cls=Command)(command)
