@@ -193,7 +193,7 @@ class Database:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA secure_delete = FAST")  # deleted is overwritten; free pages are given back
+            connection.execute("PRAGMA secure_delete = ON")  # deleted is overwritten; free pages are given back
             migrate(connection, self.path)
             take_over(connection, _batches(self._journal))
             self._journal.rewind()

@@ -38,9 +38,7 @@ def erase(connection: sqlite3.Connection, table: str, after: int, card: Credenti
     """How many there were, and where to go on."""
     found, end = _pieces(connection, table, after)
     mine = [(rest(private), rowid) for rowid, private in found if is_of(private, card)]
-    connection.execute("PRAGMA secure_delete = ON")
     connection.executemany(f"UPDATE {table} SET private = ? WHERE rowid = ?", mine)  # noqa: S608
-    connection.execute("PRAGMA secure_delete = FAST")
     return len(mine), end
 
 
@@ -70,9 +68,7 @@ def clear_old(connection: sqlite3.Connection, lane: Lane, after: int, upto: int,
     chosen = f"SELECT seq, private, time_ms FROM {table} WHERE seq > ? AND seq <= ? AND {_HAS_CARD} ORDER BY seq"  # noqa: S608
     found = connection.execute(f"{chosen} LIMIT ?", (after, upto, PIECE_ROWS)).fetchall()
     old = [(rest(private), seq) for seq, private, _ in takewhile(lambda row: row[2] < older_ms, found)]
-    connection.execute("PRAGMA secure_delete = ON")
     connection.executemany(f"UPDATE {table} SET private = ? WHERE seq = ?", old)  # noqa: S608
-    connection.execute("PRAGMA secure_delete = FAST")
     if len(old) == len(found) < PIECE_ROWS:
         return len(old), max(after, upto)
     return len(old), old[-1][1] if old else after

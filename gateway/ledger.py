@@ -134,6 +134,8 @@ def _places(streams: Sequence[tuple[str, Lane]], connection: sqlite3.Connection)
         told = read_fact(connection, f"{PLACE}{uplink}.{lane.value}")
         here = cursors[uplink, lane].seq if (uplink, lane) in cursors else 0
         found[uplink, lane] = here if told is None else int(told)
+        if told is None:
+            put_fact(connection, f"{PLACE}{uplink}.{lane.value}", str(here))
     return found
 
 
