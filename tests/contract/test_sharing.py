@@ -1,5 +1,6 @@
 """Two departments on one broker with the real daemon: each receives what it may, and /public tells just that."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,12 @@ def data(heard: Subscriber, root: str) -> list[dict[str, Any]]:
     return [event["data"] | {"subject": event["subject"]} for event in events if event.get("type") == "safety.panic"]
 
 
+async def confirmed(daemon: Own) -> int:
+    """Alarms that the platforms have confirmed."""
+    _, status = await daemon.get("/api/v1/status")
+    return sum(uplink["lanes"]["alarm"]["confirmed"] for uplink in status["uplinks"].values())
+
+
 async def test_each_department_receives_what_it_may(tmp_path: Path) -> None:
     async with Mosquitto(tmp_path) as broker, subscribed(broker.port) as heard:
         sections = SECTIONS.replace(SITE, "").format(port=broker.port)
@@ -53,6 +60,9 @@ async def test_each_department_receives_what_it_may(tmp_path: Path) -> None:
             ]
             topics = {str(message.topic) for message in heard.messages}
             assert not [topic for topic in topics if topic.startswith("street/") and "panic-2" in topic]
+            async with asyncio.timeout(15):
+                while await confirmed(daemon) < 3:
+                    pass
             _, document = await daemon.get("/public.json")
             async with aiohttp.ClientSession(headers={"Accept-Language": "zh"}) as client:
                 answer = await client.get(f"{daemon.url}/public")
