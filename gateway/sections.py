@@ -71,10 +71,10 @@ class BufferConfig(Model):
 
     max_size: Size = Field(default=512 * 2**20, description="room for events, on disk")
     max_age: Duration = Field(default=30 * 86400.0, description="older ones go")
+    alarm_reserve: Share = Field(default=0.25, description="share of the room that only alarms may use")
     max_cards_age: Duration | None = Field(
         default=None, description="clear card numbers of confirmed events go; without: with their event"
     )
-    alarm_reserve: Share = Field(default=0.25, description="share of the room that only alarms may use")
 
     @field_validator("max_size")
     @classmethod

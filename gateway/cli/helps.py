@@ -107,8 +107,8 @@ HELPS: Mapping[str, str] = {
         "从已保存的全部事件中清除卡号,事件保留;并通知每个可能持有引用值的平台删除对应引用。"
         "请先从 credentials: 中移除该卡。可重复执行,未完成的部分会继续。"
     ),
-    "FORMAT FACILITY NUMBER as for `gateway card`, or an uplink's reference.": (
-        "格式 区域码 卡号,与 gateway card 相同;或某平台的引用值。"
+    "Its format as for `gateway card`, or an uplink's reference alone.": (
+        "卡片格式,与 gateway card 相同;或仅写某平台的引用值。"
     ),
     # backup, restore
     "Write all that this box is into one file.": "将本机的全部内容写入一个文件。",

@@ -54,9 +54,13 @@ def disclosure(
 
 def forget(
     card: Annotated[
-        list[str],
-        typer.Argument(metavar="CARD…", help="FORMAT FACILITY NUMBER as for `gateway card`, or an uplink's reference."),
+        str, typer.Argument(metavar="CARD", help="Its format as for `gateway card`, or an uplink's reference alone.")
     ],
+    facility: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Argument(metavar="[FACILITY]", min=0, help="Facility code; 0 where there is none."),
+    ] = None,
+    number: Annotated[Optional[int], typer.Argument(metavar="[NUMBER]", min=0, help="Card number.")] = None,  # noqa: UP045
     config: ConfigOption = CONFIG,
     state_folder: StateDirOption = None,
     json: JsonOption = False,
@@ -67,7 +71,7 @@ def forget(
     to delete. Take the card off `credentials:` first. Asked again, it does what is left to do.
     """
     who = os.environ.get("SUDO_USER") or getpass.getuser()
-    answer = ask(state_dir(config, state_folder), "forget", who=who, **_asked(card))
+    answer = ask(state_dir(config, state_folder), "forget", who=who, **_asked(card, facility, number))
     if json:
         show.document(answer)
         return
@@ -77,15 +81,15 @@ def forget(
         show.put(text[spoken()], "yellow")
 
 
-def _asked(card: list[str]) -> dict[str, str | int]:
+def _asked(card: str, facility: int | None, number: int | None) -> dict[str, str | int]:
     from drivers.sim.console.cards import parse
 
-    if len(card) == 1 and _REFERENCE.fullmatch(card[0]):
-        return {"ref": card[0]}
-    if len(card) != 3 or not (card[1].isdecimal() and card[2].isdecimal()):
+    if facility is None and _REFERENCE.fullmatch(card):
+        return {"ref": card}
+    if facility is None or number is None:
         raise typer.BadParameter(say(_CARD))
     try:
-        credential = parse(card[0], int(card[1]), int(card[2]))
+        credential = parse(card, facility, number)
     except Wrong as wrong:
         raise typer.BadParameter(say(wrong.text)) from wrong
     return {"format": credential.format, "facility": credential.facility, "number": credential.number}

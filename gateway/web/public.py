@@ -106,7 +106,7 @@ def render(document: Mapping[str, Any], language: str) -> str:
     return template.render(
         document=document,
         language="zh-CN" if language == "zh" else "en",
-        say=lambda key: SAID[key].say(language),
+        word=lambda key: SAID[key].say(language),
         pick=lambda text: text[language],
         moment=_moment,
         span=lambda text: _span(text, language),

@@ -1,9 +1,11 @@
 """The disclosure ledger: what is confirmed counts once, whatever ends the daemon; and what /public makes of it."""
 
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +158,8 @@ async def test_the_last_drill_is_remembered(tmp_path: Path, phase: str) -> None:
         document = await house.public.document()
         assert document["last_drill"]["phase"] == phase
         assert "last_outage" not in document
+
+
+def test_the_page_uses_known_words() -> None:
+    text = (files("gateway.web") / "templates" / "public.html").read_text("utf-8")
+    assert set(re.findall(r"word\('(\w+)'\)", text)) <= set(SAID)
