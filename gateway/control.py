@@ -6,33 +6,31 @@ One JSON object a line: `{"ask": "status"}` is answered with one line `{"ok": â€
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from gateway import __version__
+from gateway.asks import Asks
 from gateway.audit import By
+from gateway.chores import send
+from gateway.duty import Outcome
 from gateway.errors import GatewayError, Text
-from gateway.event import Credential
-from gateway.forget import left_to_do
 from gateway.house import Filter, House
+from gateway.listeners import announce
+from gateway.questions import Question
+from gateway.steps import Steps
 
+_LOG = logging.getLogger("gateway")
 LINE_BYTES = 65536  # longest request
 MOST_EVENTS = 100_000  # in one answer
 MOST_NUMBER = 2**63 - 1  # that SQLite takes (its documentation, "datatypes", 2)
 NAME = "control.sock"
-
-
-class Question(BaseModel):
-    """What every question has; a question that needs nothing else is only this."""
-
-    model_config = ConfigDict(strict=True, frozen=True)
-    ask: str
 
 
 class Search(Question):
@@ -54,7 +52,7 @@ class Ack(Question):
 
     alarm: str
     who: str
-    outcome: Literal["real", "false", "test", "drill", "other"] | None = None
+    outcome: Outcome | None = None
     note: str | None = None
 
 
@@ -66,21 +64,13 @@ class Resend(Question):
     last: Annotated[int | None, Field(ge=1, le=MOST_NUMBER, alias="to")] = None
 
 
-class Days(Question):
-    """From which day to which, e.g. 2026-11-24; "0000" and "9999" for no end."""
+class Send(Question):
+    """A command: to which device (or `gateway`), what, and who asks (contract, section 4)."""
 
-    since: str
-    until: str
-
-
-class Forget(Question):
-    """A card in clear, or a reference that an uplink knows it by; and who asks."""
-
+    device: str
+    action: str
+    args: dict[str, Any] = Field(default={})
     who: str
-    ref: str | None = None
-    format: str = ""
-    facility: Annotated[int, Field(ge=0, le=MOST_NUMBER)] = 0
-    number: Annotated[int, Field(ge=0, le=MOST_NUMBER)] = 0
 
 
 class Control:
@@ -96,8 +86,9 @@ class Control:
             "resend": (Resend, self._resend),
             "events": (Search, self._events),
             "ack": (Ack, self._ack),
-            "disclosure": (Days, self._disclosure),
-            "forget": (Forget, self._forget),
+            "send": (Send, self._send),
+            **Steps(house).answers,
+            **Asks(house).answers,
         }
 
     async def _status(self, _: Question) -> Any:
@@ -121,17 +112,9 @@ class Control:
     async def _ack(self, ack: Ack) -> Any:
         return await self._house.acknowledge(ack.alarm, By(ack.who, "installer", "cli"), ack.outcome, ack.note)
 
-    async def _disclosure(self, days: Days) -> Any:
-        return [asdict(given) for given in await self._house.public.given(days.since, days.until)]
-
-    async def _forget(self, asked: Forget) -> Any:
-        forgetting, by = self._house.forgetting, By(asked.who, "installer", "cli")
-        if asked.ref is None:
-            card = Credential(asked.format, asked.facility, asked.number)
-        else:
-            card = await forgetting.find(asked.ref)
-        forgotten = await forgetting.forget(card, by)
-        return asdict(forgotten) | {"do": [text._asdict() for text in left_to_do(self._house.config, card, forgotten)]}
+    async def _send(self, asked: Send) -> Any:
+        by = By(asked.who, "installer", "cli")
+        return await send(self._house, asked.device, asked.action, asked.args, by)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client, until it leaves."""
@@ -203,6 +186,7 @@ async def listening(house: House, folder: Path) -> AsyncIterator[None]:
         server = await asyncio.start_unix_server(arrived, path, limit=LINE_BYTES)
     finally:
         os.umask(umask)
+    announce(_LOG, "control", str(folder / NAME), ("its owner and group",))
     try:
         yield
     finally:
