@@ -155,7 +155,7 @@ async def _guard(uplink: Uplink, leaving: asyncio.Event) -> None:
 
 def _retention(house: House) -> Retention:
     buffer = house.config.gateway.buffer
-    limits = Limits(buffer.max_size, buffer.max_age, buffer.alarm_reserve)
+    limits = Limits(buffer.max_size, buffer.max_age, buffer.alarm_reserve, buffer.max_cards_age)
     outboxes = [(uplink.name, uplink.parts.outbox) for uplink in house.uplinks]
     return Retention(house.config.gateway.id, limits, house.store, house.pipeline, outboxes)
 
@@ -185,7 +185,7 @@ async def _page(house: House, tried: asyncio.Event) -> None:
             tried.set()
             await house.vitals.clock.sleep(PAGE_RETRY_S)
             continue
-        async with serve(create(house, web.names), sockets):
+        async with serve(create(house, web.names, house.public), sockets):
             host, port = sockets[0].getsockname()[:2]
             announce(_LOG, "page", f"{host}:{port}", ("this machine", "devices that post with their token"))
             tried.set()

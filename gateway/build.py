@@ -3,7 +3,7 @@
 import logging
 import sqlite3
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,22 +14,25 @@ from gateway.audit import Audit
 from gateway.chores import Chores
 from gateway.clock import Clock, SystemClock, TimeQuality, rfc3339
 from gateway.commands import Action, Rules
-from gateway.config import Config, UplinkConfig
+from gateway.config import Config
 from gateway.covers import Covers
 from gateway.database import put_fact, read_fact
 from gateway.dead import DeadLetters, Room
 from gateway.deeds import Hand, Where
 from gateway.desk import Desk
+from gateway.disclosure import Public
 from gateway.doings import Means
 from gateway.driver import Decision, Driver, Line
 from gateway.duty import Duty
 from gateway.errors import StorageError
 from gateway.event import Credential
 from gateway.fields import DeviceConfig, parse_host_port
+from gateway.forget import Forgetting
 from gateway.groups import Spot
 from gateway.health import Vitals
 from gateway.house import House
 from gateway.identity import Identities
+from gateway.ledger import Ledger
 from gateway.linkage import Linkage
 from gateway.moves import Moves
 from gateway.normalize import Subject
@@ -38,7 +41,7 @@ from gateway.outbox import Outbox
 from gateway.parts import Parts, Plan
 from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline, Rim
-from gateway.privacy import Policy
+from gateway.privacy import Policy, profile_named
 from gateway.renewal import DESIRED, REPORTED, Around, Renewal
 from gateway.replay import Rate
 from gateway.retained import Retained
@@ -62,7 +65,7 @@ def build(
     """`start`: where the configuration comes from; None: it cannot be changed while the house stands."""
     clock = SystemClock()
     place = Site(config, {name: drivers[name].kind for name in {device.driver for device in config.devices}})
-    policies = {name: _policy(name, uplink, vault) for name, uplink in config.uplinks.items()}
+    policies = {name: _policy(config, name, place, vault) for name in config.uplinks}
     states = States(device.id for device in config.devices)
     subjects = {device.id: _subject(place, device) for device in config.devices}
     subjects[config.gateway.id] = Subject(config.gateway.id, place.source, "gateway")
@@ -107,7 +110,18 @@ def build(
     house.uplinks = [_uplink(house, name, policies[name]) for name in config.uplinks]
     if house.renewal is not None:
         house.renewal.uplinks = house.uplinks
+    _share(house, list(policies.values()))
     return house
+
+
+def _share(house: House, policies: Sequence[Policy]) -> None:
+    """What counts what left, and what takes it back."""
+    shares = [(policy, uplink.parts.outbox) for policy, uplink in zip(policies, house.uplinks, strict=True)]
+    house.ledger = Ledger(house.store, house.vitals.clock, shares)
+    house.pipeline.listeners.append(house.ledger.heard)
+    house.errands.append(house.ledger.run)
+    house.public = Public(house.config, house.site, house.store, house.vitals.clock, house.ledger)
+    house.forgetting = Forgetting(house.config.gateway.id, house.store, house.pipeline, house.audit, shares)
 
 
 def _watch_floods(house: House, hand: Hand) -> None:
@@ -153,8 +167,17 @@ def _subject(place: Site, device: DeviceConfig) -> Subject:
     return Subject(device.id, place.source, place.kind(device.id), place.place_data(device.id))
 
 
-def _policy(name: str, uplink: UplinkConfig, vault: Vault) -> Policy:
-    return Policy(name, uplink.types, uplink.redact, vault.key(f"uplink-{name}"))
+def _policy(config: Config, name: str, place: Site, vault: Vault) -> Policy:
+    uplink = config.uplinks[name]
+    return Policy(
+        name,
+        uplink.types,
+        profile_named(uplink.redact, config.profiles),
+        vault.key(f"uplink-{name}"),
+        uplink.places,
+        uplink.severity,
+        {spot.path: spot.document() for spot in place.places},
+    )
 
 
 def _uplink(house: House, name: str, policy: Policy) -> Uplink:
@@ -167,10 +190,10 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
         policy=policy,
         status=partial(_status, vitals),
         health=lambda: health.document(vitals, house.uplinks, house.supervisor.lines, only=name),
-        dossier=partial(_dossier, house, name, Fact(house.store, f"dossier.{name}")),
-        state=lambda device: states.document(device, house.pipeline.shown, policy.wants),
+        dossier=partial(_dossier, house, policy, Fact(house.store, f"dossier.{name}")),
+        state=lambda device: policy.document("state", states.document(device, house.pipeline.shown, policy.wants)),
         inbox={} if renewal is None else {f"{base}/{DESIRED}": renewal.hearing(name)},
-        devices=vitals.devices if settings.retain_states else (),
+        devices=_shown(house.site, policy) if settings.retain_states else (),
         documents={} if renewal is None else {REPORTED: partial(renewal.document, name)},
     )
     log = logging.getLogger(f"gateway.uplink.{name}")
@@ -245,10 +268,16 @@ async def _next_session(fact: Fact) -> int:
     return int(await fact.change(lambda number: str(int(number or 0) + 1)))
 
 
-async def _dossier(house: House, name: str, fact: Fact) -> dict[str, Any]:
+def _shown(place: Site, policy: Policy) -> tuple[str, ...]:
+    """The devices that an uplink knows of."""
+    return tuple(device.id for device in place.devices if policy.covers(device.place))
+
+
+async def _dossier(house: House, policy: Policy, fact: Fact) -> dict[str, Any]:
     """The community's file for one uplink; its revision goes up when its content has changed."""
     driver_actions = {device.id: line.actions for line in house.supervisor.lines for device in line.line.devices}
-    document = site.dossier(house.site, 0, house.vitals.clock.utc(), driver_actions, name)
+    content = site.dossier(house.site, 0, house.vitals.clock.utc(), driver_actions, policy.uplink)
+    document = policy.document("dossier", content)
 
     def revise(known: str) -> str:
         revision, _, digest = known.partition(" ")

@@ -15,8 +15,9 @@ from gateway.credentials import EVERY_DOOR, CredentialsConfig
 from gateway.errors import Text
 from gateway.fields import BusConfig, DeviceConfig
 from gateway.problems import KeyPath, Problem, allowed, joined
+from gateway.profiles import BUILT_IN
 from gateway.rulebook import SAME_BUILDING, Rule, Selector
-from gateway.sections import GatewayConfig, Responsibility, place_paths
+from gateway.sections import GatewayConfig, Responsibility, UplinkConfig, place_paths
 from gateway.yamlmarks import Document
 
 Part = TypeVar("Part")
@@ -65,6 +66,7 @@ def check(draft: Draft) -> Iterator[Problem]:
     """Every problem between parts."""
     for one in (_ids, _places, _kinds, _buses, _hubs, _addresses, _ports, _tokens, _doors, _escalations, _rules):
         yield from one(draft)
+    yield from _shares(draft)
 
 
 def _known(
@@ -215,6 +217,21 @@ def _doors(draft: Draft) -> Iterator[Problem]:
         for place, door in enumerate(entry.doors):
             if door != EVERY_DOOR:
                 yield from _known(draft, (*path, "doors", place), door, "devices", Text("device", "设备"), document)
+
+
+def _shares(draft: Draft) -> Iterator[Problem]:
+    """What an uplink gets: profiles that there are, places that there are."""
+    profiles = [*BUILT_IN, *draft.names("profiles")]
+    for path, uplink in draft.of(UplinkConfig):
+        if uplink.redact not in profiles and not draft.unsure("profiles"):
+            what = Text(f"no profile is called {uplink.redact}", f"没有名为 {uplink.redact} 的脱敏方案")
+            yield draft.document.problem((*path, "redact"), joined(what, allowed(uplink.redact, profiles)))
+        for number, place in enumerate(uplink.places):
+            yield from _known(draft, (*path, "places", number), place, "site", Text("place", "位置"))
+    for name in draft.names("profiles"):
+        if name in BUILT_IN:
+            what = Text(f"{name} is a built-in profile: call yours otherwise", f"{name} 是内置方案:请另取名称")
+            yield draft.document.problem(("profiles", name), what, key=True)
 
 
 def _escalations(draft: Draft) -> Iterator[Problem]:

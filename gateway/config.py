@@ -15,6 +15,7 @@ from gateway.errors import Text
 from gateway.explain import SENTENCES, explain
 from gateway.fields import BusConfig, DeviceConfig, Id, Model, Wrong
 from gateway.problems import ConfigProblems, KeyPath, Problem, allowed, in_order, joined
+from gateway.profiles import Profile
 from gateway.rulebook import PicturesConfig, Rule
 from gateway.rulecheck import Catalogue, advise_rules, check_rules, world_of
 from gateway.sections import GatewayConfig, Responsibility, SiteConfig, TypePattern, UplinkConfig
@@ -48,6 +49,7 @@ class Config(Model):
     gateway: GatewayConfig
     site: SiteConfig
     uplinks: dict[Id, UplinkConfig] = Field(default={}, description="departments' brokers by name")
+    profiles: dict[Id, Profile] = Field(default={}, description="what of an event passes, for redact: of uplinks")
     buses: dict[Id, BusConfig] = Field(default={}, description="lines that devices share, by name")
     devices: tuple[SerializeAsAny[DeviceConfig], ...] = Field(default=(), description="each with its driver's keys")
     alarms: AlarmsConfig = Field(default=AlarmsConfig(), description="what alarms do by themselves")

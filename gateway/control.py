@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gateway.asks import Asks
 from gateway.errors import GatewayError, Text
 from gateway.house import House
 from gateway.inquiry import Answers, Inquiry, Search
@@ -32,7 +33,7 @@ class Control:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._answers: Answers = {**Inquiry(house).answers, **Steps(house).answers}
+        self._answers: Answers = {**Inquiry(house).answers, **Steps(house).answers, **Asks(house).answers}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client, until it leaves."""

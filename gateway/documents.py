@@ -194,8 +194,10 @@ class DataLost(Document):
 class OperatorData(Document):
     """`operator.*`: who did what, from where."""
 
-    who: str
-    role: str
+    who: Annotated[
+        str | None, Field(description="as the uplink's profile shows it: a name, a keyed reference, or not")
+    ] = None
+    role: str | None = None
     origin: Annotated[
         str, Field(alias="from", pattern=r"^(page|cli|device|uplink:.+|rule:.+)$", examples=["page", "uplink:district"])
     ]
@@ -365,7 +367,12 @@ class Sharing(Document):
 
     uplink: Name
     types: Annotated[list[str], Field(description="patterns, e.g. fire.*")]
-    redact: str
+    redact: Annotated[str, Field(description="profile: what of an event passes")]
+    places: Annotated[list[str] | None, Field(description="only what stands there")] = None
+    severity: Annotated[str | None, Field(description="only events as bad as this")] = None
+    keep: Annotated[
+        str | None, Field(description="how long the department may keep what it gets", examples=["30d"])
+    ] = None
 
 
 class Dossier(Document):

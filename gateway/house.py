@@ -18,14 +18,17 @@ from gateway.config import Config
 from gateway.covers import Covers
 from gateway.database import Row, read_newest
 from gateway.deeds import NotFound
+from gateway.disclosure import Public
 from gateway.driver import Answer, Posted
 from gateway.duty import Duty
 from gateway.errors import Text
 from gateway.event import Lane
 from gateway.fields import DeviceConfig
+from gateway.forget import Forgetting
 from gateway.groups import Flood, Spot, grouped
 from gateway.health import Vitals
 from gateway.identity import moment_ms
+from gateway.ledger import Ledger
 from gateway.letters import Letter, list_dead
 from gateway.linkage import Linkage
 from gateway.moves import Moves
@@ -87,6 +90,9 @@ class House:
     pictures: Pictures
     linkage: Linkage
     moves: Moves
+    ledger: Ledger = field(init=False)  # what left the box
+    public: Public = field(init=False)
+    forgetting: Forgetting = field(init=False)
     spots: dict[str, Spot] = field(default_factory=dict)  # by device
     flood: Flood = field(default_factory=Flood)
     errands: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)  # what runs beside, for ever

@@ -15,7 +15,7 @@ from gateway.event import Phase, Reading, Severity, nothing, part_key
 from gateway.identity import Identities
 from gateway.measures import drilled
 from gateway.normalize import Stamp, Subject
-from gateway.privacy import DATA_LOST, Policy
+from gateway.privacy import Policy, addressee
 from gateway.store import Store
 
 Change = Callable[[Alarm | None, Told], Alarm | None]
@@ -60,7 +60,7 @@ class Pipeline:
     def __init__(self, rim: Rim, identities: Identities) -> None:
         self._rim = rim
         self._identities = identities
-        self._wanted: dict[str, frozenset[str]] = {}
+        self._wanted: dict[tuple[str, str], frozenset[str]] = {}  # by type and device
         self.shown = Book()  # the newest book, for whoever only looks
         self._book: Book | None = None  # None: to be read from disk again
         self._epoch = 0  # the store's, when the book was read
@@ -144,7 +144,7 @@ class Pipeline:
             lane=taxonomy.lane(reading.type, severity),
             time_ms=now_ms,
             body=normalize.body(subject, reading if reading.test == told.test else replace(reading, test=True), stamp),
-            uplinks=self._uplinks(reading),
+            uplinks=self._uplinks(reading, subject, severity),
             private=normalize.private(reading.credential, taken),
             alarm=alarm,
         )
@@ -158,13 +158,15 @@ class Pipeline:
             return old.test
         return drilled(book, subject.id, self._rim.gateway, (subject.place or {}).get("path", ""))
 
-    def _uplinks(self, reading: Reading) -> frozenset[str]:
-        if reading.type == DATA_LOST:
-            whose = str(reading.data["stream"]).partition(".")[0]
-            return frozenset(p.uplink for p in self._rim.policies if p.uplink == whose)
-        if reading.type not in self._wanted:
-            self._wanted[reading.type] = frozenset(p.uplink for p in self._rim.policies if p.wants(reading.type))
-        return self._wanted[reading.type]
+    def _uplinks(self, reading: Reading, subject: Subject, severity: Severity) -> frozenset[str]:
+        policies, key = self._rim.policies, (reading.type, reading.device)
+        whose = addressee(reading.type, reading.data)
+        if whose is not None:
+            return frozenset(p.uplink for p in policies if p.uplink == whose)
+        if key not in self._wanted:
+            place = None if subject.place is None else subject.place["path"]
+            self._wanted[key] = frozenset(p.uplink for p in policies if p.wants(reading.type, severity, place))
+        return self._wanted[key]
 
 
 def _parted(deed: Deed | Reading) -> tuple[Reading, Deed | None]:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from gateway import taxonomy
+from gateway.event import Severity
 from gateway.fields import Duration, File, HostPort, Id, Model, Secret, Share, Size, Wrong
 from gateway.signing import CommandKey
 
@@ -71,6 +72,9 @@ class BufferConfig(Model):
     max_size: Size = Field(default=512 * 2**20, description="room for events, on disk")
     max_age: Duration = Field(default=30 * 86400.0, description="older ones go")
     alarm_reserve: Share = Field(default=0.25, description="share of the room that only alarms may use")
+    max_cards_age: Duration | None = Field(
+        default=None, description="clear card numbers of confirmed events go; without: with their event"
+    )
 
     @field_validator("max_size")
     @classmethod
@@ -238,8 +242,16 @@ class UplinkConfig(Model):
         description="where one that is added to a running site begins: with what comes from now on, or with the oldest "
         "event that is kept; now, because what a department was not meant to have yesterday it gets by a decision only",
     )
-    redact: Literal["keyed", "strict", "clear"] = Field(
-        default="keyed", description="of credentials: keyed references, nothing, or clear numbers"
+    places: tuple[str, ...] = Field(
+        default=(), description="only what stands there, with all inside; the gateway's own events go everywhere"
+    )
+    severity: Severity = Field(default=Severity.INFO, description="only events of this severity and worse")
+    redact: Id = Field(
+        default="keyed",
+        description="what passes: keyed, strict, clear, fire, police, street, property, or one of profiles:",
+    )
+    keep: Duration | None = Field(
+        default=None, description="how long the department may keep what it gets; told to it and on /public"
     )
     retain_states: bool = Field(default=True, description="keep every device's present state on the broker")
     commands: tuple[Action, ...] = Field(default=(), description="actions it may ask for, besides ping, sync, resend")

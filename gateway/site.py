@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 from gateway.canonical import sha256_hex
 from gateway.clock import rfc3339
 from gateway.config import Config
-from gateway.event import NOTHING
+from gateway.event import NOTHING, Severity
 from gateway.fields import DeviceConfig
 from gateway.scope import Spot, World
-from gateway.sections import RoomConfig
+from gateway.sections import RoomConfig, UplinkConfig
 
 KIND = "device"  # of a device for which neither its entry nor its driver names one
 _UNITS_S = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
@@ -124,7 +124,19 @@ def _content(site: Site, capabilities: Mapping[str, Sequence[str]], uplink: str)
             "events": duration_text(config.gateway.buffer.max_age),
             "buffer_bytes": config.gateway.buffer.max_size,
         },
-        "sharing": [{"uplink": uplink, "types": list(entry.types), "redact": entry.redact}],
+        "sharing": [_sharing(uplink, entry)],
+    }
+
+
+def _sharing(name: str, uplink: UplinkConfig) -> dict[str, Any]:
+    """What the uplink gets; what is not limited is left out."""
+    return {
+        "uplink": name,
+        "types": list(uplink.types),
+        "redact": uplink.redact,
+        "places": list(uplink.places) or None,
+        "severity": None if uplink.severity is Severity.INFO else uplink.severity.value,
+        "keep": None if uplink.keep is None else duration_text(uplink.keep),
     }
 
 

@@ -66,12 +66,12 @@ class States:
         for listener in self.listeners:
             listener(device)
 
-    def document(self, device: str, book: Book, wants: Callable[[str], bool] = lambda _: True) -> dict[str, Any]:
+    def document(self, device: str, book: Book, wants: Callable[..., bool] = lambda *_: True) -> dict[str, Any]:
         """The state document for whoever `wants` only some types of events; fields without a value are left out."""
         presence = self._presence[device]
         mine = book.of(device)
-        alarms = [alarm for alarm in _counted(mine) if wants(alarm.type)]
-        over = [alarm for alarm in uncovered(mine) if wants(alarm.type) or shields(alarm)]
+        alarms = [alarm for alarm in _counted(mine) if wants(alarm.type, alarm.severity)]
+        over = [alarm for alarm in uncovered(mine) if wants(alarm.type, alarm.severity) or shields(alarm)]
         document: dict[str, Any] = {
             "device": device,
             "online": presence.online is True,

@@ -22,6 +22,7 @@ from gateway.cli import (
     rules,
     scan,
     schema,
+    sharing,
     show,
     simulate,
 )
@@ -64,6 +65,8 @@ plain: tuple[Callable[..., None], ...] = (
     handle.unshield,
     handle.drill,
     act.card,
+    sharing.disclosure,
+    sharing.forget,
 )
 for command in plain:
     app.command(cls=Command)(command)

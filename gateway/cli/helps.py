@@ -132,6 +132,22 @@ HELPS: Mapping[str, str] = {
     "wiegand-26, wiegand-34, wiegand-37, raw-32, …": "wiegand-26、wiegand-34、wiegand-37、raw-32 等。",
     "Facility code; 0 where there is none.": "区域码;没有则写 0。",
     "Card number.": "卡号。",
+    # disclosure, forget
+    "List what left this box.": "列出已离开本机的数据。",
+    "How many events of which type, with which fields, each uplink was given on which day; kept for three years.": (
+        "按日期、上行链路、事件类型和字段统计的数量;保存三年。"
+    ),
+    "Only this day, e.g. 2026-11-24.": "只看这一天,例如 2026-11-24。",
+    "From this day on; without it and --day everything.": "从这一天起;与 --day 都不写则列出全部。",
+    "Forget a person's card (PIPL, article 47).": "删除某人的卡片信息(个人信息保护法第四十七条)。",
+    "Its number goes from every event on disk, the events stay; each uplink that may hold references is told which one "
+    "to delete. Take the card off `credentials:` first. Asked again, it does what is left to do.": (
+        "从已保存的全部事件中清除卡号,事件保留;并通知每个可能持有引用值的平台删除对应引用。"
+        "请先从 credentials: 中移除该卡。可重复执行,未完成的部分会继续。"
+    ),
+    "Its format as for `gateway card`, or an uplink's reference alone.": (
+        "卡片格式,与 gateway card 相同;或仅写某平台的引用值。"
+    ),
     # backup, restore
     "Write all that this box is into one file.": "将本机的全部内容写入一个文件。",
     "The gateway may run meanwhile. Configuration, keys, every event on disk and how far each uplink has it. The file "

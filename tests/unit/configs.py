@@ -105,7 +105,8 @@ WRONG = [  # what is changed, into what, what is said; § marks where, else line
     (
         "max_size: 64MiB",
         "§maxsize: 1GiB",
-        "gateway.buffer.maxsize: not a known key (allowed: max_size, max_age, alarm_reserve; did you mean max_size?)",
+        "gateway.buffer.maxsize: not a known key "
+        "(allowed: max_size, max_age, alarm_reserve, max_cards_age; did you mean max_size?)",
     ),
     (
         "buffer: {max_size: 64MiB}",

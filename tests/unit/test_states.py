@@ -76,7 +76,7 @@ def test_what_lies_over_an_alarm_counts_in_its_stead(over: Alarm, alarms: list[A
     assert word(True, [over, *alarms]) == expected
     states = States(["door-1"])
     states.heard("door-1", EPOCH)
-    document = states.document("door-1", Book([over, *alarms]), lambda kind: kind != SHIELD)
+    document = states.document("door-1", Book([over, *alarms]), lambda kind, *_: kind != SHIELD)
     assert document["state"] == expected  # also for whoever hears nothing of shields
     assert document["alarms"] == [alarm.type for alarm in alarms]  # it goes on as ever
 
@@ -104,7 +104,7 @@ def test_whoever_gets_no_fire_events_sees_no_fire() -> None:
     states = States(["door-1"])
     states.heard("door-1", EPOCH)
     states.took(Reading("door-1", "fire.smoke", Phase.RAISE, values={"smoke_obscuration": Value(1.0, "dB/m")}))
-    seen = states.document("door-1", Book([FIRE]), lambda kind: not kind.startswith("fire."))
+    seen = states.document("door-1", Book([FIRE]), lambda kind, *_: not kind.startswith("fire."))
     assert (seen["state"], seen["alarms"], seen["values"]) == ("normal", [], {})
 
 
