@@ -92,8 +92,8 @@ def build(
     hand = Hand(pipeline, audit, clock, _where(config))
     hand.listeners.append(lambda alarm: states.changed(alarm.device))
     covers = Covers(hand)
-    moves = Moves(supervisor, pipeline, covers, audit, clock, config.devices)
     pictures = Pictures(config.gateway.state_dir / "pictures", config.pictures, store, clock)
+    moves = Moves(supervisor, pipeline, covers, audit, clock, config.devices, pictures)
     means = Means(config.gateway.id, store, pipeline, supervisor, audit, covers, pictures, clock)
     linkage = Linkage(Engine(config.rules, place.world()), means)
     supervisor.guard = linkage.guard

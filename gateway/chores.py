@@ -12,7 +12,7 @@ from gateway.alarms import Alarm
 from gateway.audit import By
 from gateway.clerk import Clerk
 from gateway.commands import ON_DEVICES, ON_GATEWAY, Action, Order, Refused, Request, Result, Rules
-from gateway.errors import Text
+from gateway.errors import StorageError, Text
 from gateway.house import Filter, House
 from gateway.renewal import NotRight
 
@@ -38,6 +38,7 @@ class Chores:
             "reload": self._reload,
             "restart": self._restart,
             "bundle": self._bundle,
+            "picture": self._picture,
         }
 
     async def _silence(self, order: Order) -> Result:
@@ -80,6 +81,16 @@ class Chores:
         await self._house.audit.put(order.by, f"command.{order.action}", "gateway", command=order.id)
         asyncio.get_running_loop().call_later(ENDS_S, self._house.ending.restart)
         return {"ends_in_s": ENDS_S}
+
+    async def _picture(self, order: Order) -> Result:
+        try:
+            piece = await self._house.pictures.piece(order.args.ref, order.args.offset)
+        except StorageError as error:
+            raise Refused("busy", Text(error.say("en"), error.say("zh"))) from error
+        if piece is None:
+            what = Text("there is no such picture, or not any more", "没有这张图片,或已不再保存")
+            raise Refused("bad-arguments", what)
+        return piece
 
     async def _bundle(self, _: Order) -> Result:
         now = self._house.vitals.clock.utc()

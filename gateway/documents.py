@@ -175,7 +175,7 @@ class ActionData(Data):
         Literal["relay", "contact", "picture"] | None,
         Field(description="the device confirmed it; the door is seen open; the picture is kept"),
     ] = None
-    picture: KeptPicture | str | None = None
+    picture: KeptPicture | None = None
     number: Annotated[int | None, Field(ge=0, description="of an output")] = None
     target: Annotated[str | None, Field(description="who was notified")] = None
     message: Annotated[str | None, Field(description="what the device said, where it failed")] = None

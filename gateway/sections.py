@@ -23,6 +23,7 @@ ALWAYS_ALLOWED = ("ping", "sync", "resend")  # contract, section 4
 Action = Literal[
     "unlock", "lock", "release", "lockdown", "output", "snapshot", "test", "shelve", "shield", "unshield",
     "ping", "sync", "resend", "silence", "acknowledge", "dispose", "reset", "drill", "reload", "restart", "bundle",
+    "picture",
 ]  # fmt: skip
 
 
@@ -298,7 +299,7 @@ class UplinkConfig(Model):
     @property
     def allowed(self) -> frozenset[str]:
         """The actions it may ask for."""
-        return frozenset({*ALWAYS_ALLOWED, *self.commands})
+        return frozenset({*ALWAYS_ALLOWED, *self.commands, *(("picture",) if self.pictures else ())})
 
 
 class Responsibility(Model):

@@ -141,9 +141,10 @@ async def test_a_door_a_relay_and_a_camera_do_as_they_are_told(tmp_path: Path) -
 
         shot = await made.asked("c-5", "cam-1", "snapshot")
         body = isapi.picture()
-        assert shot["result"] == {
-            "content_type": "image/png", "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest(),
-        }  # fmt: skip
+        kept = shot["result"]["picture"]
+        told = {"content_type": "image/png", "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+        assert kept == {"ref": kept["ref"], **told}
+        assert (await made.asked("c-6", "gateway", "picture", ref=kept["ref"]))["code"] == "not-allowed"
         await made.platform.until(lambda: len(made.told()) == 5)
         for event, (device, action, result) in zip(made.told(), DONE, strict=True):
             data = event["data"]
