@@ -130,9 +130,17 @@ class DrillArgs(Args):
         return self.place or self.device or ""
 
 
+class PictureArgs(Args):
+    """Which picture (`ref`, as its event has it), from which byte: 48 KiB come at a time."""
+
+    ref: Annotated[str, Field(min_length=1, max_length=200)]
+    offset: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+
 ARGUMENTS: dict[str, type[Args]] = {
     "unlock": UnlockArgs, "lock": Args, "release": Args, "lockdown": Args, "output": OutputArgs, "snapshot": Args,
     "test": TestArgs, "shelve": ShelveArgs, "shield": ShieldArgs, "unshield": UnshieldArgs,
     "ping": Args, "sync": SyncArgs, "resend": ResendArgs, "silence": Args, "acknowledge": AcknowledgeArgs,
     "dispose": DisposeArgs, "reset": AlarmArgs, "drill": DrillArgs, "reload": Args, "restart": Args, "bundle": Args,
+    "picture": PictureArgs,
 }  # fmt: skip

@@ -15,7 +15,9 @@ from gateway.credentials import EVERY_DOOR, CredentialsConfig
 from gateway.errors import Text
 from gateway.fields import BusConfig, DeviceConfig
 from gateway.problems import KeyPath, Problem, allowed, joined
-from gateway.sections import SAME_BUILDING, GatewayConfig, Responsibility, Rule, place_paths
+from gateway.profiles import BUILT_IN
+from gateway.rulebook import SAME_BUILDING, Rule, Selector
+from gateway.sections import GatewayConfig, Responsibility, UplinkConfig, place_paths
 from gateway.shifts import ShiftConfig
 from gateway.yamlmarks import Document
 
@@ -66,6 +68,7 @@ def check(draft: Draft) -> Iterator[Problem]:
     for one in (_ids, _places, _kinds, _buses, _hubs, _addresses, _ports, _tokens, _doors, _escalations, _rules,
                 _shifts):  # fmt: skip
         yield from one(draft)
+    yield from _shares(draft)
 
 
 def _known(
@@ -107,7 +110,8 @@ def _places(draft: Draft) -> Iterator[Problem]:
 def _kinds(draft: Draft) -> Iterator[Problem]:
     kinds = [((*path, "kind"), device.kind) for path, device in draft.of(DeviceConfig)]
     for path, rule in draft.of(Rule):
-        kinds += [((*path, "do", number, "devices", "kind"), do.devices.kind) for number, do in enumerate(rule.do)]
+        kinds.append(((*path, "when", "kind"), rule.when.kind))
+        kinds += [((*path, "do", n, "devices", "kind"), do.devices.kind) for n, do in enumerate(rule.do) if do.devices]
     for path, kind in kinds:
         if kind is not None and kind not in taxonomy.KINDS:
             what = Text(f"{kind} is no kind of device", f"没有 {kind} 这种设备类型")
@@ -217,6 +221,21 @@ def _doors(draft: Draft) -> Iterator[Problem]:
                 yield from _known(draft, (*path, "doors", place), door, "devices", Text("device", "设备"), document)
 
 
+def _shares(draft: Draft) -> Iterator[Problem]:
+    """What an uplink gets: profiles that there are, places that there are."""
+    profiles = [*BUILT_IN, *draft.names("profiles")]
+    for path, uplink in draft.of(UplinkConfig):
+        if uplink.redact not in profiles and not draft.unsure("profiles"):
+            what = Text(f"no profile is called {uplink.redact}", f"没有名为 {uplink.redact} 的脱敏方案")
+            yield draft.document.problem((*path, "redact"), joined(what, allowed(uplink.redact, profiles)))
+        for number, place in enumerate(uplink.places):
+            yield from _known(draft, (*path, "places", number), place, "site", Text("place", "位置"))
+    for name in draft.names("profiles"):
+        if name in BUILT_IN:
+            what = Text(f"{name} is a built-in profile: call yours otherwise", f"{name} 是内置方案:请另取名称")
+            yield draft.document.problem(("profiles", name), what, key=True)
+
+
 def _escalations(draft: Draft) -> Iterator[Problem]:
     for path, entry in draft.of(Responsibility):
         for number, uplink in enumerate(entry.escalate):
@@ -224,13 +243,29 @@ def _escalations(draft: Draft) -> Iterator[Problem]:
 
 
 def _rules(draft: Draft) -> Iterator[Problem]:
+    """Names stand once, and places, devices and rules that a rule names are there; more in `rulecheck.py`."""
     claims = [(rule.name, (*path, "name")) for path, rule in draft.of(Rule)]
     yield from _twice(draft, claims, lambda at: Text(f"this name stands already in {at}", f"此名称已在 {at} 出现"))
+    names = [name for name, _ in claims]
     for path, rule in draft.of(Rule):
+        yield from _known(draft, (*path, "when", "place"), rule.when.place, "site", Text("place", "位置"))
+        for number, device in enumerate(rule.when.devices):
+            yield from _known(draft, (*path, "when", "devices", number), device, "devices", Text("device", "设备"))
+        for number, name in enumerate(rule.yields_to):
+            if name not in names:
+                what = joined(Text(f"no rule is called {name}", f"没有名为 {name} 的规则"), allowed(name, names))
+                yield draft.document.problem((*path, "yields_to", number), what)
         for number, do in enumerate(rule.do):
-            if do.devices.place not in (None, SAME_BUILDING):
-                at: KeyPath = (*path, "do", number, "devices", "place")
-                yield from _known(draft, at, do.devices.place, "site", Text("place", "位置"))
+            at: KeyPath = (*path, "do", number, "devices")
+            if do.devices is not None:
+                yield from _aimed(draft, at, do.devices)
+
+
+def _aimed(draft: Draft, path: KeyPath, selector: Selector) -> Iterator[Problem]:
+    if selector.place not in (None, SAME_BUILDING):
+        yield from _known(draft, (*path, "place"), selector.place, "site", Text("place", "位置"))
+    for number, device in enumerate(selector.ids):
+        yield from _known(draft, (*path, "ids", number), device, "devices", Text("device", "设备"))
 
 
 def _shifts(draft: Draft) -> Iterator[Problem]:

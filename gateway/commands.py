@@ -32,8 +32,23 @@ ON_DEVICES = frozenset(
     ("unlock", "lock", "release", "lockdown", "output", "snapshot", "test", "shelve", "shield", "unshield")
 )  # contract, section 4
 ON_GATEWAY = frozenset(
-    ("ping", "sync", "resend", "silence", "acknowledge", "dispose", "reset", "drill", "reload", "restart", "bundle")
-)  # contract, section 4
+    (
+        *(
+            "ping",
+            "sync",
+            "resend",
+            "silence",
+            "acknowledge",
+            "dispose",
+            "reset",
+            "drill",
+            "reload",
+            "restart",
+            "bundle",
+        ),
+        "picture",
+    )
+)  # contract, section 4; and `picture` for those that may have them
 ON_ANY_DEVICE = frozenset(("test", "shelve", "shield", "unshield"))  # the gateway does them, whatever the driver takes
 TIME_CRITICAL = frozenset(("unlock", "lock", "release", "lockdown", "output", "snapshot", "test"))  # late is wrong
 GONE_RANGES = 100  # told one by one; more than these are summed up in the last

@@ -4,12 +4,11 @@ The audit's line stands on disk before anything moves. A door's unlocking ends w
 """
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from gateway.audit import Audit
 from gateway.clock import Clock
@@ -19,6 +18,7 @@ from gateway.driver import Command, Outcome, Picture
 from gateway.errors import GatewayError, StorageError, Text
 from gateway.event import Phase, Reading
 from gateway.fields import DeviceConfig
+from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline, Taken
 from gateway.supervisor import Supervisor
 
@@ -31,17 +31,11 @@ TOLD = {
     "device-refused": Text("the device refused", "设备拒绝执行"),
     "timeout": Text("no answer in time; it may have been done all the same", "未在时限内得到应答,操作可能已执行"),
     "busy": Text("the device is busy", "设备忙"),
+    "not-allowed": Text("it may not be done now", "当前不允许"),
     "bad-arguments": Text("the device does not take these arguments", "设备不接受这些参数"),
     "unknown-action": Text("the device does not take it as it is configured", "按当前配置,设备不支持该操作"),
 }
 _LOG = logging.getLogger("gateway.commands")
-
-
-class Album(Protocol):
-    """Where pictures are kept."""
-
-    async def keep(self, picture: Picture, device: str, cause: str) -> str:
-        """On disk; returns the reference by which it is fetched. StorageError."""
 
 
 @dataclass
@@ -54,7 +48,7 @@ class _Queue:
 
 
 class Moves:
-    """`actions()` is what devices can be asked for; `album` keeps their pictures, where there is one."""
+    """`actions()` is what devices can be asked for; their pictures are kept on this box."""
 
     def __init__(
         self,
@@ -64,8 +58,9 @@ class Moves:
         audit: Audit,
         clock: Clock,
         devices: Iterable[DeviceConfig],
+        pictures: Pictures,
     ) -> None:
-        self.album: Album | None = None
+        self._pictures = pictures
         self._supervisor = supervisor
         self._pipeline = pipeline
         self._covers = covers
@@ -167,15 +162,11 @@ class Moves:
         return any(alarm.type == OPEN and alarm.active for alarm in self._pipeline.shown.of(device))
 
     async def _pictured(self, picture: Picture, order: Order) -> dict[str, Any]:
-        told: dict[str, Any] = {
-            "content_type": picture.content_type,
-            "bytes": len(picture.body),
-            "sha256": hashlib.sha256(picture.body).hexdigest(),
-        }
-        if self.album is not None:
-            with suppress(StorageError):  # the picture is lost, and the reply names none
-                told["picture"] = await self.album.keep(picture, order.device, order.id)
-        return told
+        """Kept before it is told. Refused: the disk does not take it."""
+        try:
+            return {"picture": await self._pictures.keep(order.device, picture)}
+        except StorageError as error:
+            raise Refused("busy", Text(error.say("en"), error.say("zh"))) from error
 
     async def _tell(self, order: Order, code: str, result: Result) -> None:
         """The event. What has moved has moved: a disk that fails now changes nothing of the answer."""

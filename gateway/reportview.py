@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from gateway.errors import Text
 from gateway.taxonomy import TYPES
 
+SIGNATURE = Text("signed:", "签名:")
 BOM = "\ufeff"  # without it Excel takes UTF-8 for the machine's own code page
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # how a cell begins that a spreadsheet would carry out (OWASP, CSV injection)
 _UNITS = ((86400, Text("d", "天")), (3600, Text("h", "小时")), (60, Text("min", "分")), (1, Text("s", "秒")))

@@ -241,6 +241,7 @@ class Supervisor:
         self, tools: Tools, drivers: Mapping[str, Driver[Any]], lines: Sequence[tuple[str, Line[Any]]]
     ) -> None:
         self.board = Switchboard()
+        self.guard: Callable[[Command], Outcome | None] = _free  # what is not handed to a device as things stand
         self.lines: list[Supervised] = []
         for name, line in lines:
             log = logging.LoggerAdapter(logging.getLogger(f"gateway.driver.{name}"), {"line": line.name})
@@ -265,7 +266,11 @@ class Supervisor:
         actions, handler = found
         if command.action not in actions:
             return Outcome("unknown-action", f"it takes {', '.join(sorted(actions))}")
-        return await handler(command)
+        return self.guard(command) or await handler(command)
+
+
+def _free(_: Command) -> Outcome | None:
+    return None
 
 
 def _reason(failure: Exception) -> str:

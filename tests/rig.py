@@ -25,6 +25,7 @@ from gateway.outbox import Outbox
 from gateway.parts import Parts, Plan
 from gateway.pipeline import Pipeline, Rim
 from gateway.privacy import Policy
+from gateway.profiles import BUILT_IN
 from gateway.retained import Retained
 from gateway.store import Store
 from gateway.uplink import Uplink, actions
@@ -114,7 +115,7 @@ async def rig(
     subjects = {f"door-{n}": Subject(f"door-{n}", SOURCE, "door", place) for n in range(1, 9)}
     subjects["smoke-1"] = Subject("smoke-1", SOURCE, "smoke", place)
     subjects["gw-0001"] = Subject("gw-0001", SOURCE, "gateway")
-    policies = {name: Policy(name, types, "keyed", KEY) for name in uplinks}
+    policies = {name: Policy(name, types, BUILT_IN["keyed"], KEY) for name in uplinks}
     clock = clock or SystemClock()
     async with Store(folder / "events.db", uplinks) as store:
         pipeline = Pipeline(

@@ -32,14 +32,18 @@ def ack(
     With --outcome also say what it was, which ends it once its cause is gone. Both are told to the uplinks, with your
     user name.
     """
-    who = os.environ.get("SUDO_USER") or getpass.getuser()
-    answer = ask(state_dir(config, state_folder), "ack", alarm=alarm, who=who, outcome=outcome, note=note)
+    answer = ask(state_dir(config, state_folder), "ack", alarm=alarm, who=user(), outcome=outcome, note=note)
     if json:
         show.document(answer)
         return
     kind, device, state = answer["type"], answer["device"], ALARM_STATES[answer["state"]]
     told = Text(f"acknowledged: {kind} of {device}, now {state.en}", f"已确认:{device} 的 {kind},当前{state.zh}")
     show.put(say(told))
+
+
+def user() -> str:
+    """Who sits there."""
+    return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
 def resend(

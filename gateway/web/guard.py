@@ -1,8 +1,8 @@
 """In front of every route: who may ask what under which name, and the security headers of every answer.
 
 A web page elsewhere can make a browser on this machine call us under a name of its own (DNS rebinding); so the Host
-must be an IP address, `localhost` or a configured name. There is no login yet: all but `/ingest` and `/healthz` answer
-loopback peers only, and none that a proxy speaks for.
+must be an IP address, `localhost` or a configured name. There is no login yet: all but `/ingest`, `/healthz` and
+`/public` answer loopback peers only, and none that a proxy speaks for.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from gateway.web import words
 
 AT_ONCE = 4  # requests of one peer
 REFUSED_S = 0.1  # how long a refused one keeps its place: whoever only guesses, or sends rubbish, is slow at it
-
+_OPEN = ("/healthz", "/public", "/public.json", "/static/page.css")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 _HEADERS = {
     "Content-Security-Policy": (
@@ -74,7 +74,7 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> Response | None:
         path = scope["path"]
-        if path == "/healthz" or path.startswith("/ingest/"):
+        if path in _OPEN or path.startswith("/ingest/"):
             return None
         headers = Headers(scope=scope)
         if not _is_loopback(scope) or any(name in headers for name in _FORWARDED):

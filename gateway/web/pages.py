@@ -122,7 +122,7 @@ def render(
 
 @cache
 def environment() -> Environment:
-    """Of all templates."""
+    """Templates of this package; what is put into them cannot become markup."""
     return Environment(
         loader=PackageLoader("gateway.web"),
         autoescape=True,

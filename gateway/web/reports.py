@@ -9,7 +9,7 @@ from jinja2 import Environment
 from starlette.exceptions import HTTPException
 
 from gateway.errors import GatewayError, StorageError
-from gateway.reportview import View, to_csv
+from gateway.reportview import SIGNATURE, View, to_csv
 from gateway.web import words
 from gateway.web.guard import error
 
@@ -59,4 +59,4 @@ def _written(document: Mapping[str, Any], form: str, language: str, environment:
         return Response(to_csv(view), media_type="text/csv; charset=utf-8", headers=headers)
     template = environment.get_template("report.html")
     spoken = "zh-CN" if language == "zh" else "en"
-    return HTMLResponse(template.render(view=view, language=spoken, signature=words.LABELS["signature"].say(language)))
+    return HTMLResponse(template.render(view=view, language=spoken, signature=view.say(SIGNATURE)))

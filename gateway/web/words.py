@@ -60,7 +60,6 @@ LABELS: Mapping[str, Text] = {
     "clock_unsynced": Text("never synchronized", "未校时"),
     "clock_corrected": Text("corrected", "已校正"),
     "disk": Text("stored events", "本地缓存"),
-    "signature": Text("signed:", "签名:"),
     "aid": Text("This page is an aid; the fire alarm control panel decides.", "本页为辅助显示,以火灾报警控制器为准。"),
 }
 UNITS: Mapping[str, Text] = {

@@ -39,6 +39,7 @@ def test_a_right_file_loads_with_its_values(tmp_path: Path) -> None:
         (frozenset(range(1, 6)), 0, 6 * 60),
     )
     assert config.responsibility["fire.*"].respond == 60.0
+    assert config.rules[0].do[0].devices is not None
     assert config.rules[0].do[0].devices.place == "same-building"
 
 
@@ -47,7 +48,8 @@ def test_what_is_checked_but_not_carried_out_is_told_as_a_warning(tmp_path: Path
     assert warnings == [
         "gateway.yaml:24:1: responsibility: this version checks the responsibility list, but does not carry it out: "
         "nobody is told when an alarm waits",
-        "gateway.yaml:26:1: rules: this version checks rules, but does not carry them out: no device acts on them",
+        "gateway.yaml:29:28: rules[0].do[0].devices: rule doors: no device is meant by this, "
+        "so that release does nothing",
     ]
     assert loaded(tmp_path, VALID.partition("responsibility:")[0]).warnings == ()
 

@@ -1,6 +1,7 @@
 """Orders at devices: one at a time, in time, each an audit line and an event; what a door's contact said."""
 
 import asyncio
+import base64
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
@@ -190,30 +191,24 @@ async def test_a_driver_that_fails_harms_nobody(doors: Doors) -> None:
     ]
 
 
-async def test_a_picture_is_told_by_its_digest_and_kept_where_there_is_an_album(doors: Doors) -> None:
-    body = b"\xff\xd8 a picture"
-    told = {"content_type": "image/jpeg", "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+async def test_a_picture_is_kept_and_told_and_handed_out_in_pieces(doors: Doors) -> None:
+    body = b"\xff\xd8 a picture" * 5000
 
     async def shoot(_: Command) -> Outcome:
         return Outcome(picture=Picture(body, "image/jpeg"))
 
     doors.does = shoot
-    assert await doors.ask("snapshot", "cam-1") == told
-    doors.house.moves.album = album = Album()
-    assert await doors.ask("snapshot", "cam-1") == told | {"picture": "picture-1"}
-    assert album.kept == [(body, "cam-1", "c-snapshot")]
-    assert (await doors.events())[-1][1]["picture"] == "picture-1"
-
-
-class Album:
-    """Keeps them in memory."""
-
-    def __init__(self) -> None:
-        self.kept: list[tuple[bytes, str, str]] = []
-
-    async def keep(self, picture: Picture, device: str, cause: str) -> str:
-        self.kept.append((picture.body, device, cause))
-        return f"picture-{len(self.kept)}"
+    kept = (await doors.ask("snapshot", "cam-1"))["picture"]
+    told = {"content_type": "image/jpeg", "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+    assert kept == {"ref": kept["ref"], **told}
+    assert (await doors.events())[-1][1]["picture"] == kept
+    found = b""
+    offset: int | None = 0
+    while offset is not None:
+        piece = await doors.ask("picture", "gateway", ref=kept["ref"], offset=offset)
+        found, offset = found + base64.b64decode(piece["data"]), piece.get("next")
+    assert found == body
+    assert (await doors.refused("picture", "gateway", ref="none")).code == "bad-arguments"
 
 
 async def test_nothing_moves_without_its_line_and_what_moved_is_answered_without_its_event(tmp_path: Path) -> None:
