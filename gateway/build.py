@@ -10,9 +10,11 @@ from typing import Any
 from gateway import __version__, health, site
 from gateway.access import Access
 from gateway.audit import Audit
+from gateway.callout import Callout
 from gateway.clock import Clock, SystemClock, TimeQuality, rfc3339
 from gateway.commands import Action, Desk, Rules
 from gateway.config import Config, UplinkConfig
+from gateway.courier import Roll
 from gateway.covers import Covers
 from gateway.database import put_fact, read_fact
 from gateway.dead import DeadLetters, Room
@@ -29,6 +31,7 @@ from gateway.normalize import Subject
 from gateway.outbox import Outbox
 from gateway.parts import Parts, Plan
 from gateway.pipeline import Pipeline, Rim
+from gateway.plea import Voice
 from gateway.privacy import Policy
 from gateway.replay import Rate
 from gateway.retained import Retained
@@ -72,10 +75,22 @@ def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vaul
     hand = Hand(pipeline, audit, clock, _where(config))
     hand.listeners.append(lambda alarm: states.changed(alarm.device))
     covers = Covers(hand)
-    house = House(config, place, store, pipeline, supervisor, [], vitals, timekeeper, audit, Duty(hand), covers)
-    house.errands.append(covers.keep_time)
+    callout = Callout(
+        Roll(hand, config.responsibility, Voice(place, config.gateway.language, _link(config))), config.contacts
+    )
+    duty = Duty(hand)
+    house = House(config, place, store, pipeline, supervisor, [], vitals, timekeeper, audit, duty, covers, callout)
+    house.errands += [covers.keep_time, callout.run]
     house.uplinks = [_uplink(house, name, policies[name]) for name in config.uplinks]
     return house
+
+
+def _link(config: Config) -> str:
+    """The page's address where it has a name and is to be reached from elsewhere; else ""."""
+    web = config.gateway.web
+    if web is None or not web.names or web.listen[0] in ("127.0.0.1", "::1", "localhost"):
+        return ""
+    return f"http://{web.names[0]}:{web.listen[1]}/"
 
 
 def _where(config: Config) -> Where:

@@ -8,13 +8,15 @@ from typing import Any, get_args, get_origin
 from pydantic import Field, SerializeAsAny, TypeAdapter, ValidationError
 
 from gateway.cards import Cards
+from gateway.charge import Responsibility
 from gateway.checks import Draft, check
+from gateway.contacts import Contact
 from gateway.credentials import CredentialEntry, CredentialsConfig
 from gateway.errors import Text
 from gateway.explain import SENTENCES, explain
 from gateway.fields import BusConfig, DeviceConfig, Id, Model, Wrong
 from gateway.problems import ConfigProblems, KeyPath, Problem, allowed, in_order, joined
-from gateway.sections import GatewayConfig, Responsibility, Rule, SiteConfig, TypePattern, UplinkConfig
+from gateway.sections import GatewayConfig, Label, Rule, SiteConfig, TypePattern, UplinkConfig
 from gateway.slips import hinted
 from gateway.yamlmarks import read
 
@@ -32,10 +34,6 @@ __all__ = [
 ]
 
 _CHECKED_ONLY = {  # sections that this version reads and checks, and no more
-    "responsibility": Text(
-        "this version checks the responsibility list, but does not carry it out: nobody is told when an alarm waits",
-        "本版本只检查责任清单,尚不执行:报警无人确认时不会升级通知",
-    ),
     "rules": Text(
         "this version checks rules, but does not carry them out: no device acts on them",
         "本版本只检查联动规则,尚不执行:设备不会因此动作",
@@ -52,6 +50,7 @@ class Config(Model):
     buses: dict[Id, BusConfig] = Field(default={}, description="lines that devices share, by name")
     devices: tuple[SerializeAsAny[DeviceConfig], ...] = Field(default=(), description="each with its driver's keys")
     credentials: CredentialsConfig | None = Field(default=None, description="who may open which door")
+    contacts: dict[Label, Contact] = Field(default={}, description="who can be told beyond page and uplinks, by name")
     responsibility: dict[TypePattern, Responsibility] = Field(default={}, description="who acts on which alarm type")
     rules: tuple[Rule, ...] = Field(default=(), description="events that make devices act")
 

@@ -17,6 +17,7 @@ from gateway.normalize import Stamp, Subject
 from gateway.privacy import DATA_LOST, Policy
 from gateway.store import Store
 
+ESCALATION = "gateway.escalation"
 Change = Callable[[Alarm | None, Told], Alarm | None]
 
 
@@ -155,7 +156,11 @@ class Pipeline:
             return frozenset(p.uplink for p in self._rim.policies if p.uplink == whose)
         if reading.type not in self._wanted:
             self._wanted[reading.type] = frozenset(p.uplink for p in self._rim.policies if p.wants(reading.type))
-        return self._wanted[reading.type]
+        wanted = self._wanted[reading.type]
+        if reading.type != ESCALATION:
+            return wanted
+        to = reading.data.get("to")  # whom the responsibility list names hears of it, whatever it gets otherwise
+        return wanted | {policy.uplink for policy in self._rim.policies if policy.uplink == to}
 
 
 def _parted(deed: Deed | Reading) -> tuple[Reading, Deed | None]:

@@ -1,4 +1,4 @@
-"""The models of gateway.yaml's sections (contract, section 6): the gateway, its uplinks, responsibility and rules."""
+"""The models of gateway.yaml's sections (contract, section 6): the gateway, its uplinks and rules."""
 
 import re
 from collections.abc import Iterable
@@ -280,15 +280,6 @@ class UplinkConfig(Model):
     def allowed(self) -> frozenset[str]:
         """The actions it may ask for."""
         return frozenset({*ALWAYS_ALLOWED, *self.commands})
-
-
-class Responsibility(Model):
-    """Who acts on an alarm type: leads, assists, is told when nobody acknowledges in time."""
-
-    lead: Label
-    assist: tuple[Label, ...] = ()
-    escalate: tuple[str, ...] = Field(default=(), description="uplinks that are told")
-    respond: Duration | None = Field(default=None, description="time to acknowledge")
 
 
 class When(Model):
