@@ -116,7 +116,7 @@ class Post:
                 return text
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             host = urlsplit(url).hostname  # never the whole address: its key is a password
-            why = type(exc).__name__ if isinstance(exc, TimeoutError) else _without(str(exc), url)
+            why = _why(exc)
             raise Untold(
                 self.name,
                 Text(f"{host} cannot be reached ({why})", f"无法连接 {host}({why})"),
@@ -139,11 +139,10 @@ def _packed(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode()
 
 
-def _without(why: str, url: str) -> str:
-    parts = urlsplit(url)
-    for secret in (url, parts.query, parts.path if len(parts.path) > 1 else ""):
-        why = why.replace(secret, "…") if secret else why
-    return why
+def _why(exc: Exception) -> str:
+    """The system's word where there is one; never the error's own text, which may hold the address with its key."""
+    inner = getattr(exc, "os_error", exc)
+    return getattr(inner, "strerror", None) or getattr(inner, "verify_message", None) or type(exc).__name__
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-from gateway.cli import act, backup, daemon, disk, events, language, look, profile, schema, show, simulate
+from gateway.cli import act, backup, daemon, disk, duty, events, language, look, profile, schema, show, simulate
 from gateway.cli.frame import Command, Group, explain
 from gateway.errors import ConfigError, GatewayError
 
@@ -34,6 +34,7 @@ plain: tuple[Callable[..., None], ...] = (
     look.alarms,
     act.ack,
     act.card,
+    duty.responsibility,
 )
 for command in plain:
     app.command(cls=Command)(command)
@@ -42,6 +43,8 @@ outbox.command("check", cls=Command)(disk.outbox_check)
 outbox.command("resend", cls=Command)(act.resend)
 for command in (schema.config, schema.events, schema.asyncapi):
     schemas.command(cls=Command)(command)
+duty.contacts.command("test", cls=Command)(duty.test)
+app.add_typer(duty.contacts, name="notify")
 app.add_typer(outbox, name="outbox")
 app.add_typer(schemas, name="schema")
 app.add_typer(simulate.simulators, name="simulate")

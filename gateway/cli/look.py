@@ -135,7 +135,7 @@ def alarms(config: ConfigOption = CONFIG, state_folder: StateDirOption = None, j
     if not answer:
         show.put(say(NOTHING["alarms"]))
         return
-    heads = ("alarm", "severity", "type", "device", "state", "count", "first", "last")
+    heads = ("alarm", "severity", "type", "device", "state", "count", "first", "last", "lead", "next")
     show.table([HEADS[head] for head in heads], map(_alarm, answer), [STYLES.get(a["severity"], "") for a in answer])
 
 
@@ -151,6 +151,8 @@ def _alarm(alarm: Mapping[str, Any]) -> list[str]:
         str(alarm["count"]),
         show.moment(alarm["first"]),
         show.moment(alarm["last"]),
+        " ".join([alarm.get("lead", ""), *alarm.get("assist", [])]),
+        f"{show.moment(alarm['next']['at'])} → {alarm['next']['to']}" if "next" in alarm else "",
     ]
 
 
