@@ -45,11 +45,9 @@ def test_a_right_file_loads_with_its_values(tmp_path: Path) -> None:
 def test_what_is_checked_but_not_carried_out_is_told_as_a_warning(tmp_path: Path) -> None:
     warnings = [w.say("en").replace(f"{tmp_path}/", "") for w in loaded(tmp_path, VALID).warnings]
     assert warnings == [
-        "gateway.yaml:24:1: responsibility: this version checks the responsibility list, but does not carry it out: "
-        "nobody is told when an alarm waits",
-        "gateway.yaml:26:1: rules: this version checks rules, but does not carry them out: no device acts on them",
+        "gateway.yaml:27:1: rules: this version checks rules, but does not carry them out: no device acts on them",
     ]
-    assert loaded(tmp_path, VALID.partition("responsibility:")[0]).warnings == ()
+    assert loaded(tmp_path, VALID.partition("rules:")[0]).warnings == ()
 
 
 def test_sections_without_content_are_as_if_left_out(tmp_path: Path) -> None:
