@@ -196,7 +196,7 @@ def _taken(name: str, answer: bytes, often: tuple[int, ...], keys: tuple[int, ..
     if code in often:
         raise Untold(name, Text(f"too many messages ({code})", f"消息过于频繁({code})"), retry_s=pause_s)
     do = Text(
-        "check the robot's address, its sign: secret, its keywords (报警 is in every message), its allowed addresses",
+        "check the robot's address, its sign: secret, its keywords and its allowed addresses",
         "请检查机器人地址、加签密钥 sign:、关键词(每条消息都含“报警”)和 IP 白名单",
     )
     what = Text(f"the robot refused it: {code} {why}", f"机器人拒绝:{code} {why}")
@@ -266,9 +266,7 @@ class Mail:
     def _failed(self, exc: Exception) -> Untold:
         host, port = self.smtp.server
         if isinstance(exc, aiosmtplib.SMTPAuthenticationError):
-            do = Text(
-                "check username: and password: (often a code of its own, 授权码)", "请检查用户名和密码(常为授权码)"
-            )
+            do = Text("check username: and password: (often a code of its own)", "请检查用户名和密码(常为授权码)")
             return Untold(self.name, Text(f"{host} refused the password", f"{host} 拒绝登录"), do, PERSON_S)
         why = " ".join(str(exc).split())[:200] or type(exc).__name__
         if isinstance(exc, aiosmtplib.SMTPRecipientsRefused | aiosmtplib.SMTPResponseException):

@@ -43,7 +43,7 @@ outbox.command("check", cls=Command)(disk.outbox_check)
 outbox.command("resend", cls=Command)(act.resend)
 for command in (schema.config, schema.events, schema.asyncapi):
     schemas.command(cls=Command)(command)
-duty.contacts.command("test", cls=Command)(duty.test)
+duty.contacts.command("test", cls=Command)(duty.try_out)
 app.add_typer(duty.contacts, name="notify")
 app.add_typer(outbox, name="outbox")
 app.add_typer(schemas, name="schema")

@@ -20,7 +20,7 @@ contacts = typer.Typer(
 
 
 def responsibility(config: ConfigOption = CONFIG, json: JsonOption = False) -> None:
-    """List who leads and assists on which alarm type, and who is told when.
+    """List who leads on which alarm type, and who is told.
 
     From the configuration, each type with the entry that counts for it; also the types that nobody leads.
     """
@@ -80,7 +80,7 @@ def _cells(row: dict[str, Any]) -> Sequence[str]:
     return [kind(row["type"]), row["lead"], " ".join(row["assist"]), steps, when, row.get("basis", "")]
 
 
-def test(
+def try_out(
     name: Annotated[str, typer.Argument(metavar="NAME", help="As it stands under `contacts:`.")],
     config: ConfigOption = CONFIG,
     json: JsonOption = False,

@@ -44,7 +44,7 @@ HELPS: Mapping[str, str] = {
     "Active, not yet acknowledged, or waiting for their outcome. `gateway ack` takes the first column.": (
         "持续中、未确认或待处置。第一列即 gateway ack 所需的报警编号。"
     ),
-    "List who leads and assists on which alarm type, and who is told when.": "列出责任清单:各类报警的牵头、配合和逐级通知。",
+    "List who leads on which alarm type, and who is told.": "列出责任清单:各类报警的牵头、配合和逐级通知。",
     "From the configuration, each type with the entry that counts for it; also the types that nobody leads.": (
         "取自配置:每种类型按最具体的一行;无人牵头的类型也列出。"
     ),

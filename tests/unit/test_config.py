@@ -79,7 +79,7 @@ def test_all_mistakes_are_told_at_once_in_order(tmp_path: Path) -> None:
         if old in mistakes and text.count(old):
             text = text.replace(old, new.replace("§", ""), 1)
     told = problems(tmp_path, text)
-    assert [line.split(":")[1] for line in told] == ["1", "9", "15", "15", "29"]
+    assert [line.split(":")[1] for line in told] == ["1", "9", "15", "15", "30"]
 
 
 def test_parts_tell_devices_on_one_address_apart(tmp_path: Path) -> None:
