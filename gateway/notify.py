@@ -29,6 +29,7 @@ TIMEOUT_S = 10.0
 WECOM_MINUTE_S = 60.0  # a group robot takes 20 messages a minute
 DINGTALK_BAN_S = 600.0  # 20 a minute as well; who sends more is refused for 10 minutes
 RETRY_S, PERSON_S = 5.0, 300.0  # first pause after a failure; after one that only a person can put right
+LEAST_S = 1.0  # whatever a server says
 WECOM_BYTES = 2048  # of a text
 ANSWER_BYTES = 65536
 _WECOM_OFTEN, _WECOM_KEY = (45009,), (93000, 40058)
@@ -126,7 +127,7 @@ class Post:
     def _refused(self, answer: aiohttp.ClientResponse) -> Untold:
         status, told = answer.status, answer.headers.get("Retry-After", "")
         often = status == 429 or status >= 500
-        wait_s = min(float(told), PERSON_S) if told.isdigit() else RETRY_S
+        wait_s = min(max(float(told), LEAST_S), PERSON_S) if told.isdigit() else RETRY_S
         return Untold(
             self.name,
             Text(f"the server answered HTTP {status}", f"服务器返回 HTTP {status}"),
