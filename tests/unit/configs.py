@@ -237,7 +237,11 @@ WRONG = [  # what is changed, into what, what is said; § marks where, else line
         "escalate: [page, {to: page, after: 2m, §too: page}]",
         "responsibility.fire.*.escalate[1].too: not a known key (allowed: to, after; did",
     ),
-    ("escalate: [district]", "escalate: [{after: 2m, to: §nobody}]", "responsibility.fire.*.escalate[0].to: no contact or uplink is called"),
+    (
+        "escalate: [district]",
+        "escalate: [{after: 2m, to: §nobody}]",
+        "responsibility.fire.*.escalate[0].to: no contact or",
+    ),
     ("respond: 60s", "respond: §8d", "responsibility.fire.*.respond: at most 7d"),
     ("respond: 60s", "instead: [§{lead: 保安}]", "responsibility.fire.*.instead[0]: place: or hours: is needed"),
     ("respond: 60s", "instead: [{place: §b8, lead: 保安}]", "responsibility.fire.*.instead[0].place: no place is"),

@@ -23,6 +23,7 @@ from gateway.contacts import Contact
 from gateway.notify import DINGTALK_BAN_S, PERSON_S, WECOM_BYTES, WECOM_MINUTE_S, Message, Untold, target
 from tests.brokers import free_port
 
+pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # it is inside TLS already
 MESSAGE = Message("【报警】感烟火警 3号楼", ("已 3 分钟无人确认。", "请立即到现场核实。"), {"count": 2})
 
 
@@ -179,11 +180,18 @@ async def post(folder: Path, *, tls: str) -> AsyncIterator[Post]:
     authority, trust = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(trust)
     authority.cert_pem.write_to_path(folder / "ca.pem")
-    made, secure = Post(free_port()), {"tls_context": trust, "require_starttls": True} if tls == "starttls" else {}
+    made, upgrades = Post(free_port()), tls == "starttls"
 
     def serve() -> SMTP:
-        asks = {"authenticator": _login, "auth_required": tls != "none", "auth_require_tls": tls == "starttls"}
-        return SMTP(made, loop=asyncio.get_running_loop(), **secure, **asks)
+        return SMTP(
+            made,
+            loop=asyncio.get_running_loop(),
+            tls_context=trust if upgrades else None,
+            require_starttls=upgrades,
+            authenticator=_login,
+            auth_required=tls != "none",
+            auth_require_tls=upgrades,
+        )
 
     loop = asyncio.get_running_loop()
     server = await loop.create_server(serve, "127.0.0.1", made.port, ssl=trust if tls == "tls" else None)
