@@ -7,9 +7,10 @@ import pytest
 
 from gateway.cli import run
 from tests.brokers import free_port
-from tests.unit.configs import VALID, write
+from tests.unit.configs import write
 
-EXAMPLE = str(Path(__file__).parents[2] / "config" / "gateway.yaml")
+CONFIG = Path(__file__).parents[2] / "config"
+EXAMPLE, MINIMAL = str(CONFIG / "gateway.yaml"), (CONFIG / "minimal.yaml").read_text("utf-8")
 
 
 def test_the_list_names_every_alarm_type(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,7 +32,7 @@ def test_the_table_tells_times_and_hours(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_without_a_list_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = write(tmp_path, VALID.partition("responsibility:")[0])
+    file = write(tmp_path, MINIMAL)
     assert run(["responsibility", "--config", str(file), "--lang", "zh"]) == 0
     told = capsys.readouterr().out
     assert "无人" in told
@@ -45,6 +46,6 @@ def test_without_a_list_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_a_contact_that_cannot_be_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, status: int, said: str
 ) -> None:
-    file = write(tmp_path, f"{VALID}contacts: {{群: {{webhook: 'http://127.0.0.1:{free_port()}/'}}}}\n")
+    file = write(tmp_path, f"{MINIMAL}\ncontacts: {{群: {{webhook: 'http://127.0.0.1:{free_port()}/'}}}}\n")
     assert run(["notify", "test", name, "--config", str(file), "--lang", "zh"]) == status
     assert said in capsys.readouterr().err
