@@ -5,15 +5,17 @@ Storage stands before any connection is tried. The end is a sequence with a time
 """
 
 import asyncio
+import gc
 import logging
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
 from gateway import holes, newcomers, systemd, watchdog
 from gateway.build import build
+from gateway.chores import ENDS_S
 from gateway.config import Config
 from gateway.control import listening
 from gateway.delivery import FAREWELL_S, FLUSH_S
@@ -22,6 +24,7 @@ from gateway.errors import ConfigError, StorageError
 from gateway.event import Phase, Reading
 from gateway.folder import held
 from gateway.house import House
+from gateway.listeners import announce
 from gateway.losses import tell_losses
 from gateway.retention import Limits, Retention
 from gateway.store import Store, watch_disk
@@ -41,24 +44,25 @@ LOST = "gateway.uplink_lost"
 _LOG = logging.getLogger("gateway")
 
 
-def main(config: Config, drivers: Mapping[str, Driver[Any]]) -> None:
+def main(config: Config, drivers: Mapping[str, Driver[Any]], reread: Callable[[], object] = lambda: None) -> None:
     """`run`, in a loop that is left open where a driver does not end: to close it would wait for that for ever."""
     runner = asyncio.Runner()
     try:
-        runner.run(run(config, drivers))
+        runner.run(run(config, drivers, reread))
     finally:
         if not asyncio.all_tasks(runner.get_loop()):
             runner.close()
 
 
-async def run(config: Config, drivers: Mapping[str, Driver[Any]]) -> None:
-    """The daemon, until SIGTERM or SIGINT. StateError where it cannot start."""
+async def run(config: Config, drivers: Mapping[str, Driver[Any]], reread: Callable[[], object] = lambda: None) -> None:
+    """The daemon, until SIGTERM or SIGINT. StateError where it cannot start. `reread`: see `House`."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     loop.set_exception_handler(watchdog.unhandled)
     async with standing(config, drivers) as house:
+        house.reread = reread
         await live(house, stopping)
 
 
@@ -95,11 +99,14 @@ async def live(house: House, stopping: asyncio.Event) -> None:
         watch.append(group.create_task(_losses(house)))
         watch.append(group.create_task(watch_disk(house.store, house.vitals.clock)))
         watch += [group.create_task(errand()) for errand in house.errands]
+        watch.append(group.create_task(_restart(house, stopping)))
         uplinks = [group.create_task(_guard(uplink, leaving)) for uplink in house.uplinks]
         drivers = group.create_task(house.supervisor.run())
         await tried.wait()  # ready is when devices that post are heard
+        gc.collect()
+        gc.freeze()  # what stands now stays: looking through all of it again would hold up alarms
         systemd.notify("READY=1")
-        _LOG.info("running: %d devices, %d uplinks", len(house.devices()), len(house.uplinks))
+        _LOG.info("running: %d devices, %d uplinks", len(house.vitals.devices), len(house.uplinks))
         await stopping.wait()
         systemd.notify("STOPPING=1")
         _LOG.info("stopping")
@@ -117,7 +124,8 @@ async def _guard(uplink: Uplink, leaving: asyncio.Event) -> None:
     """A bug in one uplink must not end the others."""
     while not leaving.is_set():
         try:
-            await uplink.run(leaving)
+            async with uplink.parts.desk:
+                await uplink.run(leaving)
         except Exception:  # noqa: BLE001  # whatever it is, the other uplinks and the doors go on
             _LOG.exception("uplink %s failed; it starts again", uplink.name)
             await uplink.parts.clock.sleep(RESTART_S)
@@ -157,17 +165,25 @@ async def _page(house: House, tried: asyncio.Event) -> None:
             continue
         async with serve(create(house, web.names), sockets):
             host, port = sockets[0].getsockname()[:2]
-            _LOG.info("page: http://%s:%d/", host, port)
+            announce(_LOG, "page", f"{host}:{port}", ("this machine", "devices that post with their token"))
             tried.set()
             await asyncio.Event().wait()
+
+
+async def _restart(house: House, stopping: asyncio.Event) -> None:
+    """Somebody has asked for it: the answer goes out first; systemd starts the process again."""
+    await house.restarting.wait()
+    _LOG.info("ending to be started again, as asked")
+    await house.vitals.clock.sleep(ENDS_S)
+    stopping.set()
 
 
 async def _tell_systemd(house: House) -> None:
     """`systemctl status` shows how it is: told when it changes."""
     told = ""
     while True:
-        devices, uplinks = house.devices(), house.uplinks
-        answering = sum(device["online"] for device in devices)
+        devices, uplinks = house.vitals.devices, house.uplinks
+        answering = sum(house.vitals.states[device].online is True for device in devices)
         away = [uplink.name for uplink in uplinks if not uplink.connected]
         status = f"{house.verdict()['word']}; {answering} of {len(devices)} devices answer"
         status += f"; not connected: {', '.join(away)}" if away else f"; {len(uplinks)} uplinks connected"

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from gateway import __version__, orders, samples, schemas, taxonomy
+from gateway.arguments import ARGUMENTS, Args
 from gateway.config import Config
 from gateway.documents import Dossier, Event, Health, State, Status
 
@@ -208,11 +209,23 @@ def _message(schema: str, title: str, content_type: str, *examples: dict[str, An
 
 def _schemas() -> dict[str, Any]:
     models: list[type[BaseModel]] = [Event, *(doc.model for doc in _DOCUMENTS.values()), orders.Command, orders.Answer]
+    models += dict.fromkeys(ARGUMENTS.values())
     made = schemas.definitions(SCHEMAS, *models) | schemas.data_models(SCHEMAS)
+    made["Command"]["allOf"] = [_takes(action, model) for action, model in ARGUMENTS.items()]
     envelope = {"$ref": SCHEMAS.format(model="Event")}
     for row in taxonomy.TYPES.values():
         made[row.name] = {"allOf": [envelope, schemas.of_type(row, SCHEMAS)]}
     return {name: _draft7(schema) for name, schema in made.items()}
+
+
+def _takes(action: str, model: type[Args]) -> dict[str, Any]:
+    """What an action's arguments must be; a command whose action needs none needs no `args`."""
+    needed = any(field.is_required() for field in model.model_fields.values())
+    then = {"properties": {"args": {"$ref": SCHEMAS.format(model=model.__name__)}}}
+    return {
+        "if": {"properties": {"action": {"const": action}}},
+        "then": then | ({"required": ["args"]} if needed else {}),
+    }
 
 
 def _draft7(schema: Any) -> Any:

@@ -11,32 +11,42 @@ from gateway import __version__, health, site
 from gateway.access import Access
 from gateway.audit import Audit
 from gateway.callout import Callout
+from gateway.chores import Chores
 from gateway.clock import Clock, SystemClock, TimeQuality, rfc3339
-from gateway.commands import Action, Desk, Rules
+from gateway.commands import Action, Rules
 from gateway.config import Config, UplinkConfig
 from gateway.courier import Roll
 from gateway.covers import Covers
 from gateway.database import put_fact, read_fact
 from gateway.dead import DeadLetters, Room
 from gateway.deeds import Hand, Where
+from gateway.desk import Desk
+from gateway.doings import Means
 from gateway.driver import Decision, Driver, Line
 from gateway.duty import Duty
 from gateway.errors import StorageError
 from gateway.event import Credential
 from gateway.fields import DeviceConfig, parse_host_port
+from gateway.groups import Spot
 from gateway.health import Vitals
 from gateway.house import House
 from gateway.identity import Identities
+from gateway.linkage import Linkage
+from gateway.moves import Moves
 from gateway.normalize import Subject
+from gateway.outages import Outages
 from gateway.outbox import Outbox
 from gateway.parts import Parts, Plan
+from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline, Rim
 from gateway.plea import Voice
 from gateway.privacy import Policy
 from gateway.replay import Rate
 from gateway.retained import Retained
+from gateway.rules import Engine
 from gateway.schemas import spoken
 from gateway.sections import place_paths
+from gateway.signing import public_key
 from gateway.site import Site
 from gateway.states import States
 from gateway.store import Store
@@ -54,12 +64,13 @@ def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vaul
     states = States(device.id for device in config.devices)
     subjects = {device.id: _subject(place, device) for device in config.devices}
     subjects[config.gateway.id] = Subject(config.gateway.id, place.source, "gateway")
-    rim = Rim(store, clock, subjects, tuple(policies.values()), config.gateway.id)
+    rim = Rim(store, clock, subjects, tuple(policies.values()), config.gateway.id, config.alarms.off_delays_ms())
     pipeline = Pipeline(rim, Identities(store.database.newest_id_ms))
     pipeline.listeners.append(lambda taken: states.took(taken.reading))
     access = Access(config.credentials)
     tools = Tools(pipeline, states, clock, vault, partial(_decide, access, clock))
     supervisor = Supervisor(tools, drivers, lines(config))
+    audit = Audit(store, clock)
     vitals = Vitals(
         gateway=config.gateway.id,
         boot=str(uuid.uuid4()),
@@ -69,18 +80,27 @@ def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vaul
         store=store,
         states=states,
         devices=tuple(device.id for device in config.devices),
+        audit=audit,
+        pipeline=pipeline,
     )
     timekeeper = Timekeeper(config.gateway.id, store, pipeline, clock)
-    audit = Audit(store, clock)
     hand = Hand(pipeline, audit, clock, _where(config))
     hand.listeners.append(lambda alarm: states.changed(alarm.device))
     covers = Covers(hand)
-    callout = Callout(
-        Roll(hand, config.responsibility, Voice(place, config.gateway.language, _link(config))), config.contacts
-    )
-    duty = Duty(hand)
-    house = House(config, place, store, pipeline, supervisor, [], vitals, timekeeper, audit, duty, covers, callout)
-    house.errands += [covers.keep_time, callout.run]
+    moves = Moves(supervisor, pipeline, covers, audit, clock, config.devices)
+    pictures = Pictures(config.gateway.state_dir / "pictures", config.pictures, store, clock)
+    means = Means(config.gateway.id, store, pipeline, supervisor, audit, covers, pictures, clock)
+    linkage = Linkage(Engine(config.rules, place.world()), means)
+    supervisor.guard = linkage.guard
+    pipeline.listeners += [moves.took, linkage.took]
+    voice = Voice(place, config.gateway.language, _link(config))
+    callout = Callout(Roll(hand, config.responsibility, voice), config.contacts)
+    linkage.doings.notify = callout.notify
+    parts = (timekeeper, audit, Duty(hand), covers, callout, pictures, linkage, moves)
+    house = House(config, place, store, pipeline, supervisor, [], vitals, *parts)
+    house.errands += [covers.keep_time, callout.run, pictures.run, linkage.run]
+    house.actions |= moves.actions() | Chores(house).actions()
+    _watch_floods(house, hand)
     house.uplinks = [_uplink(house, name, policies[name]) for name in config.uplinks]
     return house
 
@@ -91,6 +111,20 @@ def _link(config: Config) -> str:
     if web is None or not web.names or web.listen[0] in ("127.0.0.1", "::1", "localhost"):
         return ""
     return f"http://{web.names[0]}:{web.listen[1]}/"
+
+
+def _watch_floods(house: House, hand: Hand) -> None:
+    """What belongs together is grouped, and suppressed where one line is the cause of all."""
+    shared = {}
+    for line in (each.line for each in house.supervisor.lines):
+        shared[f"{'line' if line.bus is None else 'bus'} {line.name}"] = [device.id for device in line.devices]
+        for device in line.devices:
+            building = device.place.partition("/")[0]
+            name = line.name if len(line.devices) > 1 else ""
+            house.spots[device.id] = Spot(name, building, house.site.place(building).label)
+    outages = Outages(hand, house.covers, shared)
+    house.pipeline.listeners += [outages.heard, lambda taken: house.flood.heard(taken.alarm)]
+    house.errands.append(outages.run)
 
 
 def _where(config: Config) -> Where:
@@ -144,7 +178,7 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
     outbox, asked = Outbox(house.store, name), dict[str, Action]()
     outbox.rate = Rate(settings.replay_rate)
     dead = DeadLetters(name, outbox, Room(config.gateway.id, house.store, house.pipeline), log)
-    desk = Desk(_rules(house, name, plan.base), house.store, vitals.clock, asked, log)
+    desk = Desk(_rules(house, name, plan.base), house.store, vitals.clock, asked, house.audit)
     parts = Parts(plan, house.store, outbox, Retained(), dead, desk, vitals.clock, log)
     uplink = Uplink(
         parts,
@@ -152,7 +186,7 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
         settings.protocol,
         partial(_next_session, Fact(house.store, f"session.{name}")),
     )
-    asked |= actions(uplink)
+    asked |= house.actions | actions(uplink)
     house.store.listeners.append(uplink.grown)
     states.listeners.append(uplink.state_changed)
     return uplink
@@ -160,8 +194,9 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
 
 def _rules(house: House, name: str, base: str) -> Rules:
     """Whom the uplink may ask for what."""
-    devices = {device.id: frozenset(line.actions) for line in house.supervisor.lines for device in line.line.devices}
-    return Rules(name, base, house.language, house.config.uplinks[name].allowed, devices)
+    settings = house.config.uplinks[name]
+    key = None if settings.command_key is None else public_key(settings.command_key)
+    return Rules(name, base, house.language, settings.allowed, house.supervisor.takes(), key)
 
 
 def _status(vitals: Vitals, state: str, session: int) -> dict[str, Any]:

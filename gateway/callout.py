@@ -5,6 +5,7 @@ uplink are told by that event itself, which passes the uplink's filter; `sound` 
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,12 +17,14 @@ from gateway.alarmview import moment
 from gateway.charge import Call, Charge
 from gateway.contacts import ALWAYS_THERE, Contact
 from gateway.courier import TICK_S, Courier, Roll
-from gateway.deeds import NotFound
 from gateway.errors import StorageError, Text
 from gateway.escalation import TAKEN
 from gateway.measures import cover
-from gateway.notify import target
+from gateway.notify import Untold
+from gateway.notify import target as way
 from gateway.pipeline import Deed
+
+_LOG = logging.getLogger("gateway.escalation")
 
 
 @dataclass
@@ -43,7 +46,7 @@ class Callout:
         self._clock = clock
         self._watched: dict[str, _Watch] = {}
         self._couriers = {
-            n: Courier(n, target(n, contact, clock), contact.drills, roll) for n, contact in contacts.items()
+            n: Courier(n, way(n, contact, clock), contact.drills, roll) for n, contact in contacts.items()
         }
 
     async def run(self) -> None:
@@ -56,13 +59,17 @@ class Callout:
                     await self._turn()
                 await self._clock.sleep(TICK_S)
 
-    async def notify(self, to: str, text: str) -> None:
-        """A linkage rule's word, tried once; the page and uplinks see the rule's own event. NotFound, Untold."""
-        if to in self._couriers:
-            await self._couriers[to].target.send(self._roll.voice.word(text))
-        elif to not in ALWAYS_THERE and to not in self._roll.hand.where.uplinks:
-            do = Text("`contacts:` defines them", "请在 contacts: 中定义")
-            raise NotFound(to, Text("there is no such contact", "没有这个联系人"), do)
+    async def notify(self, target: str, text: Text) -> bool:
+        """A linkage rule's word, tried once; page and uplinks see the rule's own event. False: it did not go out."""
+        voice = self._roll.voice
+        if target not in self._couriers:
+            return target in ALWAYS_THERE or target in self._roll.hand.where.uplinks
+        try:
+            await self._couriers[target].target.send(voice.word(text.say(voice.language)))
+        except Untold as error:
+            _LOG.warning("%s", error)
+            return False
+        return True
 
     def shown(self, alarm: Alarm, book: Book) -> dict[str, Any]:
         """`lead`, `assist`, and the next step of an alarm as people see it; `{}` where nobody leads."""

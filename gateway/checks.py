@@ -17,7 +17,8 @@ from gateway.credentials import EVERY_DOOR, CredentialsConfig
 from gateway.errors import Text
 from gateway.fields import BusConfig, DeviceConfig
 from gateway.problems import KeyPath, Problem, allowed, joined
-from gateway.sections import SAME_BUILDING, GatewayConfig, Rule, place_paths
+from gateway.rulebook import SAME_BUILDING, Rule, Selector
+from gateway.sections import GatewayConfig, place_paths
 from gateway.yamlmarks import Document
 
 Part = TypeVar("Part")
@@ -107,7 +108,8 @@ def _places(draft: Draft) -> Iterator[Problem]:
 def _kinds(draft: Draft) -> Iterator[Problem]:
     kinds = [((*path, "kind"), device.kind) for path, device in draft.of(DeviceConfig)]
     for path, rule in draft.of(Rule):
-        kinds += [((*path, "do", number, "devices", "kind"), do.devices.kind) for number, do in enumerate(rule.do)]
+        kinds.append(((*path, "when", "kind"), rule.when.kind))
+        kinds += [((*path, "do", n, "devices", "kind"), do.devices.kind) for n, do in enumerate(rule.do) if do.devices]
     for path, kind in kinds:
         if kind is not None and kind not in taxonomy.KINDS:
             what = Text(f"{kind} is no kind of device", f"没有 {kind} 这种设备类型")
@@ -236,17 +238,19 @@ def _escalations(draft: Draft) -> Iterator[Problem]:
 
 
 def _told(draft: Draft, path: KeyPath, steps: Steps) -> Iterator[Problem]:
-    names = [*ALWAYS_THERE, *draft.names("uplinks"), *draft.names("contacts")]
-    if draft.unsure("uplinks") or draft.unsure("contacts"):
-        return
     raw: Any = draft.document.value
-    for key in path:
-        raw = raw[key] if steps else raw
+    for key in path if steps else ():
+        raw = raw[key]
     for number, step in enumerate(steps):
-        if step.to not in names:
-            at: KeyPath = (*path, number) if isinstance(raw[number], str) else (*path, number, "to")
-            what = Text(f"no contact or uplink is called {step.to}", f"没有名为 {step.to} 的联系人或上行平台")
-            yield draft.document.problem(at, joined(what, allowed(step.to, names)))
+        yield from _reached(draft, (*path, number) if isinstance(raw[number], str) else (*path, number, "to"), step.to)
+
+
+def _reached(draft: Draft, at: KeyPath, name: str) -> Iterator[Problem]:
+    """Whoever shall be told is a contact, an uplink, the page or its sound."""
+    names = [*ALWAYS_THERE, *draft.names("uplinks"), *draft.names("contacts")]
+    if name not in names and not draft.unsure("uplinks") and not draft.unsure("contacts"):
+        what = Text(f"no contact or uplink is called {name}", f"没有名为 {name} 的联系人或上行平台")
+        yield draft.document.problem(at, joined(what, allowed(name, names)))
 
 
 def _leads(draft: Draft) -> Iterator[Problem]:
@@ -265,10 +269,28 @@ def _leads(draft: Draft) -> Iterator[Problem]:
 
 
 def _rules(draft: Draft) -> Iterator[Problem]:
+    """Names stand once, and places, devices and rules that a rule names are there; more in `rulecheck.py`."""
     claims = [(rule.name, (*path, "name")) for path, rule in draft.of(Rule)]
     yield from _twice(draft, claims, lambda at: Text(f"this name stands already in {at}", f"此名称已在 {at} 出现"))
+    names = [name for name, _ in claims]
     for path, rule in draft.of(Rule):
+        yield from _known(draft, (*path, "when", "place"), rule.when.place, "site", Text("place", "位置"))
+        for number, device in enumerate(rule.when.devices):
+            yield from _known(draft, (*path, "when", "devices", number), device, "devices", Text("device", "设备"))
+        for number, name in enumerate(rule.yields_to):
+            if name not in names:
+                what = joined(Text(f"no rule is called {name}", f"没有名为 {name} 的规则"), allowed(name, names))
+                yield draft.document.problem((*path, "yields_to", number), what)
         for number, do in enumerate(rule.do):
-            if do.devices.place not in (None, SAME_BUILDING):
-                at: KeyPath = (*path, "do", number, "devices", "place")
-                yield from _known(draft, at, do.devices.place, "site", Text("place", "位置"))
+            at: KeyPath = (*path, "do", number, "devices")
+            if do.devices is not None:
+                yield from _aimed(draft, at, do.devices)
+            if do.target is not None:
+                yield from _reached(draft, (*path, "do", number, "target"), do.target)
+
+
+def _aimed(draft: Draft, path: KeyPath, selector: Selector) -> Iterator[Problem]:
+    if selector.place not in (None, SAME_BUILDING):
+        yield from _known(draft, (*path, "place"), selector.place, "site", Text("place", "位置"))
+    for number, device in enumerate(selector.ids):
+        yield from _known(draft, (*path, "ids", number), device, "devices", Text("device", "设备"))

@@ -6,30 +6,30 @@ One JSON object a line: `{"ask": "status"}` is answered with one line `{"ok": â€
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from gateway import __version__
 from gateway.audit import By
+from gateway.chores import send
+from gateway.duty import Outcome
 from gateway.errors import GatewayError, Text
 from gateway.house import Filter, House
+from gateway.listeners import announce
+from gateway.questions import Question
+from gateway.steps import Steps
 
+_LOG = logging.getLogger("gateway")
 LINE_BYTES = 65536  # longest request
 MOST_EVENTS = 100_000  # in one answer
 MOST_NUMBER = 2**63 - 1  # that SQLite takes (its documentation, "datatypes", 2)
 NAME = "control.sock"
-
-
-class Question(BaseModel):
-    """What every question has; a question that needs nothing else is only this."""
-
-    model_config = ConfigDict(strict=True, frozen=True)
-    ask: str
 
 
 class Search(Question):
@@ -51,7 +51,7 @@ class Ack(Question):
 
     alarm: str
     who: str
-    outcome: Literal["real", "false", "test", "drill", "other"] | None = None
+    outcome: Outcome | None = None
     note: str | None = None
 
 
@@ -61,6 +61,15 @@ class Resend(Question):
     stream: str
     first: Annotated[int, Field(ge=1, le=MOST_NUMBER, alias="from")]
     last: Annotated[int | None, Field(ge=1, le=MOST_NUMBER, alias="to")] = None
+
+
+class Send(Question):
+    """A command: to which device (or `gateway`), what, and who asks (contract, section 4)."""
+
+    device: str
+    action: str
+    args: dict[str, Any] = Field(default={})
+    who: str
 
 
 class Control:
@@ -76,6 +85,8 @@ class Control:
             "resend": (Resend, self._resend),
             "events": (Search, self._events),
             "ack": (Ack, self._ack),
+            "send": (Send, self._send),
+            **Steps(house).answers,
         }
 
     async def _status(self, _: Question) -> Any:
@@ -98,6 +109,10 @@ class Control:
 
     async def _ack(self, ack: Ack) -> Any:
         return await self._house.acknowledge(ack.alarm, By(ack.who, "installer", "cli"), ack.outcome, ack.note)
+
+    async def _send(self, asked: Send) -> Any:
+        by = By(asked.who, "installer", "cli")
+        return await send(self._house, asked.device, asked.action, asked.args, by)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client, until it leaves."""
@@ -169,6 +184,7 @@ async def listening(house: House, folder: Path) -> AsyncIterator[None]:
         server = await asyncio.start_unix_server(arrived, path, limit=LINE_BYTES)
     finally:
         os.umask(umask)
+    announce(_LOG, "control", str(folder / NAME), ("its owner and group",))
     try:
         yield
     finally:

@@ -418,10 +418,16 @@ def id_ms(body: str) -> int:
 def put_alarms(connection: sqlite3.Connection, alarms: Iterable[Alarm]) -> None:
     """Write flags; what is normal is deleted."""
     for alarm in alarms:
-        if alarm.normal:
+        if alarm.normal and not alarm.rests:
             connection.execute("DELETE FROM alarm WHERE device = ? AND type = ? AND part = ?", alarm.key)
         else:
             connection.execute(f"INSERT OR REPLACE INTO alarm VALUES ({_ALARM_MARKS})", columns_of(alarm))  # noqa: S608
+
+
+def forget_alarm(connection: sqlite3.Connection, alarm: Alarm) -> None:
+    """One that has rested long enough; what it has become since then stays."""
+    which = "device = ? AND type = ? AND part = ? AND id = ? AND active = 0 AND until_ms = ?"
+    connection.execute(f"DELETE FROM alarm WHERE {which}", (*alarm.key, alarm.id, alarm.until_ms))  # noqa: S608
 
 
 def read_alarms(connection: sqlite3.Connection) -> list[Alarm]:

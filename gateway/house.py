@@ -14,7 +14,7 @@ from gateway.alarms import Alarm
 from gateway.alarmview import describe, moment
 from gateway.audit import Audit, By
 from gateway.callout import Callout
-from gateway.commands import resent
+from gateway.commands import Action, resent
 from gateway.config import Config
 from gateway.covers import Covers
 from gateway.database import Row, read_newest
@@ -24,9 +24,13 @@ from gateway.duty import Duty
 from gateway.errors import Text
 from gateway.event import Lane
 from gateway.fields import DeviceConfig
+from gateway.groups import Flood, Spot, grouped
 from gateway.health import Vitals
 from gateway.identity import moment_ms
 from gateway.letters import Letter, list_dead
+from gateway.linkage import Linkage
+from gateway.moves import Moves
+from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline
 from gateway.site import Site
 from gateway.store import Store
@@ -68,7 +72,15 @@ class House:
     duty: Duty
     covers: Covers
     callout: Callout
+    pictures: Pictures
+    linkage: Linkage
+    moves: Moves
+    spots: dict[str, Spot] = field(default_factory=dict)  # by device
+    flood: Flood = field(default_factory=Flood)
     errands: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)  # what runs beside, for ever
+    actions: dict[str, Action] = field(default_factory=dict)  # what devices and the gateway can be asked for, by name
+    restarting: asyncio.Event = field(default_factory=asyncio.Event)  # somebody wants the process to end
+    reread: Callable[[], object] = lambda: None  # the configuration, once more. ConfigProblems
 
     @property
     def language(self) -> str:
@@ -87,7 +99,9 @@ class House:
         """One word for everything, and since when there is a condition behind it."""
         word = health.verdict(self.vitals, self.pipeline.shown, self.uplinks)
         began_ms = health.since_ms(self.vitals, self.pipeline.shown, word)
-        return {"word": word} | ({} if began_ms is None else {"since": moment(began_ms)})
+        flood = self.flood.alarms(self.pipeline.shown, self.vitals.clock.utc().timestamp() * 1000)
+        more = {"since": None if began_ms is None else moment(began_ms), "flood": flood}
+        return {"word": word} | {name: value for name, value in more.items() if value}
 
     def devices(self) -> list[dict[str, Any]]:
         """Every device's state document, with its label, place, building, kind and driver."""
@@ -105,9 +119,11 @@ class House:
         }
 
     def alarms(self) -> list[dict[str, Any]]:
-        """Alarms that are not normal, the oldest first."""
+        """Alarms that are not normal, the oldest first; those of one cause with their group."""
         listed = sorted((a for a in self.pipeline.shown if a.severity != "info"), key=lambda alarm: alarm.id)
-        return [self.alarm(alarm) for alarm in listed]
+        groups = grouped(listed, self.spots)
+        mine = {key: group.shown(alarm) for alarm in listed if (group := groups.get(key := alarm.key))}
+        return [self.alarm(a) | ({"group": mine[a.key]} if a.key in mine else {}) for a in listed]
 
     async def outbox(self) -> dict[str, Any]:
         """What each uplink owes, and the letters it has set aside."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.clock import Clock
-from gateway.commands import Desk, Reply
+from gateway.commands import Reply
 from gateway.dead import DeadLetters
+from gateway.desk import Desk
 from gateway.mqtt import Message
 from gateway.outbox import Outbox
 from gateway.privacy import Policy

@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from gateway import normalize, taxonomy
 from gateway.alarms import Alarm, Book, Key, Step, Told, cleared, noted, pulsed, raised
 from gateway.clock import Clock, TimeQuality
-from gateway.database import Draft, read_alarms
+from gateway.database import Draft, forget_alarm, read_alarms
 from gateway.errors import StorageError
-from gateway.event import Phase, Reading, Severity, part_key
+from gateway.event import Phase, Reading, Severity, nothing, part_key
 from gateway.identity import Identities
 from gateway.measures import drilled
 from gateway.normalize import Stamp, Subject
@@ -51,6 +52,7 @@ class Rim:
     subjects: Mapping[str, Subject]
     policies: Sequence[Policy]
     gateway: str = ""  # its own id: drills of a place stand under it
+    off_delays_ms: Mapping[str, int] = field(default_factory=nothing)  # by type
 
 
 class Pipeline:
@@ -82,6 +84,11 @@ class Pipeline:
         self._book = book
         return await self._commit(drafts)
 
+    async def forget(self, alarm: Alarm) -> None:
+        """One that has rested long enough is no longer remembered. StorageError."""
+        await self._rim.store.transact(partial(forget_alarm, alarm=alarm))
+        (await self.load()).forget(alarm)
+
     async def _commit(self, drafts: Sequence[tuple[Taken, Draft]]) -> list[str]:
         try:
             await self._rim.store.append([draft for _, draft in drafts])
@@ -112,17 +119,19 @@ class Pipeline:
         taken = (clock.boot, clock.since_boot_s()) if quality is TimeQuality.UNSYNCED else None
         now_ms = int(now.timestamp() * 1000)
         identity = self._identities.next(now_ms)
-        severity = taxonomy.severity(reading.type, subject.fire)
+        severity = _severity(reading, subject)
         key = (reading.device, reading.type, part_key(reading.part) or str(reading.data.get("uplink", "")))
-        old = book.get(key)
+        old = book.recall(key)
+        test = reading.test or self._in_drill(book, subject, reading, old)
         told = Told(
             key=key,
             id=identity,
             severity=severity,
             latches=taxonomy.TYPES[reading.type].latches,
             now_ms=now_ms,
-            test=reading.test or self._in_drill(book, subject, reading, old),
-            first_of=(book.first_fire() or identity) if reading.type in taxonomy.FIRES else "",
+            test=test,
+            first_of=(book.first_fire(test=test) or identity) if reading.type in taxonomy.FIRES else "",
+            off_delay_ms=self._rim.off_delays_ms.get(reading.type, 0),
         )
         if deed is None:
             phase, alarm = _step(old, reading.phase, told)
@@ -143,10 +152,10 @@ class Pipeline:
         return Taken(reading, identity, phase, severity, told.test, alarm), draft
 
     def _in_drill(self, book: Book, subject: Subject, reading: Reading, old: Alarm | None) -> bool:
-        """What begins in a drill is a test, and so is its end, whenever that comes."""
+        """What begins in a drill is a test, and so is its end, whenever that comes; what was real before stays so."""
         if reading.type.startswith("operator."):
             return False
-        if reading.phase is Phase.CLEAR and old is not None:
+        if old is not None and (reading.phase is Phase.CLEAR or (old.active and not old.test)):
             return old.test
         return drilled(book, subject.id, self._rim.gateway, (subject.place or {}).get("path", ""))
 
@@ -167,13 +176,20 @@ def _parted(deed: Deed | Reading) -> tuple[Reading, Deed | None]:
     return (deed.reading, deed) if isinstance(deed, Deed) else (deed, None)
 
 
+def _severity(reading: Reading, subject: Subject) -> Severity:
+    """The table's; a linkage that failed is an alarm (domain notes, 3.3, 41)."""
+    if reading.type == "gateway.action" and reading.data.get("result", "ok") != "ok":
+        return Severity.MEDIUM
+    return taxonomy.severity(reading.type, subject.fire)
+
+
 def _step(old: Alarm | None, phase: Phase, told: Told) -> tuple[Phase, Alarm | None]:
     """What a telling makes of an alarm; its beginnings and its end stand in its history."""
     alarm: Alarm | None
     if phase is Phase.PULSE:
         alarm = pulsed(old, told)
     elif phase is Phase.CLEAR:
-        alarm = None if old is None else cleared(old)
+        alarm = None if old is None else cleared(old, told.now_ms + told.off_delay_ms if told.off_delay_ms else 0)
     else:
         phase, alarm = raised(old, told)
     news = phase is not Phase.STILL and (phase is not Phase.CLEAR or (old is not None and old.active))

@@ -1,4 +1,4 @@
-"""The models of gateway.yaml's sections (contract, section 6): the gateway, its uplinks and rules."""
+"""The models of gateway.yaml's sections (contract, section 6): the gateway, its site, its uplinks."""
 
 import re
 from collections.abc import Iterable
@@ -9,14 +9,13 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from gateway import taxonomy
-from gateway.event import Phase
 from gateway.fields import Duration, File, HostPort, Id, Model, Secret, Share, Size, Wrong
+from gateway.signing import CommandKey
 
 STATE_DIR = Path("/var/lib/community-gateway")
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}  # IANA's, by scheme
 SMALLEST_BUFFER_BYTES = 2**20
 KEEPALIVE_S = (1.0, 60.0)  # least and most; MQTT 5.0, 3.1.2.10
-SAME_BUILDING = "same-building"
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")  # RFC 1123, 2.1
 ALWAYS_ALLOWED = ("ping", "sync", "resend")  # contract, section 4
 
@@ -244,6 +243,11 @@ class UplinkConfig(Model):
     )
     retain_states: bool = Field(default=True, description="keep every device's present state on the broker")
     commands: tuple[Action, ...] = Field(default=(), description="actions it may ask for, besides ping, sync, resend")
+    pictures: bool = Field(default=False, description="may fetch cameras' pictures, which may show faces")
+    command_key: CommandKey | None = Field(
+        default=None,
+        description="Ed25519 public key, PEM or base64, best by !file: then only commands with its signature are taken",
+    )
     keepalive: Duration = Field(default=15.0, description="silence after which the link is probed; at most 60s")
 
     replay_rate: PerSecond | None = Field(
@@ -282,39 +286,6 @@ class UplinkConfig(Model):
         return frozenset({*ALWAYS_ALLOWED, *self.commands})
 
 
-class When(Model):
-    """Which events a rule waits for."""
-
-    type: TypePattern
-    phase: Phase | None = None
-
-
-class Selector(Model):
-    """Which devices a rule acts on."""
-
-    kind: str | None = None
-    place: str | None = Field(default=None, description="same-building, or a path")
-
-    @model_validator(mode="after")
-    def _some(self) -> "Selector":
-        if self.kind is None and self.place is None:
-            raise Wrong("kind: or place: is needed", "需要 kind: 或 place:")
-        return self
-
-
-class Do(Model):
-    """What a rule does."""
-
-    action: Action
-    devices: Selector
-
-
-class Rule(Model):
-    """An event that makes devices act (linkage, 联动)."""
-
-    name: Id
-    when: When
-    do: tuple[Do, ...] = Field(min_length=1)
 
 
 def place_paths(places: Any, levels: Iterable[str] = ("units", "floors", "rooms"), above: str = "") -> list[str]:

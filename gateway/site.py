@@ -9,6 +9,7 @@ from gateway.clock import rfc3339
 from gateway.config import Config
 from gateway.event import NOTHING
 from gateway.fields import DeviceConfig
+from gateway.scope import Spot, World
 from gateway.sections import RoomConfig
 
 KIND = "device"  # of a device for which neither its entry nor its driver names one
@@ -62,6 +63,10 @@ class Site:
     def place_data(self, device: str) -> dict[str, str]:
         """`data.place` of the device's events (contract, section 3)."""
         return self.place(self._devices[device].place).document()
+
+    def world(self) -> World:
+        """Every device as rules see it."""
+        return {device.id: Spot(self.kind(device.id), device.place) for device in self.devices}
 
     def same_building(self, device: str) -> tuple[str, ...]:
         """The other devices of the building (or spot) that the device stands in."""

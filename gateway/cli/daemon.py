@@ -23,6 +23,8 @@ def run(config: ConfigOption = CONFIG) -> None:
 
     SIGTERM and Ctrl-C stop it. With a wrong configuration it does not start: all mistakes are told, exit status 2.
     """
+    from functools import partial
+
     from gateway import app, logs
 
     try:
@@ -36,7 +38,7 @@ def run(config: ConfigOption = CONFIG) -> None:
     for warning in found.warnings:
         logging.getLogger("gateway.config").warning("%s", warning.say(spoken()))
     faulthandler.enable()  # systemd's watchdog ends a process that stands still by SIGABRT: then it says where it stood
-    app.main(found.config, drivers)
+    app.main(found.config, drivers, partial(loaded, config))
 
 
 def check(config: ConfigOption = CONFIG, json: JsonOption = False) -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from gateway.cli import helps_alarms
+
 HELP_OPTION = "Show this message and exit."
 HELPS: Mapping[str, str] = {
     HELP_OPTION: "显示本帮助。",
@@ -96,6 +98,17 @@ HELPS: Mapping[str, str] = {
     "As `gateway alarms` lists it, or its last 6 characters.": "报警编号,见 gateway alarms;写最后 6 位即可。",
     "What it was.": "处置结论:真实、误报、测试、演练、其他。",
     "What is to be remembered.": "备注。",
+    # send
+    "Have a device or the gateway do something, now.": "让设备或网关立即执行一项操作。",
+    "Checked as a command of the platform is, but for its permission; it stands in the audit log with your user name. "
+    "Exit status 1 where it was not done.": (
+        "检查项目与平台命令相同(不含上行链路权限);操作连同您的用户名记入审计日志。未执行成功时退出码 1。"
+    ),
+    "Its id, or `gateway` for the gateway itself.": "设备编号;网关自身写 gateway。",
+    "unlock, lock, release, output, snapshot, test, shelve, shield, …": (
+        "操作:unlock、lock、release、output、snapshot、test、shelve、shield 等。"
+    ),
+    "Its arguments, e.g. seconds=5 reason=cleaning.": "操作的参数,例如 seconds=5 reason=cleaning。",
     "Print a card's keyed hash for `credentials:`.": "输出卡片的密钥散列,供 credentials: 使用。",
     "So no card number stands in a file. It is made with this site's own key, from the configuration.": (
         "使卡号不出现在任何文件中。所用密钥为本站点自己的密钥,取自配置。"
@@ -145,6 +158,41 @@ HELPS: Mapping[str, str] = {
     "Parity of the serial port.": "串口校验位。",
     "More keys as in gateway.yaml, e.g. 'loops: {1: 60}'.": "设备的其他键,写法同 gateway.yaml,例如 'loops: {1: 60}'。",
     "Go on, and say what changes; Ctrl-C ends it.": "持续读取并显示变化,Ctrl-C 结束。",
+    # scan
+    "Look for devices; it only reads.": "搜索设备,只读不写。",
+    "Look for Modbus devices on a line, and say what each could be.": "搜索线路上的 Modbus 设备并说明可能的型号。",
+    "Each address is asked for one register at each speed; the usual factory settings come first.": (
+        "在每种波特率下向每个地址读取一个寄存器,先试常见的出厂设置。"
+    ),
+    "Exit status 1 where nothing was found, 130 after Ctrl-C.": "未找到时退出码 1,按 Ctrl-C 后为 130。",
+    "Speed to try; several are tried in turn. Else the usual.": "要尝试的波特率,可写多次;不写则试常用值。",
+    "Parity to try; several are tried in turn. Else N.": "要尝试的校验位,可写多次;默认 N。",
+    "Addresses to try; 1-247 is every one.": "要尝试的地址;1-247 为全部。",
+    "Four questions each, for boards that ignore what they do not know.": (
+        "每个地址用四种读功能询问,适用于对未知功能不应答的模块。"
+    ),
+    "How long each may take to answer, e.g. 300ms, 1s.": "每台设备的应答等待时间,例如 300ms、1s。",
+    "Look for OSDP door readers on a line.": "搜索线路上的 OSDP 门禁读卡器。",
+    "Each is asked in clear what it is and what it can; no key is tried.": ("以明文询问型号和功能,不尝试任何密钥。"),
+    "A serial server instead.": "改用串口服务器。",
+    "Addresses to try, e.g. 0-7,12.": "要尝试的地址,例如 0-7,12。",
+    "Look for ONVIF cameras in the local network.": "搜索本地网络中的 ONVIF 摄像机。",
+    "One multicast question (WS-Discovery), which ONVIF devices answer.": (
+        "发出一次组播询问(WS-Discovery),ONVIF 设备均会应答。"
+    ),
+    "The network interface, or this machine's address on it; else all.": "网络接口名或本机在其上的地址;不写则全部。",
+    "How long to listen.": "监听时长。",
+    "Look for Hikvision devices in a range of addresses.": "在地址范围内搜索海康威视设备。",
+    "With a user they also say their model.": ("提供用户名后还能读出型号。"),
+    "Addresses to try: 192.0.2.0/28, or one.": "要尝试的地址:192.0.2.0/28,或单个地址。",
+    "Port to try; several are tried in turn. Else 80.": "要尝试的端口,可写多次;默认 80。",
+    "Log in as this user.": "登录用户名。",
+    "File with the password; else GATEWAY_SCAN_PASSWORD, else it is asked for.": (
+        "存放密码的文件;不写则取环境变量 GATEWAY_SCAN_PASSWORD,再没有则询问。"
+    ),
+    "Look for devices that hubs announce on a broker.": "搜索集线设备在消息服务器上公布的设备。",
+    "Of zigbee2mqtt and ChirpStack.": ("支持 zigbee2mqtt 和 ChirpStack。"),
+    "The broker; port 1883 where none is said.": "消息服务器;不写端口则为 1883。",
     # simulate
     "Run a simulated device that speaks its real protocol.": "运行使用真实协议的模拟设备。",
     "Without a name: list them. Lines on standard input make it do things: `help` lists them, Ctrl-C ends it.": (
@@ -178,6 +226,8 @@ HELPS: Mapping[str, str] = {
     ),
     "A camera (Hikvision ISAPI) with its alert stream.": "本机上带报警流的摄像机(海康 ISAPI)。",
     "The lines `motion on` and `motion off` are its events.": "输入 motion on 和 motion off 产生事件。",
+    "A camera (ONVIF) with alarm inputs and relays.": "带报警输入和继电器的摄像机(ONVIF)。",
+    "The lines `motion on` and `input 1 on` are its events.": "输入 motion on 和 input 1 on 产生事件。",
     "Port; 0 is any.": "端口;0 表示任意。",
     "User name for its login.": "登录用户名。",
     "Password for its login.": "登录密码。",
@@ -188,6 +238,20 @@ HELPS: Mapping[str, str] = {
     ),
     "http://HOST:PORT/ingest/DEVICE of the gateway.": "网关地址 http://主机:端口/ingest/设备。",
     "The device's token there.": "设备令牌。",
+    # rules
+    "List the linkage rules in words, or try them out.": "用文字列出联动规则,或进行推演。",
+    "What each waits for, and what it does then. It moves nothing, and needs no running gateway.": (
+        "每条规则的条件和动作。不执行任何动作,也不需要网关在运行。"
+    ),
+    "Say what an event would make the rules do.": "推演某个事件会触发哪些联动动作。",
+    "To which device, when, and until when; nothing is moved. A rule that counts is taken to have counted enough.": (
+        "包括哪个设备、何时执行、持续到何时;不执行任何动作。按次数触发的规则视为次数已够。"
+    ),
+    "The event's type, e.g. fire.smoke.": "事件类型,例如 fire.smoke。",
+    "The device that tells it.": "发出该事件的设备。",
+    "raise, clear, still or pulse; without: how it begins.": "raise、clear、still 或 pulse;不写则为其开始。",
+    "When, as an RFC 3339 time; without: now.": "时间(RFC 3339);不写则为现在。",
+    "As a test or a drill.": "按测试或演练处理。",
     # simulators of other hubs and panels
     "Where the gateway listens for it.": "网关为其监听的地址。",
     "Its source address, 12 hexadecimal digits.": "源地址,12 位十六进制数。",
@@ -206,4 +270,5 @@ HELPS: Mapping[str, str] = {
     "The broker it publishes to.": "其发布消息的服务器。",
     "A hub that publishes on a broker, as zigbee2mqtt.": "在消息服务器上发布设备消息的汇聚设备。",
     "The line `help` lists what its devices can be told to report.": "输入 help 列出设备可上报的内容。",
+    **helps_alarms.HELPS,
 }

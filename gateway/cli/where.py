@@ -40,12 +40,13 @@ def loaded(config: Path) -> "tuple[Loaded, Mapping[str, Driver[Any]]]":
     from gateway.config import load
     from gateway.driver import registry
     from gateway.problems import ConfigProblems, Problem
+    from gateway.rulecheck import Trade
 
     if _absent(config):
         raise ConfigProblems(config, [Problem(config, 1, 1, "", ABSENT)])
     ask.refuse_unreadable(config)
     drivers = registry()
-    return load(config, drivers.models()), drivers
+    return load(config, drivers.models(), lambda name: Trade(drivers[name].kind, drivers[name].actions)), drivers
 
 
 def state_dir(config: Path, state_dir: Path | None) -> Path:

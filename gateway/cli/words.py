@@ -31,6 +31,26 @@ ALARM_STATES: Mapping[str, Text] = {
     "cleared_unacked": Text("over, not acknowledged", "已消除,未确认"),
     "latched": Text("over, waits for its outcome", "已消除,待处置"),
     "normal": Text("over", "已结束"),
+    "shelved": Text("shelved", "暂缓"),
+    "suppressed": Text("suppressed", "联锁抑制"),
+    "out_of_service": Text("shielded", "屏蔽"),
+}
+STEPS: Mapping[str, Text] = {  # of an alarm's history
+    "raise": Text("began", "发生"),
+    "pulse": Text("happened", "发生"),
+    "clear": Text("ended", "消除"),
+    "silence": Text("silenced", "消音"),
+    "ack": Text("acknowledged", "确认"),
+    "dispose": Text("disposed", "处置"),
+    "reset": Text("reset", "复位"),
+    "shelve": Text("left its shelf", "暂缓结束"),
+    "action": Text("released", "解除抑制"),
+    "escalate": Text("escalated", "升级通知"),
+}
+LAID: Mapping[str, Text] = {
+    "shielded": Text("shielded, out of service", "屏蔽"),
+    "shelved": Text("shelved", "暂缓"),
+    "drilled": Text("drills that are on", "进行中的演练"),
 }
 LINKS: Mapping[bool, Text] = {True: Text("connected", "已连接"), False: Text("not connected", "未连接")}
 LANES: Mapping[str, Text] = {
@@ -50,6 +70,7 @@ NOTHING: Mapping[str, Text] = {
     "alarms": Text("no alarm is open", "没有未结束的报警"),
     "events": Text("no such event", "没有符合条件的事件"),
     "responsibility": Text("there is no `responsibility:` in the configuration", "配置中没有责任清单(responsibility:)"),
+    "audit": Text("no such line", "没有符合条件的记录"),
 }
 HEADS: Mapping[str, Text] = {
     "alarm": Text("ALARM", "报警编号"),
@@ -64,6 +85,8 @@ HEADS: Mapping[str, Text] = {
     "driver": Text("DRIVER", "驱动"),
     "escalate": Text("ESCALATES", "逐级通知"),
     "first": Text("FIRST", "首次"),
+    "from": Text("FROM", "来源"),
+    "group": Text("GROUP", "同源"),
     "kind": Text("KIND", "种类"),
     "lane": Text("LANE", "通道"),
     "last": Text("LAST", "最近"),
@@ -73,8 +96,11 @@ HEADS: Mapping[str, Text] = {
     "meaning": Text("MEANING", "含义"),
     "name": Text("NAME", "名称"),
     "next": Text("NEXT STEP", "下一步"),
+    "note": Text("NOTE", "备注"),
+    "number": Text("NUMBER", "序号"),
     "offline": Text("OFFLINE", "离线数"),
     "oldest": Text("OLDEST", "最早等待"),
+    "outcome": Text("OUTCOME", "结果"),
     "place": Text("PLACE", "位置"),
     "raw": Text("RAW", "原始值"),
     "reading": Text("READING", "读数"),
@@ -86,7 +112,9 @@ HEADS: Mapping[str, Text] = {
     "since": Text("SINCE", "自"),
     "simulator": Text("SIMULATOR", "模拟器"),
     "state": Text("STATE", "状态"),
+    "step": Text("STEP", "步骤"),
     "stream": Text("STREAM", "流"),
+    "subject": Text("SUBJECT", "对象"),
     "time": Text("TIME", "时间"),
     "type": Text("TYPE", "类型"),
     "uplink": Text("UPLINK", "上行链路"),
@@ -95,6 +123,7 @@ HEADS: Mapping[str, Text] = {
     "waiting": Text("WAITING", "待上报"),
     "what": Text("WHAT IT IS", "说明"),
     "when": Text("WHERE AND WHEN", "地点和时段"),
+    "who": Text("WHO", "人员"),
     "why": Text("WHY", "原因"),
 }
 STYLES: Mapping[str, str] = {  # rich's, by severity, state or verdict; unknown is never green

@@ -263,7 +263,7 @@ WRONG = [  # what is changed, into what, what is said; § marks where, else line
         "phase: §rise",
         "rules[0].when.phase: not one of the allowed values (allowed: raise, clear, still, pulse; did you mean raise?)",
     ),
-    ("{kind: door, place: same-building}", "{}", "30:28: rules[0].do[0].devices: kind: or place: is needed"),
+    ("{kind: door, place: same-building}", "{}", "30:28: rules[0].do[0].devices: kind: or place: is needed, or ids:"),
     ("place: same-building", "place: §b9", "rules[0].do[0].devices.place: no place is called b9"),
     ("kind: door", "kind: §dor", "rules[0].do[0].devices.kind: dor is no kind of device"),
     ("rules:\n", "§rulez:\n", "rulez: not a known key"),

@@ -14,7 +14,7 @@ from gateway import callout, courier
 from gateway.app import standing
 from gateway.audit import By, lines
 from gateway.config import Config
-from gateway.deeds import NotFound
+from gateway.errors import Text
 from gateway.event import Phase, Reading
 from gateway.house import House
 from tests.brokers import Mosquitto, free_port, subscribed
@@ -219,11 +219,13 @@ async def test_an_uplink_hears_of_it_whatever_it_gets_otherwise(tmp_path: Path, 
 
 async def test_a_rule_s_word_goes_to_a_contact(tmp_path: Path, puppets: Puppets) -> None:
     async with desk() as (hook, url), living(made(tmp_path, url), puppets) as house:
-        await house.callout.notify("值班", "水泵房水位低")
-        await house.callout.notify("page", "水泵房水位低")  # which sees the rule's own event
-        assert "水泵房水位低" in hook.came[0]["text"]
-        with pytest.raises(NotFound, match="no such contact"):
-            await house.callout.notify("nobody", "")
+        said = Text("tank low", "水箱水位低")
+        assert await house.callout.notify("值班", said)
+        assert await house.callout.notify("page", said)  # which sees the rule's own event
+        assert not await house.callout.notify("nobody", said)
+        assert "tank low" in hook.came[0]["text"]
+        hook.status = 500
+        assert not await house.callout.notify("值班", said)
 
 
 def _has(alarm: dict[str, Any], word: str) -> bool:

@@ -39,13 +39,15 @@ def test_a_right_file_loads_with_its_values(tmp_path: Path) -> None:
         (frozenset(range(1, 6)), 0, 6 * 60),
     )
     assert config.responsibility["fire.*"].respond == 60.0
+    assert config.rules[0].do[0].devices is not None
     assert config.rules[0].do[0].devices.place == "same-building"
 
 
 def test_what_is_checked_but_not_carried_out_is_told_as_a_warning(tmp_path: Path) -> None:
     warnings = [w.say("en").replace(f"{tmp_path}/", "") for w in loaded(tmp_path, VALID).warnings]
     assert warnings == [
-        "gateway.yaml:27:1: rules: this version checks rules, but does not carry them out: no device acts on them",
+        "gateway.yaml:30:28: rules[0].do[0].devices: rule doors: no device is meant by this, "
+        "so that release does nothing",
     ]
     assert loaded(tmp_path, VALID.partition("rules:")[0]).warnings == ()
 
