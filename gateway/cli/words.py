@@ -46,6 +46,8 @@ STEPS: Mapping[str, Text] = {  # of an alarm's history
     "shelve": Text("left its shelf", "暂缓结束"),
     "action": Text("released", "解除抑制"),
     "escalate": Text("escalated", "升级通知"),
+    "told": Text("message went out", "通知已送出"),
+    "untold": Text("message did not go out", "通知未送出"),
 }
 LAID: Mapping[str, Text] = {
     "shielded": Text("shielded, out of service", "屏蔽"),
