@@ -8,14 +8,14 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
 from gateway import holes, newcomers, systemd, watchdog
+from gateway.archive import Start
 from gateway.build import build
-from gateway.chores import ENDS_S
 from gateway.config import Config
 from gateway.control import listening
 from gateway.delivery import FAREWELL_S, FLUSH_S
@@ -44,37 +44,40 @@ LOST = "gateway.uplink_lost"
 _LOG = logging.getLogger("gateway")
 
 
-def main(config: Config, drivers: Mapping[str, Driver[Any]], reread: Callable[[], object] = lambda: None) -> None:
+def main(config: Config, drivers: Mapping[str, Driver[Any]], start: Start | None = None) -> bool:
     """`run`, in a loop that is left open where a driver does not end: to close it would wait for that for ever."""
     runner = asyncio.Runner()
     try:
-        runner.run(run(config, drivers, reread))
+        return runner.run(run(config, drivers, start))
     finally:
         if not asyncio.all_tasks(runner.get_loop()):
             runner.close()
 
 
-async def run(config: Config, drivers: Mapping[str, Driver[Any]], reread: Callable[[], object] = lambda: None) -> None:
-    """The daemon, until SIGTERM or SIGINT. StateError where it cannot start. `reread`: see `House`."""
+async def run(config: Config, drivers: Mapping[str, Driver[Any]], start: Start | None = None) -> bool:
+    """The daemon, until SIGTERM or SIGINT; whether it is to start anew. StateError where it cannot start."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     loop.set_exception_handler(watchdog.unhandled)
-    async with standing(config, drivers) as house:
-        house.reread = reread
+    async with standing(config, drivers, start) as house:
         await live(house, stopping)
+    return house.ending.again and not stopping.is_set()
 
 
 @asynccontextmanager
-async def standing(config: Config, drivers: Mapping[str, Driver[Any]]) -> AsyncIterator[House]:
+async def standing(
+    config: Config, drivers: Mapping[str, Driver[Any]], start: Start | None = None
+) -> AsyncIterator[House]:
     """All parts built, the store open, page and command line reachable; nothing moves yet."""
     folder = config.gateway.state_dir
     async with AsyncExitStack() as stack:
         stack.enter_context(held(folder))
+        _begin(start, config.gateway.language)
         newcomers.settle(folder / DATABASE, config.uplinks, partial(systemd.notify, STILL_STARTING))
         store = await stack.enter_async_context(Store(folder / DATABASE, tuple(config.uplinks)))
-        house = build(config, drivers, store, Vault(folder / "keys"))
+        house = build(config, drivers, store, Vault(folder / "keys"), start)
         await house.timekeeper.recall()
         stack.push_async_callback(house.timekeeper.save)
         with suppress(StorageError):  # else drivers would not know what stands open, and never tell its end
@@ -99,7 +102,6 @@ async def live(house: House, stopping: asyncio.Event) -> None:
         watch.append(group.create_task(_losses(house)))
         watch.append(group.create_task(watch_disk(house.store, house.vitals.clock)))
         watch += [group.create_task(errand()) for errand in house.errands]
-        watch.append(group.create_task(_restart(house, stopping)))
         uplinks = [group.create_task(_guard(uplink, leaving)) for uplink in house.uplinks]
         drivers = group.create_task(house.supervisor.run())
         await tried.wait()  # ready is when devices that post are heard
@@ -107,8 +109,8 @@ async def live(house: House, stopping: asyncio.Event) -> None:
         gc.freeze()  # what stands now stays: looking through all of it again would hold up alarms
         systemd.notify("READY=1")
         _LOG.info("running: %d devices, %d uplinks", len(house.vitals.devices), len(house.uplinks))
-        await stopping.wait()
-        systemd.notify("STOPPING=1")
+        await _either(stopping, house.ending.asked)
+        systemd.notify(*(systemd.reloading() if house.ending.again else ["STOPPING=1"]))
         _LOG.info("stopping")
         for task in (*watch, page, drivers):
             task.cancel()
@@ -118,6 +120,26 @@ async def live(house: House, stopping: asyncio.Event) -> None:
             await asyncio.wait(uplinks, timeout=FLUSH_S + FAREWELL_S)
         for task in uplinks:
             task.cancel()
+
+
+def _begin(start: Start | None, language: str) -> None:
+    """The folder is ours: from now on the history says what was chosen."""
+    for warning in () if start is None else start.warnings:
+        _LOG.warning("%s", warning.say(language))
+    if start is not None:
+        try:
+            start.save()
+        except StorageError as error:
+            _LOG.error("%s", error.say(language))
+
+
+async def _either(*events: asyncio.Event) -> None:
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 async def _guard(uplink: Uplink, leaving: asyncio.Event) -> None:
@@ -168,14 +190,6 @@ async def _page(house: House, tried: asyncio.Event) -> None:
             announce(_LOG, "page", f"{host}:{port}", ("this machine", "devices that post with their token"))
             tried.set()
             await asyncio.Event().wait()
-
-
-async def _restart(house: House, stopping: asyncio.Event) -> None:
-    """Somebody has asked for it: the answer goes out first; systemd starts the process again."""
-    await house.restarting.wait()
-    _LOG.info("ending to be started again, as asked")
-    await house.vitals.clock.sleep(ENDS_S)
-    stopping.set()
 
 
 async def _tell_systemd(house: House) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway import __version__, health, site
 from gateway.access import Access
+from gateway.archive import Start
 from gateway.audit import Audit
 from gateway.callout import Callout
 from gateway.chores import Chores
@@ -41,6 +42,7 @@ from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline, Rim
 from gateway.plea import Voice
 from gateway.privacy import Policy
+from gateway.renewal import DESIRED, REPORTED, Around, Renewal
 from gateway.replay import Rate
 from gateway.retained import Retained
 from gateway.rules import Engine
@@ -57,7 +59,10 @@ from gateway.uplink import Uplink, actions
 from gateway.vault import Vault
 
 
-def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vault: Vault) -> House:
+def build(
+    config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vault: Vault, start: Start | None = None
+) -> House:
+    """`start`: where the configuration comes from; None: it cannot be changed while the house stands."""
     clock = SystemClock()
     place = Site(config, {name: drivers[name].kind for name in {device.driver for device in config.devices}})
     policies = {name: _policy(name, uplink, vault) for name, uplink in config.uplinks.items()}
@@ -101,7 +106,13 @@ def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vaul
     house.errands += [covers.keep_time, callout.run, pictures.run, linkage.run]
     house.actions |= moves.actions() | Chores(house).actions()
     _watch_floods(house, hand)
+    if start is not None:
+        around = Around(config.gateway, audit, pipeline, supervisor, states, clock, house.ending.restart)
+        house.renewal = Renewal(start, around)
+        house.errands.append(house.renewal.run)
     house.uplinks = [_uplink(house, name, policies[name]) for name in config.uplinks]
+    if house.renewal is not None:
+        house.renewal.uplinks = house.uplinks
     return house
 
 
@@ -162,17 +173,19 @@ def _policy(name: str, uplink: UplinkConfig, vault: Vault) -> Policy:
 
 def _uplink(house: House, name: str, policy: Policy) -> Uplink:
     config, settings = house.config, house.config.uplinks[name]
-    vitals, states = house.vitals, house.vitals.states
+    vitals, states, base = house.vitals, house.vitals.states, house.site.base(settings.root)
+    renewal = house.renewal if settings.config else None
     plan = Plan(
         name=name,
-        base=house.site.base(settings.root),
+        base=base,
         policy=policy,
         status=partial(_status, vitals),
         health=lambda: health.document(vitals, house.uplinks, house.supervisor.lines, only=name),
         dossier=partial(_dossier, house, name, Fact(house.store, f"dossier.{name}")),
         state=lambda device: states.document(device, house.pipeline.shown, policy.wants),
-        inbox={},
+        inbox={} if renewal is None else {f"{base}/{DESIRED}": renewal.hearing(name)},
         devices=vitals.devices if settings.retain_states else (),
+        documents={} if renewal is None else {REPORTED: partial(renewal.document, name)},
     )
     log = logging.getLogger(f"gateway.uplink.{name}")
     outbox, asked = Outbox(house.store, name), dict[str, Action]()

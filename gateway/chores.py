@@ -1,6 +1,6 @@
 """What the gateway itself is asked to do: its alarms, drills, its configuration, its process, its diagnostics."""
 
-import os
+import asyncio
 import platform
 import uuid
 from dataclasses import asdict
@@ -14,12 +14,11 @@ from gateway.clerk import Clerk
 from gateway.commands import ON_DEVICES, ON_GATEWAY, Action, Order, Refused, Request, Result, Rules
 from gateway.errors import Text
 from gateway.house import Filter, House
-from gateway.problems import ConfigProblems
+from gateway.renewal import NotRight
 
 ENDS_S = 1.0  # between the answer and the end of the process
 ANSWER_S = 25.0  # the command line waits for one so long
 BUNDLED_EVENTS = 500
-SYSTEMD = "INVOCATION_ID"  # systemd.exec(5): set in what it has started
 
 
 class Chores:
@@ -65,25 +64,22 @@ class Chores:
         return {name: document[name] for name in ("alarm", "device", "type", "state", "flags")}
 
     async def _reload(self, order: Order) -> Result:
-        """The configuration is read again: a right one by starting again, a wrong one is refused with its problems."""
+        """Started again by gateway.yaml as it is now; a wrong one is refused with its problems."""
+        if self._house.renewal is None:
+            what = Text("it was started without a configuration file", "启动时没有使用配置文件")
+            raise Refused("not-allowed", what)
         try:
-            self._house.reread()
-        except ConfigProblems as wrong:
-            errors = [problem.say(self._house.language) for problem in wrong.problems]
+            await self._house.renewal.reload(order.by)
+        except NotRight as wrong:
+            errors = wrong.what.say(self._house.language).splitlines()
             raise Refused("bad-arguments", wrong.what, result={"errors": errors}) from wrong
-        return await self._restart(order)
+        return {}
 
     async def _restart(self, order: Order) -> Result:
-        """Answered first. Refused: nobody would start it again."""
-        if SYSTEMD not in os.environ:
-            what = Text(
-                "systemd has not started this gateway, and would not start it again",
-                "本网关不是由 systemd 启动的,结束后不会自动重新启动",
-            )
-            raise Refused("not-allowed", what)
+        """Answered first."""
         await self._house.audit.put(order.by, f"command.{order.action}", "gateway", command=order.id)
-        self._house.restarting.set()
-        return {"ends_in_s": ENDS_S, "started_again_by": "systemd"}
+        asyncio.get_running_loop().call_later(ENDS_S, self._house.ending.restart)
+        return {"ends_in_s": ENDS_S}
 
     async def _bundle(self, _: Order) -> Result:
         now = self._house.vitals.clock.utc()

@@ -18,10 +18,10 @@ from gateway.explain import SENTENCES, explain
 from gateway.fields import BusConfig, DeviceConfig, Id, Model, Wrong
 from gateway.problems import ConfigProblems, KeyPath, Problem, allowed, in_order, joined
 from gateway.rulebook import PicturesConfig, Rule
-from gateway.rulecheck import Trade, advise_rules, check_rules, world_of
+from gateway.rulecheck import Catalogue, advise_rules, check_rules, world_of
 from gateway.sections import GatewayConfig, Label, SiteConfig, TypePattern, UplinkConfig
 from gateway.slips import hinted
-from gateway.yamlmarks import read
+from gateway.yamlmarks import ON_DISK, Document, Shelf, read
 
 __all__ = [
     "Config",
@@ -58,25 +58,24 @@ class Loaded:
     """A configuration that is right, and what its owner should know nevertheless."""
 
     config: Config
+    document: Document  # what it was made from
     warnings: tuple[Problem, ...] = ()
 
 
-def load(
-    path: Path, drivers: Mapping[str, type[DeviceConfig]], trade_of: Callable[[str], Trade] | None = None
-) -> Loaded:
+def load(path: Path, drivers: Mapping[str, type[DeviceConfig]], shelf: Shelf = ON_DISK) -> Loaded:
     """Reads gateway.yaml and all it names. ConfigProblems: everything wrong, at its file, line and column.
 
-    `drivers` gives the model of each driver's devices by the driver's name, `trade_of` what they are and can
+    `drivers` gives the model of each driver's devices by the driver's name; a `Catalogue` also what they are and can
     do, which rules are checked by.
     """
-    document = read(path)
+    document = read(path, shelf)
     draft = Draft(document)
     problems = list(document.problems)
     if isinstance(document.value, dict):
         problems += _Parts(draft, drivers).read()
         problems += _cards(draft)
         problems += check(draft)
-        world = world_of(draft, trade_of)
+        world = world_of(draft, drivers.trade_of if isinstance(drivers, Catalogue) else None)
         problems += check_rules(draft, world) if not problems else ()
     elif not problems:
         problems.append(document.problem((), SENTENCES["dict_type"]))
@@ -86,7 +85,7 @@ def load(
     warnings = list(advise_rules(draft, world))
     for number, device in enumerate(config.devices):
         warnings += [document.problem(("devices", number, key), text, key=True) for key, text in device.advice()]
-    return Loaded(config, in_order(warnings))
+    return Loaded(config, document, in_order(warnings))
 
 
 class _Parts:

@@ -32,6 +32,7 @@ from gateway.linkage import Linkage
 from gateway.moves import Moves
 from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline
+from gateway.renewal import Renewal
 from gateway.site import Site
 from gateway.store import Store
 from gateway.supervisor import Supervisor
@@ -57,6 +58,19 @@ class Filter:
 
 
 @dataclass
+class Ending:
+    """The daemon's end, where its own parts ask for it."""
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    again: bool = False  # and then it starts anew
+
+    def restart(self) -> None:
+        """End as always, and start anew in the same process."""
+        self.again = True
+        self.asked.set()
+
+
+@dataclass
 class House:
     """All running parts; `app.py` puts them together."""
 
@@ -79,8 +93,8 @@ class House:
     flood: Flood = field(default_factory=Flood)
     errands: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)  # what runs beside, for ever
     actions: dict[str, Action] = field(default_factory=dict)  # what devices and the gateway can be asked for, by name
-    restarting: asyncio.Event = field(default_factory=asyncio.Event)  # somebody wants the process to end
-    reread: Callable[[], object] = lambda: None  # the configuration, once more. ConfigProblems
+    renewal: Renewal | None = None  # None: the configuration is what it is
+    ending: Ending = field(default_factory=Ending)
 
     @property
     def language(self) -> str:

@@ -5,6 +5,7 @@ that may act at once move the same door or output each another way, and neither 
 from the devices that a rule can reach, whichever device makes it act; types are taken as any device could tell them.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -53,6 +54,14 @@ class Trade(NamedTuple):
 
     kind: str = KIND
     actions: tuple[str, ...] | None = None  # None: unknown
+
+
+class Catalogue(Mapping[str, type[DeviceConfig]]):
+    """The models of all drivers' devices, by the driver's name, and more."""
+
+    @abstractmethod
+    def trade_of(self, name: str) -> Trade:
+        """What a driver's devices are, and can do."""
 
 
 def world_of(draft: Draft, trade_of: Callable[[str], Trade] | None) -> World:

@@ -248,6 +248,9 @@ class UplinkConfig(Model):
         default=None,
         description="Ed25519 public key, PEM or base64, best by !file: then only commands with its signature are taken",
     )
+    config: bool = Field(
+        default=False, description="may push a configuration (config/desired); tried before it is kept"
+    )
     keepalive: Duration = Field(default=15.0, description="silence after which the link is probed; at most 60s")
 
     replay_rate: PerSecond | None = Field(

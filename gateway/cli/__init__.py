@@ -19,6 +19,7 @@ from gateway.cli import (
     language,
     look,
     profile,
+    revisions,
     rules,
     scan,
     schema,
@@ -41,11 +42,15 @@ schemas = typer.Typer(
     cls=Group, no_args_is_help=True, rich_markup_mode=None, help="What the gateway speaks, for machines."
 )
 linkage = typer.Typer(cls=Group, invoke_without_command=True, rich_markup_mode=None)
+configs = typer.Typer(
+    cls=Group, no_args_is_help=True, rich_markup_mode=None, help="Configurations that ran here, and the way back."
+)
 profiles = typer.Typer(cls=Group, no_args_is_help=True, rich_markup_mode=None, help="Register maps of Modbus devices.")
 
 plain: tuple[Callable[..., None], ...] = (
     daemon.run,
     daemon.check,
+    revisions.reload,
     look.status,
     events.events,
     look.devices,
@@ -72,6 +77,11 @@ for command in (schema.config, schema.events, schema.asyncapi):
 duty.contacts.command("test", cls=Command)(duty.try_out)
 app.add_typer(duty.contacts, name="notify")
 app.add_typer(audit.audits, name="audit")
+configs.command("log", cls=Command)(revisions.log)
+configs.command("diff", cls=Command)(revisions.diff)
+configs.command("show", cls=Command)(revisions.print_text)
+configs.command("rollback", cls=Command)(revisions.rollback)
+app.add_typer(configs, name="config")
 app.add_typer(outbox, name="outbox")
 app.add_typer(schemas, name="schema")
 app.add_typer(simulate.simulators, name="simulate")

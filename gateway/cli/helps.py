@@ -35,6 +35,31 @@ HELPS: Mapping[str, str] = {
     ),
     "End after the story, with a summary.": "演示完剧情后给出小结并结束。",
     "Say which version this is.": "显示版本。",
+    # config, reload
+    "Configurations that ran here, and the way back.": "运行过的配置及回退。",
+    "List the configurations that ran here, the newest first.": "列出运行过的配置,最新的在前。",
+    "Who brought each in, when and from where. Also while the gateway is stopped.": (
+        "每个版本由谁、何时、从何处引入。网关停止时也可使用。"
+    ),
+    "A revision's number; without, the one before.": "版本编号;不写则取前一个版本。",
+    "Another one's; without, the one that runs.": "另一个版本编号;不写则取正在运行的版本。",
+    "Show what differs between two configurations.": "显示两个配置版本的差异。",
+    "Passwords and keys are hidden. Exit status 0 also where they differ.": "密码和密钥不显示。有差异时退出码也为 0。",
+    "Its number; without, the one that runs.": "版本编号;不写则取正在运行的版本。",
+    "With passwords and keys, as it stands.": "连同密码和密钥原样输出。",
+    "Print a configuration as it ran.": "输出某个版本的配置。",
+    "Passwords and keys that stand in it are hidden, unless --secrets is given.": (
+        "其中的密码和密钥不显示,除非加 --secrets。"
+    ),
+    "As `gateway config log` lists it.": "gateway config log 所列的编号。",
+    "Let an older configuration run again.": "让较早的配置重新生效。",
+    "It becomes the newest revision, and gateway.yaml stays as it is. A running gateway starts anew at once, one that "
+    "is stopped takes it at its next start.": (
+        "它成为最新版本,gateway.yaml 保持不变。运行中的网关立即重新启动,已停止的网关在下次启动时采用。"
+    ),
+    "Let the running gateway read its configuration again.": "让运行中的网关重新读取配置。",
+    "It is checked first: with a mistake in it nothing happens. Then the gateway starts anew, which takes some "
+    "seconds; no event is lost.": "先检查配置,有误则不作任何改变;随后网关重新启动,需数秒,事件不会丢失。",
     # status, devices, alarms, outbox
     "Say how the running gateway is.": "显示网关当前状况。",
     "Its verdict in one word; the uplinks, and what still waits for them; the drivers; this machine.": (

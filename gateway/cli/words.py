@@ -142,6 +142,18 @@ STYLES: Mapping[str, str] = {  # rich's, by severity, state or verdict; unknown 
     "test": "magenta",
     "normal": "green",
 }
+REVISION_STATES: Mapping[str, Text] = {  # of configurations
+    "running": Text("running", "运行中"),
+    "trying": Text("on trial", "试运行"),
+    "kept": Text("kept, runs again if the trial fails", "保留,试运行失败则恢复"),
+    "earlier": Text("earlier", "历史"),
+    "rolled-back": Text("rolled back", "已回退"),
+}
+PLACES: Mapping[str, Text] = {  # where a configuration came from
+    "file": Text("file", "本地文件"),
+    "cli": Text("command line", "命令行"),
+    "uplink": Text("uplink", "上行链路"),
+}
 FRAME: Mapping[str, str] = {  # a line of a help by its beginning
     "Usage:": "用法:",
     "Arguments:": "参数:",

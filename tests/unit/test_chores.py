@@ -1,5 +1,6 @@
 """What the gateway itself is asked to do, from the command line: alarms, drills, restart, diagnostics, refusals."""
 
+import asyncio
 import hashlib
 import json
 import tarfile
@@ -11,8 +12,8 @@ import pytest
 
 from gateway.audit import By, lines
 from gateway.bundle import MOST_KEPT
-from gateway.chores import SYSTEMD, send
-from gateway.config import CredentialsConfig, load
+from gateway.chores import ENDS_S, send
+from gateway.config import CredentialsConfig
 from gateway.house import House
 from tests.houses import Puppets, ask, config, disk, living
 
@@ -69,15 +70,12 @@ REFUSED: dict[str, tuple[str, str, dict[str, Any]]] = {
     "unknown-action": ("ping", "gateway", {}),
     "bad-arguments": ("unlock", "door-1", {"seconds": -1}),
     "device-offline": ("unlock", "door-1", {"seconds": 1}),
-    "not-allowed": ("restart", "gateway", {}),
+    "not-allowed": ("reload", "gateway", {}),
 }
 
 
 @pytest.mark.parametrize("code", REFUSED)
-async def test_refusals_and_their_lines_in_the_audit_log(
-    house: House, code: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(SYSTEMD, raising=False)
+async def test_refusals_and_their_lines_in_the_audit_log(house: House, code: str) -> None:
     action, device, args = REFUSED[code]
     answer = await sent(house, action, device, **args)
     assert answer["code"] == code
@@ -97,29 +95,18 @@ async def test_shelving_is_refused_for_fire(house: House, puppets: Puppets) -> N
     assert (shown["state"], shown["flags"]["shelved"]) == ("active_unacked", False)
 
 
-async def test_restart_is_answered_then_the_process_ends(
-    tmp_path: Path, puppets: Puppets, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(SYSTEMD, "by-systemd")
-    async with living(config(tmp_path, DEVICES), puppets) as house:
-        answer = await sent(house, "restart")
-        assert answer["result"] == {"ends_in_s": 1.0, "started_again_by": "systemd"}
-        assert house.restarting.is_set()
+async def test_restart_is_answered_then_the_process_ends(house: House) -> None:
+    answer = await sent(house, "restart")
+    assert answer["result"] == {"ends_in_s": ENDS_S}
+    assert not house.ending.asked.is_set()
+    async with asyncio.timeout(10 * ENDS_S):
+        await house.ending.asked.wait()
+    assert house.ending.again
 
 
-async def test_a_wrong_configuration_is_not_loaded(
-    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(SYSTEMD, "by-systemd")
-    wrong = tmp_path / "wrong.yaml"
-    wrong.write_text("gateway: {id: gw-0001}\nsight: {}\n", "utf-8")
-    house.reread = lambda: load(wrong, {})
+async def test_without_a_file_there_is_nothing_to_load(house: House) -> None:
     answer = await sent(house, "reload")
-    assert (answer["code"], house.restarting.is_set()) == ("bad-arguments", False)
-    assert f"{wrong}:2:1: sight: " in "\n".join(answer["result"]["errors"])
-    house.reread = lambda: None
-    assert (await sent(house, "reload"))["code"] == "ok"
-    assert house.restarting.is_set()
+    assert (answer["code"], house.ending.asked.is_set()) == ("not-allowed", False)
 
 
 async def test_a_bundle_tells_how_it_is_and_no_secret(tmp_path: Path, puppets: Puppets) -> None:

@@ -12,8 +12,8 @@ from drivers._mqtt_topics import MOST_CHARS, parts
 from drivers._osdp_bus import ROOM_BYTES
 from drivers._osdp_wire import LONGEST, packets
 from drivers._zkteco_orders import results
-from gateway.control import Resend, Search
 from gateway.errors import BadInput
+from gateway.inquiry import Resend, Search
 from gateway.packets import remaining_length
 from tests.contract.test_web import Model, served
 from tests.fuzz.inside import commands

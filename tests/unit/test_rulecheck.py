@@ -1,5 +1,6 @@
 """Rules against each other, as `gateway check` tells it; and rules in words."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ from ruamel.yaml import YAML
 
 from gateway.config import load
 from gateway.driver import registry
+from gateway.fields import DeviceConfig
 from gateway.problems import ConfigProblems
 from gateway.rulebook import Rule
-from gateway.rulecheck import Trade
+from gateway.rulecheck import Catalogue, Trade
 from gateway.rulewords import do_text, when_text
 from tests.unit.configs import write
 
@@ -28,12 +30,32 @@ DOOR = "devices: {kind: door}"
 OPENS = f"  - {{name: opens, when: {{type: safety.panic}}, do: [{{action: release, {DOOR}, until: cleared}}]}}\n"
 
 
+class Alike(Catalogue):
+    """Drivers that are all of one trade."""
+
+    def __init__(self, models: Catalogue, trade: Trade) -> None:
+        self._models = models
+        self._trade = trade
+
+    def __getitem__(self, name: str) -> type[DeviceConfig]:
+        return self._models[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._models)
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    def trade_of(self, name: str) -> Trade:
+        return self._trade
+
+
 def told(folder: Path, rules: str, language: str = "en") -> list[str]:
     """What is wrong, or not wise, without the file's name."""
     drivers = registry()
     file = write(folder, HEAD + "rules:\n" + rules)
     try:
-        problems = list(load(file, drivers.models(), lambda _: Trade()).warnings)
+        problems = list(load(file, Alike(drivers.models(), Trade())).warnings)
     except ConfigProblems as wrong:
         problems = list(wrong.problems)
     return [problem.say(language).partition(": ")[2].replace(f"{folder}/", "") for problem in problems]
@@ -97,7 +119,7 @@ def test_a_rule_that_makes_itself_act(tmp_path: Path) -> None:
 def test_devices_whose_driver_has_no_such_command_are_warned_of(tmp_path: Path) -> None:
     drivers = registry()
     file = write(tmp_path, HEAD + "rules:\n" + OPENS)
-    loaded = load(file, drivers.models(), lambda _: Trade("door", ("unlock",)))
+    loaded = load(file, Alike(drivers.models(), Trade("door", ("unlock",))))
     (said,) = [warning.say("en") for warning in loaded.warnings]
     assert said.endswith("rules[0].do[0].action: rule opens: door-1 cannot release: its driver has no such command")
 
