@@ -4,7 +4,7 @@ The most specific pattern counts: a type by its own name, else its category (`fi
 first of `instead:` that fits place and hours replaces what it names. Pure.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 
@@ -106,6 +106,13 @@ class Charge(NamedTuple):
 
 
 Section = Mapping[str, Responsibility]
+GRAVE = (Severity.CRITICAL, Severity.HIGH)
+RAISED_BY = {
+    "smoke": frozenset(("fire.smoke",)), "heat": frozenset(("fire.heat",)), "flame": frozenset(("fire.smoke",)),
+    "multi": frozenset(("fire.smoke", "fire.heat")), "fire-camera": frozenset(("fire.smoke",)),
+    "gas": frozenset(("fire.gas",)), "co": frozenset(("fire.gas",)), "manual": frozenset(("fire.manual",)),
+    "hydrant": frozenset(("fire.manual",)), "panic": frozenset(("safety.panic",)),
+}  # fmt: skip  # by kind; a panel raises every kind of fire
 
 
 def pattern_for(section: Section, type: str) -> str | None:
@@ -148,7 +155,16 @@ def _calls(steps: Steps, respond_s: float | None) -> tuple[Call, ...]:
     return tuple(Call(number, to, after_s) for number, (after_s, to) in enumerate(calls, 1))
 
 
-def unled(section: Section) -> tuple[str, ...]:
-    """Critical and high alarm types for which nobody leads."""
-    grave = (Severity.CRITICAL, Severity.HIGH)
-    return tuple(r.name for r in taxonomy.EVENTS if r.severity in grave and pattern_for(section, r.name) is None)
+def unled(section: Section, kinds: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Grave alarm types for which nobody leads: those that devices of these kinds are there to raise, and the others."""
+    here = {type for kind in kinds for type in raised_by(kind)}
+    missing = [row for row in taxonomy.EVENTS if row.severity in GRAVE and pattern_for(section, row.name) is None]
+    return tuple(r.name for r in missing if r.name in here), tuple(r.name for r in missing if r.name not in here)
+
+
+def raised_by(kind: str) -> frozenset[str]:
+    """The alarm types for which a device of this kind is installed."""
+    own = RAISED_BY.get(kind)
+    if own is not None:
+        return own
+    return taxonomy.FIRES if kind in ("panel", "utd", "fire-input") else frozenset()

@@ -251,7 +251,6 @@ def _escalations(draft: Draft) -> Iterator[Problem]:
                 f"{path[-1]} is the page, its sound or an uplink already", f"{path[-1]} 已是页面、声音或上行平台"
             )
             yield draft.document.problem(path, what, key=True)
-    yield from _leads(draft)
 
 
 def _told(draft: Draft, path: KeyPath, steps: Steps) -> Iterator[Problem]:
@@ -270,19 +269,34 @@ def _reached(draft: Draft, at: KeyPath, name: str) -> Iterator[Problem]:
         yield draft.document.problem(at, joined(what, allowed(name, names)))
 
 
-def _leads(draft: Draft) -> Iterator[Problem]:
-    """Once there is a list, every critical and high alarm type stands on it."""
-    section = draft.document.value.get("responsibility")
-    if not isinstance(section, dict) or not section or draft.unsure("responsibility"):
-        return
-    read = {str(path[1]): entry for path, entry in draft.of(Responsibility)}
-    missing = unled(read) if len(read) == len(section) else ()  # else what is wrong there is told by itself
+def check_leads(draft: Draft, kinds: frozenset[str]) -> Iterator[Problem]:
+    """Once there is a list, somebody leads on whatever the devices here are installed for."""
+    missing, _ = _unled(draft, kinds)
     if missing:
         what = Text(
             f'nobody leads {", ".join(missing)}; add them, or "*": {{lead: …}} for all the rest',
             f'以下报警类型无人牵头:{"、".join(missing)};请补上,或写 "*": {{lead: …}} 统一兜底',
         )
         yield draft.document.problem(("responsibility",), what, key=True)
+
+
+def advise_leads(draft: Draft, kinds: frozenset[str]) -> Iterator[Problem]:
+    """Other critical and high types without a lead."""
+    _, missing = _unled(draft, kinds)
+    if missing:
+        what = Text(
+            f'nobody leads {", ".join(missing)}; "*": {{lead: …}} stands for all the rest',
+            f'以下报警类型无人牵头:{"、".join(missing)};可写 "*": {{lead: …}} 统一兜底',
+        )
+        yield draft.document.problem(("responsibility",), what, key=True)
+
+
+def _unled(draft: Draft, kinds: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    section = draft.document.value.get("responsibility")
+    if not isinstance(section, dict) or not section or draft.unsure("responsibility"):
+        return (), ()
+    read = {str(path[1]): entry for path, entry in draft.of(Responsibility)}
+    return unled(read, kinds) if len(read) == len(section) else ((), ())  # else what is wrong there is told by itself
 
 
 def _rules(draft: Draft) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from pydantic import Field, SerializeAsAny, TypeAdapter, ValidationError
 from gateway.alarmrules import AlarmsConfig
 from gateway.cards import Cards
 from gateway.charge import Responsibility
-from gateway.checks import Draft, check
+from gateway.checks import Draft, advise_leads, check, check_leads
 from gateway.contacts import Contact
 from gateway.credentials import CredentialEntry, CredentialsConfig
 from gateway.errors import Text
@@ -78,13 +78,15 @@ def load(path: Path, drivers: Mapping[str, type[DeviceConfig]], shelf: Shelf = O
         problems += _cards(draft)
         problems += check(draft)
         world = world_of(draft, drivers.trade_of if isinstance(drivers, Catalogue) else None)
+        kinds = frozenset(spot.kind for spot in world.values())
+        problems += check_leads(draft, kinds)
         problems += check_rules(draft, world) if not problems else ()
     elif not problems:
         problems.append(document.problem((), SENTENCES["dict_type"]))
     if problems:
         raise ConfigProblems(path, hinted(problems))
     config = _whole(draft)
-    warnings = list(advise_rules(draft, world))
+    warnings = [*advise_rules(draft, world), *advise_leads(draft, kinds)]
     for number, device in enumerate(config.devices):
         warnings += [document.problem(("devices", number, key), text, key=True) for key, text in device.advice()]
     return Loaded(config, document, in_order(warnings))

@@ -247,11 +247,6 @@ WRONG = [  # what is changed, into what, what is said; § marks where, else line
     ("respond: 60s", "instead: [§{lead: 保安}]", "responsibility.fire.*.instead[0]: place: or hours: is needed"),
     ("respond: 60s", "instead: [{place: §b8, lead: 保安}]", "responsibility.fire.*.instead[0].place: no place is"),
     (
-        '"*": {lead: 物业经理}',
-        "gateway.*: {lead: 物业经理}",
-        "24:1: responsibility: nobody leads safety.panic, access.duress",
-    ),
-    (
         "responsibility:\n",
         "contacts: {§district: {wecom: 'https://a/b'}}\nresponsibility:\n",
         "contacts.district: district is",

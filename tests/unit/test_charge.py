@@ -1,6 +1,7 @@
 """The responsibility list: the most specific line counts, place and hours make exceptions, steps have their times."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,10 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from gateway import taxonomy
-from gateway.charge import Call, Charge, Responsibility, Section, charge, pattern_for, unled
+from gateway.charge import Call, Charge, Responsibility, Section, charge, pattern_for, raised_by, unled
+from gateway.config import load
+from gateway.driver import registry
+from gateway.problems import ConfigProblems
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)  # a Tuesday
 NIGHT = datetime(2026, 11, 24, 23, 0, tzinfo=UTC)
@@ -74,10 +78,44 @@ def test_the_first_exception_that_fits_replaces_what_it_names() -> None:
 
 
 def test_who_leads_nothing_grave_is_found() -> None:
-    assert unled(section(all={"lead": "a"})) == ()
-    missing = unled(section(fire__all={"lead": "a"}, door__forced={"lead": "b"}))
-    assert "safety.panic" in missing
-    assert not {"fire.smoke", "door.forced", "door.held", "access.granted"} & set(missing)  # the last two are not grave
+    assert unled(section(all={"lead": "a"}), ["smoke", "panic"]) == ((), ())
+    here, others = unled(section(fire__all={"lead": "a"}, door__forced={"lead": "b"}), ["smoke", "panic", "camera"])
+    assert here == ("safety.panic",)  # what a help button is there for
+    assert {"access.duress", "video.intrusion"} <= set(others)
+    named = {"fire.smoke", "door.forced", "door.held", "access.granted"}
+    assert not named & {*here, *others}  # the last two are not grave
+
+
+@pytest.mark.parametrize("kind", taxonomy.KINDS)
+def test_a_kind_is_there_for_grave_types_only(kind: str) -> None:
+    grave = {row.name for row in taxonomy.EVENTS if row.severity == "critical"}
+    assert raised_by(kind) <= grave
+    assert raised_by("panel") == taxonomy.FIRES
+
+
+SITE = """\
+gateway: {id: gw-0001}
+site:
+  name: 阳光花园
+  area: {district: "310104", street: "013", community: "002"}
+  places: {b3: {label: 3号楼}}
+buses: {line: {serial: /dev/ttyS9}}
+devices: [{id: smoke-1, driver: modbus, bus: line, address: 5, profile: rs-yg-n01, place: b3}]
+responsibility:
+"""
+
+
+def test_once_there_is_a_list_somebody_leads_on_what_the_devices_are_there_for(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(SITE + "  door.*: {lead: 保安}\n", "utf-8")
+    with pytest.raises(ConfigProblems) as told:
+        load(file, registry().models())
+    (problem,) = told.value.problems
+    assert f"{file}:8:1: responsibility: nobody leads fire.smoke; add" in problem.say("en")
+    file.write_text(SITE + "  fire.*: {lead: 消控室}\n", "utf-8")
+    (advice,) = load(file, registry().models()).warnings
+    assert "以下报警类型无人牵头:" in advice.say("zh-CN")
+    assert "door.forced" in advice.say("zh-CN")
 
 
 @pytest.mark.parametrize("name", ["fire.smoke", "gateway.data_lost"])
