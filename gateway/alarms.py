@@ -14,6 +14,7 @@ from gateway.event import Phase, Severity
 RANK = {Severity.CRITICAL: 1, Severity.HIGH: 2, Severity.MEDIUM: 3, Severity.LOW: 4, Severity.INFO: 5}
 MOST_STEPS = 40  # of one alarm's history: the first, and the newest
 DRILL = "operator.drill"
+_PHASES = (Phase.RAISE.value, Phase.PULSE.value, Phase.CLEAR.value)
 Key = tuple[str, str, str]  # device, type, part
 V = TypeVar("V")
 
@@ -193,9 +194,22 @@ def _begun(alarm: Alarm) -> Step | None:
 
 
 def noted(alarm: Alarm, step: Step) -> Alarm:
-    """With one more line in its history; where it grows too long, those after the first go."""
-    kept = alarm.history if len(alarm.history) < MOST_STEPS else (alarm.history[0], *alarm.history[2:])
+    """With one more line in its history; where it grows too long, beginnings and ends that repeat go first."""
+    kept = alarm.history
+    if len(kept) >= MOST_STEPS:
+        spare = _spare(kept)
+        kept = (*kept[:spare], *kept[spare + 1 :])
     return replace(alarm, history=(*kept, step))
+
+
+def _spare(history: tuple[Step, ...]) -> int:
+    """Which line says least: one more beginning or end since it began, else the oldest but the first."""
+    begun = False
+    for number, step in enumerate(history):
+        if begun and step.step in _PHASES:
+            return number
+        begun = (begun or step.step in _PHASES[:2]) and step.step not in ("ack", "dispose")
+    return 1
 
 
 def _back(old: Alarm, told: Told) -> bool:

@@ -11,10 +11,12 @@ from gateway import __version__, health, site
 from gateway.access import Access
 from gateway.archive import Start
 from gateway.audit import Audit
+from gateway.callout import Callout
 from gateway.chores import Chores
 from gateway.clock import Clock, SystemClock, TimeQuality, rfc3339
 from gateway.commands import Action, Rules
 from gateway.config import Config
+from gateway.courier import Roll
 from gateway.covers import Covers
 from gateway.database import put_fact, read_fact
 from gateway.dead import DeadLetters, Room
@@ -41,6 +43,7 @@ from gateway.outbox import Outbox
 from gateway.parts import Parts, Plan
 from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline, Rim
+from gateway.plea import Voice
 from gateway.privacy import Policy, profile_named
 from gateway.renewal import DESIRED, REPORTED, Around, Renewal
 from gateway.replay import Rate
@@ -99,9 +102,12 @@ def build(
     linkage = Linkage(Engine(config.rules, place.world()), means)
     supervisor.guard = linkage.guard
     pipeline.listeners += [moves.took, linkage.took]
-    parts = (timekeeper, audit, Duty(hand), covers, pictures, linkage, moves)
+    voice = Voice(place, config.gateway.language, _link(config))
+    callout = Callout(Roll(hand, config.responsibility, voice), config.contacts)
+    linkage.doings.notify = callout.notify
+    parts = (timekeeper, audit, Duty(hand), covers, callout, pictures, linkage, moves)
     house = House(config, place, store, pipeline, supervisor, [], vitals, *parts)
-    house.errands += [covers.keep_time, pictures.run, linkage.run]
+    house.errands += [covers.keep_time, callout.run, pictures.run, linkage.run]
     house.actions |= moves.actions() | Chores(house).actions()
     _watch_floods(house, hand)
     if start is not None:
@@ -138,6 +144,14 @@ def _share(house: House, policies: Sequence[Policy]) -> None:
     house.errands.append(house.ledger.run)
     house.public = Public(house.config, house.site, house.store, house.vitals.clock, house.ledger)
     house.forgetting = Forgetting(house.config.gateway.id, house.store, house.pipeline, house.audit, shares)
+
+
+def _link(config: Config) -> str:
+    """The page's address where it has a name and is to be reached from elsewhere; else ""."""
+    web = config.gateway.web
+    if web is None or not web.names or web.listen[0] in ("127.0.0.1", "::1", "localhost"):
+        return ""
+    return f"http://{web.names[0]}:{web.listen[1]}/"
 
 
 def _watch_floods(house: House, hand: Hand) -> None:

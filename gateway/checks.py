@@ -11,13 +11,15 @@ from typing import Any, TypeVar
 
 from gateway import taxonomy
 from gateway.cards import Cards
+from gateway.charge import Responsibility, Steps, unled
+from gateway.contacts import ALWAYS_THERE, Contact
 from gateway.credentials import EVERY_DOOR, CredentialsConfig
 from gateway.errors import Text
 from gateway.fields import BusConfig, DeviceConfig
 from gateway.problems import KeyPath, Problem, allowed, joined
 from gateway.profiles import BUILT_IN
 from gateway.rulebook import SAME_BUILDING, Rule, Selector
-from gateway.sections import GatewayConfig, Responsibility, UplinkConfig, place_paths
+from gateway.sections import GatewayConfig, UplinkConfig, place_paths
 from gateway.shifts import ShiftConfig
 from gateway.yamlmarks import Document
 
@@ -237,9 +239,66 @@ def _shares(draft: Draft) -> Iterator[Problem]:
 
 
 def _escalations(draft: Draft) -> Iterator[Problem]:
+    """Who is told exists, and its places do; contacts are not named as what is there anyway; somebody leads."""
     for path, entry in draft.of(Responsibility):
-        for number, uplink in enumerate(entry.escalate):
-            yield from _known(draft, (*path, "escalate", number), uplink, "uplinks", Text("uplink", "上行平台"))
+        yield from _told(draft, (*path, "escalate"), entry.escalate)
+        for number, other in enumerate(entry.instead):
+            at: KeyPath = (*path, "instead", number)
+            yield from _told(draft, (*at, "escalate"), other.escalate or ())
+            if other.place is not None:
+                yield from _known(draft, (*at, "place"), other.place, "site", Text("place", "位置"))
+    for path, _ in draft.of(Contact):
+        if path[-1] in (*ALWAYS_THERE, *draft.names("uplinks")):
+            what = Text(
+                f"{path[-1]} is the page, its sound or an uplink already", f"{path[-1]} 已是页面、声音或上行平台"
+            )
+            yield draft.document.problem(path, what, key=True)
+
+
+def _told(draft: Draft, path: KeyPath, steps: Steps) -> Iterator[Problem]:
+    raw: Any = draft.document.value
+    for key in path if steps else ():
+        raw = raw[key]
+    for number, step in enumerate(steps):
+        yield from _reached(draft, (*path, number) if isinstance(raw[number], str) else (*path, number, "to"), step.to)
+
+
+def _reached(draft: Draft, at: KeyPath, name: str) -> Iterator[Problem]:
+    """Whoever shall be told is a contact, an uplink, the page or its sound."""
+    names = [*ALWAYS_THERE, *draft.names("uplinks"), *draft.names("contacts")]
+    if name not in names and not draft.unsure("uplinks") and not draft.unsure("contacts"):
+        what = Text(f"no contact or uplink is called {name}", f"没有名为 {name} 的联系人或上行平台")
+        yield draft.document.problem(at, joined(what, allowed(name, names)))
+
+
+def check_leads(draft: Draft, kinds: frozenset[str]) -> Iterator[Problem]:
+    """Once there is a list, somebody leads on whatever the devices here are installed for."""
+    missing, _ = _unled(draft, kinds)
+    if missing:
+        what = Text(
+            f'nobody leads {", ".join(missing)}; add them, or "*": {{lead: …}} for all the rest',
+            f'以下报警类型无人牵头:{"、".join(missing)};请补上,或写 "*": {{lead: …}} 统一兜底',
+        )
+        yield draft.document.problem(("responsibility",), what, key=True)
+
+
+def advise_leads(draft: Draft, kinds: frozenset[str]) -> Iterator[Problem]:
+    """Other critical and high types without a lead."""
+    _, missing = _unled(draft, kinds)
+    if missing:
+        what = Text(
+            f'nobody leads {", ".join(missing)}; "*": {{lead: …}} stands for all the rest',
+            f'以下报警类型无人牵头:{"、".join(missing)};可写 "*": {{lead: …}} 统一兜底',
+        )
+        yield draft.document.problem(("responsibility",), what, key=True)
+
+
+def _unled(draft: Draft, kinds: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    section = draft.document.value.get("responsibility")
+    if not isinstance(section, dict) or not section or draft.unsure("responsibility"):
+        return (), ()
+    read = {str(path[1]): entry for path, entry in draft.of(Responsibility)}
+    return unled(read, kinds) if len(read) == len(section) else ((), ())  # else what is wrong there is told by itself
 
 
 def _rules(draft: Draft) -> Iterator[Problem]:
@@ -259,6 +318,8 @@ def _rules(draft: Draft) -> Iterator[Problem]:
             at: KeyPath = (*path, "do", number, "devices")
             if do.devices is not None:
                 yield from _aimed(draft, at, do.devices)
+            if do.target is not None:
+                yield from _reached(draft, (*path, "do", number, "target"), do.target)
 
 
 def _aimed(draft: Draft, path: KeyPath, selector: Selector) -> Iterator[Problem]:

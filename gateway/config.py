@@ -9,7 +9,9 @@ from pydantic import Field, SerializeAsAny, TypeAdapter, ValidationError
 
 from gateway.alarmrules import AlarmsConfig
 from gateway.cards import Cards
-from gateway.checks import Draft, check
+from gateway.charge import Responsibility
+from gateway.checks import Draft, advise_leads, check, check_leads
+from gateway.contacts import Contact
 from gateway.credentials import CredentialEntry, CredentialsConfig
 from gateway.errors import Text
 from gateway.explain import SENTENCES, explain
@@ -18,7 +20,7 @@ from gateway.problems import ConfigProblems, KeyPath, Problem, allowed, in_order
 from gateway.profiles import Profile
 from gateway.rulebook import PicturesConfig, Rule
 from gateway.rulecheck import Catalogue, advise_rules, check_rules, world_of
-from gateway.sections import GatewayConfig, Responsibility, SiteConfig, TypePattern, UplinkConfig
+from gateway.sections import GatewayConfig, Label, SiteConfig, TypePattern, UplinkConfig
 from gateway.shifts import ShiftConfig
 from gateway.slips import hinted
 from gateway.yamlmarks import ON_DISK, Document, Shelf, read
@@ -36,13 +38,6 @@ __all__ = [
     "load",
 ]
 
-_CHECKED_ONLY = {  # sections that this version reads and checks, and no more
-    "responsibility": Text(
-        "this version checks the responsibility list, but does not carry it out: nobody is told when an alarm waits",
-        "本版本只检查责任清单,尚不执行:报警无人确认时不会升级通知",
-    ),
-}
-
 
 class Config(Model):
     """The whole of gateway.yaml."""
@@ -55,6 +50,7 @@ class Config(Model):
     devices: tuple[SerializeAsAny[DeviceConfig], ...] = Field(default=(), description="each with its driver's keys")
     alarms: AlarmsConfig = Field(default=AlarmsConfig(), description="what alarms do by themselves")
     credentials: CredentialsConfig | None = Field(default=None, description="who may open which door")
+    contacts: dict[Label, Contact] = Field(default={}, description="who can be told beyond page and uplinks, by name")
     responsibility: dict[TypePattern, Responsibility] = Field(default={}, description="who acts on which alarm type")
     rules: tuple[Rule, ...] = Field(default=(), description="events that make devices act")
     pictures: PicturesConfig = Field(default=PicturesConfig(), description="cameras' pictures kept on this box")
@@ -86,15 +82,15 @@ def load(path: Path, drivers: Mapping[str, type[DeviceConfig]], shelf: Shelf = O
         problems += _cards(draft)
         problems += check(draft)
         world = world_of(draft, drivers.trade_of if isinstance(drivers, Catalogue) else None)
+        kinds = frozenset(spot.kind for spot in world.values())
+        problems += check_leads(draft, kinds)
         problems += check_rules(draft, world) if not problems else ()
     elif not problems:
         problems.append(document.problem((), SENTENCES["dict_type"]))
     if problems:
         raise ConfigProblems(path, hinted(problems))
     config = _whole(draft)
-    present = [name for name in _CHECKED_ONLY if document.value.get(name)]
-    warnings = [document.problem((name,), _CHECKED_ONLY[name], key=True) for name in present]
-    warnings += advise_rules(draft, world)
+    warnings = [*advise_rules(draft, world), *advise_leads(draft, kinds)]
     for number, device in enumerate(config.devices):
         warnings += [document.problem(("devices", number, key), text, key=True) for key, text in device.advice()]
     return Loaded(config, document, in_order(warnings))

@@ -13,6 +13,7 @@ from gateway import health, taxonomy
 from gateway.alarms import Alarm
 from gateway.alarmview import describe, moment
 from gateway.audit import Audit, By
+from gateway.callout import Callout
 from gateway.commands import Action, resent
 from gateway.config import Config
 from gateway.covers import Covers
@@ -88,6 +89,7 @@ class House:
     audit: Audit
     duty: Duty
     covers: Covers
+    callout: Callout
     pictures: Pictures
     linkage: Linkage
     moves: Moves
@@ -234,7 +236,8 @@ class House:
 
     def alarm(self, alarm: Alarm) -> dict[str, Any]:
         """As the page and the command line show it."""
-        return {"part": "", **describe(alarm, self.pipeline.shown)}
+        book = self.pipeline.shown
+        return {"part": "", **describe(alarm, book), **self.callout.shown(alarm, book)}
 
 
 def _event(lane: Lane, row: Row) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from gateway.normalize import Stamp, Subject
 from gateway.privacy import Policy, addressee
 from gateway.store import Store
 
+ESCALATION = "gateway.escalation"
 Change = Callable[[Alarm | None, Told], Alarm | None]
 
 
@@ -166,7 +167,11 @@ class Pipeline:
         if key not in self._wanted:
             place = None if subject.place is None else subject.place["path"]
             self._wanted[key] = frozenset(p.uplink for p in policies if p.wants(reading.type, severity, place))
-        return self._wanted[key]
+        wanted = self._wanted[key]
+        if reading.type != ESCALATION:
+            return wanted
+        to = reading.data.get("to")  # whom the responsibility list names hears of it, whatever it gets otherwise
+        return wanted | {policy.uplink for policy in policies if policy.uplink == to}
 
 
 def _parted(deed: Deed | Reading) -> tuple[Reading, Deed | None]:

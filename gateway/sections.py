@@ -1,4 +1,4 @@
-"""The models of gateway.yaml's sections (contract, section 6): the gateway, its uplinks, responsibility."""
+"""The models of gateway.yaml's sections (contract, section 6): the gateway, its site, its uplinks."""
 
 import re
 from collections.abc import Iterable
@@ -302,15 +302,6 @@ class UplinkConfig(Model):
     def allowed(self) -> frozenset[str]:
         """The actions it may ask for."""
         return frozenset({*ALWAYS_ALLOWED, *self.commands, *(("picture",) if self.pictures else ())})
-
-
-class Responsibility(Model):
-    """Who acts on an alarm type: leads, assists, is told when nobody acknowledges in time."""
-
-    lead: Label
-    assist: tuple[Label, ...] = ()
-    escalate: tuple[str, ...] = Field(default=(), description="uplinks that are told")
-    respond: Duration | None = Field(default=None, description="time to acknowledge")
 
 
 def place_paths(places: Any, levels: Iterable[str] = ("units", "floors", "rooms"), above: str = "") -> list[str]:

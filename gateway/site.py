@@ -112,7 +112,7 @@ def _content(site: Site, capabilities: Mapping[str, Sequence[str]], uplink: str)
     config = site.config
     entry = config.uplinks[uplink]
     responsibility = {
-        pattern: item.model_dump(mode="json", exclude_none=True) for pattern, item in config.responsibility.items()
+        pattern: item.model_dump(mode="json", exclude_defaults=True) for pattern, item in config.responsibility.items()
     }
     return {
         "area": {**config.site.area.model_dump(), "name": config.site.name},

@@ -13,6 +13,7 @@ from gateway.cli import (
     backup,
     daemon,
     disk,
+    duty,
     events,
     handle,
     language,
@@ -70,6 +71,7 @@ plain: tuple[Callable[..., None], ...] = (
     act.card,
     sharing.disclosure,
     sharing.forget,
+    duty.responsibility,
 )
 for command in plain:
     app.command(cls=Command)(command)
@@ -78,6 +80,8 @@ outbox.command("check", cls=Command)(disk.outbox_check)
 outbox.command("resend", cls=Command)(act.resend)
 for command in (schema.config, schema.events, schema.asyncapi):
     schemas.command(cls=Command)(command)
+duty.contacts.command("test", cls=Command)(duty.try_out)
+app.add_typer(duty.contacts, name="notify")
 app.add_typer(audit.audits, name="audit")
 configs.command("log", cls=Command)(revisions.log)
 configs.command("diff", cls=Command)(revisions.diff)

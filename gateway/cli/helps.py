@@ -71,6 +71,15 @@ HELPS: Mapping[str, str] = {
     "Active, not yet acknowledged, or waiting for their outcome. `gateway ack` takes the first column.": (
         "持续中、未确认或待处置。第一列即 gateway ack 所需的报警编号。"
     ),
+    "List who leads on which alarm type, and who is told.": "列出责任清单:各类报警的牵头、配合和逐级通知。",
+    "From the configuration, each type with the entry that counts for it; also the types that nobody leads.": (
+        "取自配置:每种类型按最具体的一行;无人牵头的类型也列出。"
+    ),
+    "The contacts of the configuration.": "配置中的联系人。",
+    "Send a message to a contact that is marked as a test.": "向联系人发送一条注明“测试”的消息。",
+    "As it stands under `contacts:`.": "contacts: 中的名称。",
+    "From this machine, with the configuration as it stands; also while the gateway is stopped. Exit status 1 where it "
+    "was not taken, with the reason.": "从本机按当前配置发送,网关停止时也可使用。未被接收时说明原因,退出码 1。",
     "What each uplink still owes.": "各上行链路的待上报情况。",
     "Show what each uplink still owes, by lane.": "按通道显示各上行链路的待上报情况。",
     "Events that wait, and since when the oldest does; events sent, confirmed by the broker, refused by it; dead "

@@ -163,7 +163,7 @@ def alarms(
 
 
 def _list(alarms: Sequence[Mapping[str, Any]]) -> None:
-    heads = ("alarm", "severity", "type", "device", "state", "count", "first", "last", "group")
+    heads = ("alarm", "severity", "type", "device", "state", "count", "first", "last", "lead", "next", "group")
     show.table([HEADS[head] for head in heads], map(_alarm, alarms), [STYLES.get(a["severity"], "") for a in alarms])
 
 
@@ -194,6 +194,8 @@ def _alarm(alarm: Mapping[str, Any]) -> list[str]:
         str(alarm["count"]),
         show.moment(alarm["first"]),
         show.moment(alarm["last"]),
+        " ".join([alarm.get("lead", ""), *alarm.get("assist", [])]),
+        f"{show.moment(alarm['next']['at'])} → {alarm['next']['to']}" if "next" in alarm else "",
         _group(alarm.get("group")),
     ]
 

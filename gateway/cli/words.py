@@ -46,6 +46,8 @@ STEPS: Mapping[str, Text] = {  # of an alarm's history
     "shelve": Text("left its shelf", "暂缓结束"),
     "action": Text("released", "解除抑制"),
     "escalate": Text("escalated", "升级通知"),
+    "told": Text("message went out", "通知已送出"),
+    "untold": Text("message did not go out", "通知未送出"),
 }
 LAID: Mapping[str, Text] = {
     "shielded": Text("shielded, out of service", "屏蔽"),
@@ -69,11 +71,14 @@ NOTHING: Mapping[str, Text] = {
     "uplinks": Text("no uplink is configured: events stay on this machine", "尚未配置上行链路,事件仅保存在本机"),
     "alarms": Text("no alarm is open", "没有未结束的报警"),
     "events": Text("no such event", "没有符合条件的事件"),
+    "responsibility": Text("there is no `responsibility:` in the configuration", "配置中没有责任清单(responsibility:)"),
     "audit": Text("no such line", "没有符合条件的记录"),
 }
 HEADS: Mapping[str, Text] = {
     "alarm": Text("ALARM", "报警编号"),
     "alarms": Text("ALARMS", "报警"),
+    "assist": Text("ASSISTS", "配合"),
+    "basis": Text("BASIS", "依据"),
     "confirmed": Text("CONFIRMED", "平台已确认"),
     "count": Text("COUNT", "次数"),
     "day": Text("DAY", "日期"),
@@ -82,6 +87,7 @@ HEADS: Mapping[str, Text] = {
     "devices": Text("DEVICES", "设备数"),
     "driver": Text("DRIVER", "驱动"),
     "fields": Text("FIELDS", "字段"),
+    "escalate": Text("ESCALATES", "逐级通知"),
     "first": Text("FIRST", "首次"),
     "from": Text("FROM", "来源"),
     "group": Text("GROUP", "同源"),
@@ -89,9 +95,11 @@ HEADS: Mapping[str, Text] = {
     "lane": Text("LANE", "通道"),
     "last": Text("LAST", "最近"),
     "last_seen": Text("LAST SEEN", "最近应答"),
+    "lead": Text("LEADS", "牵头"),
     "link": Text("LINK", "连接"),
     "meaning": Text("MEANING", "含义"),
     "name": Text("NAME", "名称"),
+    "next": Text("NEXT STEP", "下一步"),
     "note": Text("NOTE", "备注"),
     "number": Text("NUMBER", "序号"),
     "offline": Text("OFFLINE", "离线数"),
@@ -118,6 +126,7 @@ HEADS: Mapping[str, Text] = {
     "values": Text("VALUES", "测量值"),
     "waiting": Text("WAITING", "待上报"),
     "what": Text("WHAT IT IS", "说明"),
+    "when": Text("WHERE AND WHEN", "地点和时段"),
     "who": Text("WHO", "人员"),
     "why": Text("WHY", "原因"),
 }

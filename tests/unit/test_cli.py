@@ -182,8 +182,8 @@ def test_wrong_use(line: str, capsys: pytest.CaptureFixture[str], monkeypatch: p
 def test_nothing_asked_is_help(capsys: pytest.CaptureFixture[str]) -> None:
     told = Told(capsys)
     assert told.status == 2
-    assert re.search("events +Show events as they were taken in", told.err)
-    assert re.search("events +按接收顺序显示事件", Told(capsys, "--lang", "zh").err)
+    assert re.search(r"events +Show events as they were taken in", told.err)
+    assert re.search(r"events +按接收顺序显示事件", Told(capsys, "--lang", "zh").err)
 
 
 # --- what is shown ---------------------------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ def test_check(capsys: pytest.CaptureFixture[str]) -> None:
     told = Told(capsys, "check", "--config", FULL)
     assert (told.status, told.out) == (0, "OK: 14 devices on 12 lines, 2 uplinks\n")
     warned = [line.split(": ")[1] for line in told.err.splitlines()]
-    assert warned == ["responsibility"]
+    assert warned == []
     told = Told(capsys, "check", "--config", MINIMAL, "--lang", "zh")
     assert (told.status, told.out, told.err) == (0, "配置正确:1 台设备,1 条线路,1 条上行链路\n", "")
 

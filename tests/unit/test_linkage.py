@@ -163,7 +163,7 @@ async def test_people_are_told_by_whoever_can(tmp_path: Path) -> None:
     async with stage(tmp_path, rule) as made:
         await made.puppets.emit("smoke-1", "fire.smoke", "raise")
         (failed,) = await made.acted()
-        assert (failed["result"], failed["target"]) == ("unknown-action", "物业经理")  # nobody can yet
+        assert (failed["result"], failed["target"]) == ("timeout", "物业经理")  # no contact is called so
         heard: list[tuple[str, Text]] = []
 
         async def notify(target: str, text: Text) -> bool:
