@@ -33,9 +33,9 @@ class Refused(GatewayError):
         return self.what.say(language)
 
 
-def ask(folder: Path, question: str, **details: Any) -> Any:
+def ask(folder: Path, question: str, *, patience_s: float = ANSWER_S, **details: Any) -> Any:
     """One question, one answer. StateError: no daemon there, or not for this user; Refused: the daemon says no."""
-    with _asked(folder, {"ask": question, **details}, ANSWER_S) as lines:
+    with _asked(folder, {"ask": question, **details}, patience_s) as lines:
         return _answer(folder, lines)
 
 
