@@ -10,6 +10,7 @@ from typing import Any
 from gateway import __version__, health, site
 from gateway.access import Access
 from gateway.audit import Audit
+from gateway.casebook import Casebook
 from gateway.clock import Clock, SystemClock, TimeQuality, rfc3339
 from gateway.commands import Action, Desk, Rules
 from gateway.config import Config, UplinkConfig
@@ -17,6 +18,7 @@ from gateway.covers import Covers
 from gateway.database import put_fact, read_fact
 from gateway.dead import DeadLetters, Room
 from gateway.deeds import Hand, Where
+from gateway.dossiers import Dossiers
 from gateway.driver import Decision, Driver, Line
 from gateway.duty import Duty
 from gateway.errors import StorageError
@@ -25,7 +27,9 @@ from gateway.fields import DeviceConfig, parse_host_port
 from gateway.health import Vitals
 from gateway.house import House
 from gateway.identity import Identities
+from gateway.incidents import Incidents
 from gateway.normalize import Subject
+from gateway.notices import Notices
 from gateway.outbox import Outbox
 from gateway.parts import Parts, Plan
 from gateway.pipeline import Pipeline, Rim
@@ -42,6 +46,7 @@ from gateway.target import target
 from gateway.timekeeper import Timekeeper
 from gateway.uplink import Uplink, actions
 from gateway.vault import Vault
+from gateway.witness import Witness
 
 
 def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vault: Vault) -> House:
@@ -72,9 +77,13 @@ def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vaul
     hand = Hand(pipeline, audit, clock, _where(config))
     hand.listeners.append(lambda alarm: states.changed(alarm.device))
     covers = Covers(hand)
-    house = House(config, place, store, pipeline, supervisor, [], vitals, timekeeper, audit, Duty(hand), covers)
-    house.errands.append(covers.keep_time)
-    house.uplinks = [_uplink(house, name, policies[name]) for name in config.uplinks]
+    casebook = Casebook(store, clock)
+    witness = Witness(casebook, hand, pipeline, store)
+    fed = (Incidents(casebook, witness, hand), Notices(store, clock), Dossiers(store, clock))
+    house = House(config, place, store, pipeline, supervisor, [], vitals, timekeeper, audit, Duty(hand), covers, *fed)
+    pipeline.listeners += [witness.took, house.dossiers.took]
+    house.errands += [covers.keep_time, witness.run, partial(house.dossiers.run, house.uplinks)]
+    house.uplinks += [_uplink(house, name, policies[name]) for name in config.uplinks]
     return house
 
 
@@ -114,15 +123,19 @@ def _policy(name: str, uplink: UplinkConfig, vault: Vault) -> Policy:
 def _uplink(house: House, name: str, policy: Policy) -> Uplink:
     config, settings = house.config, house.config.uplinks[name]
     vitals, states = house.vitals, house.vitals.states
+    base = house.site.base(settings.root)
     plan = Plan(
         name=name,
-        base=house.site.base(settings.root),
+        base=base,
         policy=policy,
         status=partial(_status, vitals),
         health=lambda: health.document(vitals, house.uplinks, house.supervisor.lines, only=name),
         dossier=partial(_dossier, house, name, Fact(house.store, f"dossier.{name}")),
         state=lambda device: states.document(device, house.pipeline.shown, policy.wants),
-        inbox={},
+        inbox={
+            f"{base}/incident/+": house.incidents.casebook.hearing(name),
+            f"{base.rpartition('/')[0]}/notice/+": house.notices.hearing(name),
+        },
         devices=vitals.devices if settings.retain_states else (),
     )
     log = logging.getLogger(f"gateway.uplink.{name}")
@@ -198,12 +211,14 @@ async def _next_session(fact: Fact) -> int:
 
 async def _dossier(house: House, name: str, fact: Fact) -> dict[str, Any]:
     """The community's file for one uplink; its revision goes up when its content has changed."""
+    tested = await house.dossiers.tested()
     driver_actions = {device.id: line.actions for line in house.supervisor.lines for device in line.line.devices}
-    document = site.dossier(house.site, 0, house.vitals.clock.utc(), driver_actions, name)
+    document = site.dossier(house.site, 0, house.vitals.clock.utc(), driver_actions, name, tested)
 
     def revise(known: str) -> str:
         revision, _, digest = known.partition(" ")
         return known if digest == document["sha256"] else f"{int(revision or 0) + 1} {document['sha256']}"
 
     document["revision"] = int((await fact.change(revise)).partition(" ")[0])
+    await house.dossiers.keep(name, document)
     return document

@@ -18,6 +18,7 @@ from gateway.config import Config
 from gateway.covers import Covers
 from gateway.database import Row, read_newest
 from gateway.deeds import NotFound
+from gateway.dossiers import Dossiers
 from gateway.driver import Answer, Posted
 from gateway.duty import Duty
 from gateway.errors import Text
@@ -25,7 +26,9 @@ from gateway.event import Lane
 from gateway.fields import DeviceConfig
 from gateway.health import Vitals
 from gateway.identity import moment_ms
+from gateway.incidents import Incidents
 from gateway.letters import Letter, list_dead
+from gateway.notices import Notices
 from gateway.pipeline import Pipeline
 from gateway.site import Site
 from gateway.store import Store
@@ -66,6 +69,9 @@ class House:
     audit: Audit
     duty: Duty
     covers: Covers
+    incidents: Incidents
+    notices: Notices
+    dossiers: Dossiers
     errands: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)  # what runs beside, for ever
 
     @property
