@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0.0 document of this version: events, states, status, health and dossier up, commands and answers.
+"""The AsyncAPI 3.0.0 document of this version: events and documents up, commands, incidents and notices down.
 
 Made from the models and the taxonomy; MQTT bindings as in the AsyncAPI bindings for MQTT, 0.2.0.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gateway import __version__, orders, samples, schemas, taxonomy
+from gateway import __version__, feedback, orders, samples, schemas, taxonomy
 from gateway.config import Config
 from gateway.documents import Dossier, Event, Health, State, Status
 
@@ -28,6 +28,8 @@ _LEVELS = {
     "category": "first part of the event's type",
     "target": "the device's id, or `gateway` for the gateway itself",
     "request": "the command's id",
+    "incident": "the incident's id",
+    "notice": "the notice's id",
 }
 _EXAMPLES = {
     "root": "sc/v1",
@@ -38,6 +40,8 @@ _EXAMPLES = {
     "device": "smoke-b3-u2-f5",
     "target": "gateway",
     "request": "c-20261123-0007",
+    "incident": "case-0815",
+    "notice": "n-2026-11",
 }
 
 
@@ -79,6 +83,10 @@ _DOCUMENTS = {
     "status": _Document("status", Status, samples.status, "Birth and last will"),
     "health": _Document("health", Health, samples.health, "How the gateway is, on connecting and every 60 s"),
     "dossier": _Document("dossier", Dossier, samples.dossier, "The community's digital file, when it changes"),
+}
+_HEARD = {  # retained on the broker by the platform; topics below BASE, or beside the gateway
+    "incident": _Document("incident/{incident}", feedback.Incident, feedback.incident, "The platform's case on alarms"),
+    "notice": _Document("../notice/{notice}", feedback.Notice, feedback.notice, "Told to the community"),
 }
 
 
@@ -128,7 +136,7 @@ def _server(url: str) -> dict[str, Any]:
 def _channels(place: Place) -> dict[str, Any]:
     events = {name: ref for row in taxonomy.TYPES.values() for name, ref in _ref(row.name).items()}
     channels = {"event": _channel("event/{category}", "Events", events, place)}
-    for name, doc in _DOCUMENTS.items():
+    for name, doc in (_DOCUMENTS | _HEARD).items():
         channels[name] = _channel(doc.topic, doc.title, _ref(name), place)
     channels["command"] = _channel("command/{device}", "Commands", _ref("command"), place)
     channels["command"]["parameters"]["device"] = _parameter("target", place)
@@ -141,7 +149,8 @@ def _ref(message: str) -> dict[str, Any]:
 
 
 def _channel(topic: str, title: str, messages: dict[str, Any], place: Place) -> dict[str, Any]:
-    address = f"{BASE}/{topic}"
+    beside = topic.removeprefix("../")
+    address = f"{BASE}/{topic}" if beside == topic else f"{BASE.rpartition('/')[0]}/{beside}"
     parameters = {name: _parameter(name, place) for name in _LEVELS if "{" + name + "}" in address}
     return {"address": address, "title": title, "messages": messages, "parameters": parameters}
 
@@ -166,6 +175,13 @@ def _operations() -> dict[str, Any]:
             "channel": {"$ref": f"#/channels/{name}"},
             "bindings": {"mqtt": {"qos": 1, "retain": name != "event", "bindingVersion": BINDING}},
         }
+    for name in _HEARD:
+        made[f"receive-{name}"] = {
+            "action": "receive",
+            "channel": {"$ref": f"#/channels/{name}"},
+            "description": "Kept here as it came, also across a restart; an empty retained message takes it back.",
+            "bindings": {"mqtt": {"qos": 1, "retain": True, "bindingVersion": BINDING}},
+        }
     return made
 
 
@@ -186,7 +202,7 @@ def _messages() -> dict[str, Any]:
         row.name: _message(row.name, f"{row.en} · {row.zh}", CLOUDEVENT, samples.event(row))
         for row in taxonomy.TYPES.values()
     }
-    for name, doc in _DOCUMENTS.items():
+    for name, doc in (_DOCUMENTS | _HEARD).items():
         made[name] = _message(doc.model.__name__, doc.title, "application/json", doc.sample())
     made["command"] = _message("Command", "A command", "application/json", *orders.commands())
     made["command"]["bindings"]["mqtt"] |= {"responseTopic": {"type": "string"}, "correlationData": {"type": "string"}}
@@ -207,7 +223,12 @@ def _message(schema: str, title: str, content_type: str, *examples: dict[str, An
 
 
 def _schemas() -> dict[str, Any]:
-    models: list[type[BaseModel]] = [Event, *(doc.model for doc in _DOCUMENTS.values()), orders.Command, orders.Answer]
+    models: list[type[BaseModel]] = [
+        Event,
+        *(doc.model for doc in (_DOCUMENTS | _HEARD).values()),
+        orders.Command,
+        orders.Answer,
+    ]
     made = schemas.definitions(SCHEMAS, *models) | schemas.data_models(SCHEMAS)
     envelope = {"$ref": SCHEMAS.format(model="Event")}
     for row in taxonomy.TYPES.values():

@@ -82,8 +82,8 @@ def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vaul
     fed = (Incidents(casebook, witness, hand), Notices(store, clock), Dossiers(store, clock))
     house = House(config, place, store, pipeline, supervisor, [], vitals, timekeeper, audit, Duty(hand), covers, *fed)
     pipeline.listeners += [witness.took, house.dossiers.took]
-    house.errands += [covers.keep_time, witness.run, partial(house.dossiers.run, house.uplinks)]
-    house.uplinks += [_uplink(house, name, policies[name]) for name in config.uplinks]
+    house.errands += [covers.keep_time, witness.run, partial(house.dossiers.run, partial(_announce, house))]
+    house.uplinks = [_uplink(house, name, policies[name]) for name in config.uplinks]
     return house
 
 
@@ -207,6 +207,12 @@ class Fact:
 async def _next_session(fact: Fact) -> int:
     """Counts an uplink's connections for ever."""
     return int(await fact.change(lambda number: str(int(number or 0) + 1)))
+
+
+async def _announce(house: House) -> None:
+    for uplink in house.uplinks:
+        if uplink.delivery is not None:
+            await uplink.delivery.announce()
 
 
 async def _dossier(house: House, name: str, fact: Fact) -> dict[str, Any]:

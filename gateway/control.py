@@ -63,6 +63,22 @@ class Resend(Question):
     last: Annotated[int | None, Field(ge=1, le=MOST_NUMBER, alias="to")] = None
 
 
+class Move(Question):
+    """Which incident, to which step, by whom."""
+
+    incident: str
+    step: Literal["handling", "handled"]
+    who: str
+    note: Annotated[str, Field(max_length=1000)] = ""
+    picture: Annotated[str, Field(max_length=200)] = ""
+
+
+class File(Question):
+    """Whose digital file."""
+
+    uplink: str
+
+
 class Control:
     """Answers questions about one house."""
 
@@ -76,6 +92,7 @@ class Control:
             "resend": (Resend, self._resend),
             "events": (Search, self._events),
             "ack": (Ack, self._ack),
+            **_fed(house),
         }
 
     async def _status(self, _: Question) -> Any:
@@ -179,6 +196,33 @@ async def listening(house: House, folder: Path) -> AsyncIterator[None]:
             client.cancel()
         if clients:
             await asyncio.wait(clients)
+
+
+def _fed(house: House) -> dict[str, tuple[type[Question], Callable[[Any], Awaitable[Any]]]]:
+    """What the platform feeds back, and the file it has of the community."""
+    cases, notices = house.incidents, house.notices
+
+    async def incidents(_: Question) -> Any:
+        return await cases.list()
+
+    async def move(asked: Move) -> Any:
+        by = By(asked.who, "installer", "cli")
+        if asked.step == "handling":
+            return await cases.handling(asked.incident, by, asked.note)
+        return await cases.handled(asked.incident, by, asked.note, asked.picture)
+
+    async def told(_: Question) -> Any:
+        return {"notices": await notices.list(), "feedback": await notices.feedback()}
+
+    async def file(asked: File) -> Any:
+        return await house.dossiers.show(asked.uplink or next(iter(house.config.uplinks), ""))
+
+    return {
+        "incidents": (Question, incidents),
+        "incident": (Move, move),
+        "notices": (Question, told),
+        "dossier": (File, file),
+    }
 
 
 async def _left(reader: asyncio.StreamReader) -> None:

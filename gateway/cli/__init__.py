@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-from gateway.cli import act, backup, daemon, disk, events, language, look, profile, scan, schema, show, simulate
+from gateway.cli import act, backup, daemon, disk, events, fed, language, look, profile, scan, schema, show, simulate
 from gateway.cli.frame import Command, Group, explain
 from gateway.errors import ConfigError, GatewayError
 
@@ -48,6 +48,13 @@ app.add_typer(simulate.simulators, name="simulate")
 profiles.command("test", cls=Command)(profile.try_out)
 app.add_typer(profiles, name="profile")
 app.add_typer(scan.scans, name="scan")
+cases = typer.Typer(cls=Group, invoke_without_command=True, rich_markup_mode=None)
+cases.callback()(fed.incidents)
+cases.command("handling", cls=Command)(fed.handling)
+cases.command("handled", cls=Command)(fed.handled)
+app.add_typer(cases, name="incidents")
+app.command(cls=Command)(fed.notices)
+app.command(cls=Command)(fed.dossier)
 app.command(cls=Command)(backup.backup)
 app.command(cls=Command)(backup.restore)
 app.command(cls=Command)(daemon.demo)
