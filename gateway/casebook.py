@@ -93,7 +93,8 @@ class Casebook:
         """As they stand on disk; read once. StorageError."""
         if self._cases is None:
             found = await self._store.read(_cases)
-            self._cases = self._cases or {case.key: case for case in found}
+            if self._cases is None:
+                self._cases = {case.key: case for case in found}
         return self._cases
 
     def hearing(self, uplink: str) -> Callable[[Message], Awaitable[None]]:

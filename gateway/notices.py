@@ -55,7 +55,8 @@ class Notices:
         """As they stand on disk; read once. StorageError."""
         if self._kept is None:
             found, heard_ms = await self._store.read(_notices)
-            self._kept, self._heard_ms = self._kept or {kept.key: kept for kept in found}, heard_ms
+            if self._kept is None:
+                self._kept, self._heard_ms = {kept.key: kept for kept in found}, heard_ms
         return self._kept
 
     def hearing(self, uplink: str) -> Callable[[Message], Awaitable[None]]:

@@ -101,8 +101,9 @@ def dossier(
 ) -> dict[str, Any]:
     """The community's digital file (建档立卡) for one uplink, which sees its own entry of `sharing` only.
 
-    `capabilities` are the commands each device takes, by its id; `tested` when each was last seen tested
-    (a date). `sha256` is over the RFC 8785 form of all but `revision`, `sha256` and `time`, so that whoever has the same content has the same digest.
+    `capabilities` are the commands each device takes, by its id; `tested` when each was last seen tested (a date).
+    `sha256` is over the RFC 8785 form of all but `revision`, `sha256` and `time`, so that whoever has the same content
+    has the same digest.
     """
     content = _without_nothing(_content(site, capabilities, uplink, tested))
     return {"revision": revision, "sha256": sha256_hex(content), "time": rfc3339(time), **content}

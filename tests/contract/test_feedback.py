@@ -1,4 +1,4 @@
-"""What a platform sends back, over a real broker: kept across restarts, answered with evidence, overdue also offline."""
+"""What a platform sends back, over a real broker: kept across restarts, answered with evidence, overdue offline."""
 
 import json
 from pathlib import Path
