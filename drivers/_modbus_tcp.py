@@ -6,6 +6,7 @@ import struct
 HEAD = struct.Struct(">HHHB")  # transaction, protocol (0), length of what follows it, unit
 BEFORE_LENGTH_ENDS = 6  # bytes
 LONGEST = 260  # bytes of a message; Modbus messaging on TCP/IP 1.0b, 4.1
+MOST_STRAYS = 16  # answers that nobody asked for; then the connection ends
 
 
 class TcpClient(asyncio.Protocol):
@@ -18,6 +19,7 @@ class TcpClient(asyncio.Protocol):
         self._transaction = 0
         self._asked = (0, 0)  # transaction and unit of the request on its way
         self._answer: asyncio.Future[bytes] | None = None
+        self._strays = 0  # answers to nothing since the last question
 
     @property
     def connected(self) -> bool:
@@ -57,6 +59,14 @@ class TcpClient(asyncio.Protocol):
             pdu, self._buffer = self._buffer[HEAD.size : end], self._buffer[end:]
             if (transaction, unit) == self._asked and self._answer is not None and not self._answer.done():
                 self._answer.set_result(pdu)
+            else:
+                self._stray()
+
+    def _stray(self) -> None:
+        self._strays += 1
+        if self._strays > MOST_STRAYS:
+            self._buffer = b""
+            self.close()
 
     async def quiet(self) -> None:
         """Nothing to wait for."""
@@ -66,7 +76,7 @@ class TcpClient(asyncio.Protocol):
         if self._transport is None:
             raise ConnectionResetError
         self._transaction = self._transaction % 0xFFFF + 1
-        self._asked = self._transaction, unit
+        self._asked, self._strays = (self._transaction, unit), 0
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(HEAD.pack(self._transaction, 0, len(pdu) + 1, unit) + pdu)
         return await self._answer

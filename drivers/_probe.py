@@ -11,6 +11,7 @@ from typing import Any
 
 import serial
 
+from drivers._ear import Ear
 from drivers._serial import open_port
 from gateway.errors import Text, Unreachable
 from gateway.fields import BusConfig
@@ -19,31 +20,15 @@ BITS_PER_BYTE = 11  # Modbus over serial line 1.02, 2.5.1; OSDP has 10
 PAUSE_BYTES = 4  # silence before a question; the same, 2.5.1.1: 3.5 at least
 GAP_S = 0.05  # longest silence inside an answer: USB adapters and serial servers hand on late
 BABBLE_S = 1.0  # no answer takes longer; a babbling device does not hold the search
+ROOM_BYTES = 65536  # of a flood the newest are looked at
 CONNECT_S = 5.0
 CHECK = Text("check the address, the port and the cable", "请检查地址、端口和网线")
-
-
-class _Ear(asyncio.Protocol):
-    """What was heard since the last question, and whether the line is still there."""
-
-    def __init__(self) -> None:
-        self.heard = bytearray()
-        self.news = asyncio.Event()
-        self.lost: str | None = None
-
-    def data_received(self, data: bytes) -> None:
-        self.heard += data
-        self.news.set()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.lost = str(exc) if exc else "closed by the other end"
-        self.news.set()
 
 
 class Probe:
     """A line that is open. `byte_s`: how long one byte takes."""
 
-    def __init__(self, where: str, ear: _Ear, write: Callable[[bytes], object], byte_s: float) -> None:
+    def __init__(self, where: str, ear: Ear, write: Callable[[bytes], object], byte_s: float) -> None:
         self._where = where
         self._ear = ear
         self._write = write
@@ -99,7 +84,7 @@ async def open_probe(bus: BusConfig) -> AsyncIterator[Probe]:
 @asynccontextmanager
 async def _open_serial(bus: BusConfig) -> AsyncIterator[Probe]:
     port = open_port("scan", bus)
-    ear = _Ear()
+    ear = Ear(ROOM_BYTES)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: ear, port)
     try:
         yield Probe(bus.serial or "", ear, port.write, BITS_PER_BYTE / bus.baudrate)
@@ -111,7 +96,7 @@ async def _open_serial(bus: BusConfig) -> AsyncIterator[Probe]:
 @asynccontextmanager
 async def _open_tcp(bus: BusConfig) -> AsyncIterator[Probe]:
     host, port = bus.tcp or ("", 0)
-    ear = _Ear()
+    ear = Ear(ROOM_BYTES)
     try:
         async with asyncio.timeout(CONNECT_S):
             transport, _ = await asyncio.get_running_loop().create_connection(lambda: ear, host, port)
