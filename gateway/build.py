@@ -109,14 +109,13 @@ def build(
     voice = Voice(place, config.gateway.language, _link(config))
     callout = Callout(Roll(hand, config.responsibility, voice), config.contacts)
     linkage.doings.notify = callout.notify
-    casebook = Casebook(store, clock)
-    witness = Witness(casebook, hand, pipeline, store)
+    witness = Witness(casebook := Casebook(store, clock), hand, pipeline, store)
     fed = (Incidents(casebook, witness, hand), Notices(store, clock), Dossiers(store, clock))
     parts = (timekeeper, audit, Duty(hand), covers, *fed, callout, pictures, linkage, moves)
     house = House(config, place, store, pipeline, supervisor, [], vitals, *parts)
-    house.errands += [covers.keep_time, callout.run, pictures.run, linkage.run]
     pipeline.listeners += [witness.took, house.dossiers.took]
-    house.errands += [witness.run, partial(house.dossiers.run, partial(_announce, house))]
+    house.errands += [covers.keep_time, callout.run, pictures.run, linkage.run, witness.run]
+    house.errands.append(partial(house.dossiers.run, partial(_announce, house)))
     house.actions |= moves.actions() | Chores(house).actions()
     _watch_floods(house, hand)
     if start is not None:
