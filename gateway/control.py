@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from gateway.asks import Asks
 from gateway.errors import GatewayError, Text
+from gateway.feeds import fed
 from gateway.house import House
 from gateway.inquiry import Answers, Inquiry, Search
 from gateway.listeners import announce
@@ -33,7 +34,7 @@ class Control:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._answers: Answers = {**Inquiry(house).answers, **Steps(house).answers, **Asks(house).answers}
+        self._answers: Answers = {**Inquiry(house).answers, **Steps(house).answers, **Asks(house).answers, **fed(house)}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client, until it leaves."""
