@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0.0 document of this version: events, states, status, health and dossier up, commands and answers.
+"""The AsyncAPI 3.0.0 document of this version: events and documents up, commands, incidents and notices down.
 
 Made from the models and the taxonomy; MQTT bindings as in the AsyncAPI bindings for MQTT, 0.2.0.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gateway import __version__, desired, orders, samples, schemas, taxonomy
+from gateway import __version__, desired, feedback, orders, samples, schemas, taxonomy
 from gateway.arguments import ARGUMENTS, Args
 from gateway.config import Config
 from gateway.documents import Dossier, Event, Health, State, Status
@@ -29,6 +29,8 @@ _LEVELS = {
     "category": "first part of the event's type",
     "target": "the device's id, or `gateway` for the gateway itself",
     "request": "the command's id",
+    "incident": "the incident's id",
+    "notice": "the notice's id",
 }
 _EXAMPLES = {
     "root": "sc/v1",
@@ -39,6 +41,8 @@ _EXAMPLES = {
     "device": "smoke-b3-u2-f5",
     "target": "gateway",
     "request": "c-20261123-0007",
+    "incident": "case-0815",
+    "notice": "n-2026-11",
 }
 
 
@@ -83,6 +87,10 @@ _DOCUMENTS = {
     "reported": _Document(
         "config/reported", desired.Reported, desired.reported, "Which configuration runs, and why another does not"
     ),
+}
+_HEARD = {  # retained on the broker by the platform; topics below BASE, or beside the gateway
+    "incident": _Document("incident/{incident}", feedback.Incident, feedback.incident, "The platform's case on alarms"),
+    "notice": _Document("../notice/{notice}", feedback.Notice, feedback.notice, "Told to the community"),
 }
 
 
@@ -132,7 +140,7 @@ def _server(url: str) -> dict[str, Any]:
 def _channels(place: Place) -> dict[str, Any]:
     events = {name: ref for row in taxonomy.TYPES.values() for name, ref in _ref(row.name).items()}
     channels = {"event": _channel("event/{category}", "Events", events, place)}
-    for name, doc in _DOCUMENTS.items():
+    for name, doc in (_DOCUMENTS | _HEARD).items():
         channels[name] = _channel(doc.topic, doc.title, _ref(name), place)
     channels["command"] = _channel("command/{device}", "Commands", _ref("command"), place)
     channels["command"]["parameters"]["device"] = _parameter("target", place)
@@ -146,7 +154,8 @@ def _ref(message: str) -> dict[str, Any]:
 
 
 def _channel(topic: str, title: str, messages: dict[str, Any], place: Place) -> dict[str, Any]:
-    address = f"{BASE}/{topic}"
+    beside = topic.removeprefix("../")
+    address = f"{BASE}/{topic}" if beside == topic else f"{BASE.rpartition('/')[0]}/{beside}"
     parameters = {name: _parameter(name, place) for name in _LEVELS if "{" + name + "}" in address}
     return {"address": address, "title": title, "messages": messages, "parameters": parameters}
 
@@ -170,6 +179,13 @@ def _operations() -> dict[str, Any]:
             "action": "send",
             "channel": {"$ref": f"#/channels/{name}"},
             "bindings": {"mqtt": {"qos": 1, "retain": name != "event", "bindingVersion": BINDING}},
+        }
+    for name in _HEARD:
+        made[f"receive-{name}"] = {
+            "action": "receive",
+            "channel": {"$ref": f"#/channels/{name}"},
+            "description": "Kept here as it came, also across a restart; an empty retained message takes it back.",
+            "bindings": {"mqtt": {"qos": 1, "retain": True, "bindingVersion": BINDING}},
         }
     return made
 
@@ -200,7 +216,7 @@ def _messages() -> dict[str, Any]:
         row.name: _message(row.name, f"{row.en} · {row.zh}", CLOUDEVENT, samples.event(row))
         for row in taxonomy.TYPES.values()
     }
-    for name, doc in _DOCUMENTS.items():
+    for name, doc in (_DOCUMENTS | _HEARD).items():
         made[name] = _message(doc.model.__name__, doc.title, "application/json", doc.sample())
     made["command"] = _message("Command", "A command", "application/json", *orders.commands())
     made["command"]["bindings"]["mqtt"] |= {"responseTopic": {"type": "string"}, "correlationData": {"type": "string"}}
@@ -222,7 +238,7 @@ def _message(schema: str, title: str, content_type: str, *examples: dict[str, An
 
 
 def _schemas() -> dict[str, Any]:
-    models: list[type[BaseModel]] = [Event, *(doc.model for doc in _DOCUMENTS.values())]
+    models: list[type[BaseModel]] = [Event, *(doc.model for doc in (_DOCUMENTS | _HEARD).values())]
     models += [orders.Command, orders.Answer, desired.Desired, *dict.fromkeys(ARGUMENTS.values())]
     made = schemas.definitions(SCHEMAS, *models) | schemas.data_models(SCHEMAS)
     made["Command"]["allOf"] = [_takes(action, model) for action, model in ARGUMENTS.items()]

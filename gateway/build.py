@@ -12,6 +12,7 @@ from gateway.access import Access
 from gateway.archive import Start
 from gateway.audit import Audit
 from gateway.callout import Callout
+from gateway.casebook import DONE, Casebook
 from gateway.chores import Chores
 from gateway.clock import Clock, SystemClock, TimeQuality, rfc3339
 from gateway.commands import Action, Rules
@@ -24,6 +25,7 @@ from gateway.deeds import Hand, Where
 from gateway.desk import Desk
 from gateway.disclosure import Public
 from gateway.doings import Means
+from gateway.dossiers import Dossiers
 from gateway.driver import Decision, Driver, Line
 from gateway.duty import Duty
 from gateway.errors import StorageError
@@ -34,13 +36,15 @@ from gateway.groups import Spot
 from gateway.health import Vitals
 from gateway.house import House
 from gateway.identity import Identities
+from gateway.incidents import Incidents
 from gateway.ledger import Ledger
 from gateway.linkage import Linkage
 from gateway.moves import Moves
 from gateway.normalize import Subject
+from gateway.notices import Notices
 from gateway.outages import Outages
 from gateway.outbox import Outbox
-from gateway.parts import Parts, Plan
+from gateway.parts import Hearing, Parts, Plan
 from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline, Rim
 from gateway.plea import Voice
@@ -61,6 +65,7 @@ from gateway.target import target
 from gateway.timekeeper import Timekeeper
 from gateway.uplink import Uplink, actions
 from gateway.vault import Vault
+from gateway.witness import Witness
 
 
 def build(
@@ -105,9 +110,13 @@ def build(
     voice = Voice(place, config.gateway.language, _link(config))
     callout = Callout(Roll(hand, config.responsibility, voice), config.contacts)
     linkage.doings.notify = callout.notify
-    parts = (timekeeper, audit, Duty(hand), covers, callout, pictures, linkage, moves)
+    witness = Witness(casebook := Casebook(store, clock), hand, pipeline, store)
+    fed = (Incidents(casebook, witness, hand), Notices(store, clock), Dossiers(store, clock))
+    parts = (timekeeper, audit, Duty(hand), covers, *fed, callout, pictures, linkage, moves)
     house = House(config, place, store, pipeline, supervisor, [], vitals, *parts)
-    house.errands += [covers.keep_time, callout.run, pictures.run, linkage.run]
+    pipeline.listeners += [witness.took, house.dossiers.took]
+    house.errands += [covers.keep_time, callout.run, pictures.run, linkage.run, witness.run]
+    house.errands.append(partial(house.dossiers.run, partial(_announce, house)))
     house.actions |= moves.actions() | Chores(house).actions()
     _watch_floods(house, hand)
     if start is not None:
@@ -133,7 +142,12 @@ def _report(house: House) -> None:
         {level.path: level.label for level in house.site.places if "/" not in level.path},
     )
     house.reporting = Reporting(names, config.shifts, house.store, house.pipeline, house.audit, house.vitals.clock)
-    house.reporting.health = house.health
+    house.reporting.health, house.reporting.incidents = house.health, partial(_under_way, house)
+
+
+async def _under_way(house: House) -> list[dict[str, Any]]:
+    """The platform's cases that wait for somebody."""
+    return [case for case in await house.incidents.list() if case["step"] not in DONE]
 
 
 def _share(house: House, policies: Sequence[Policy]) -> None:
@@ -222,7 +236,7 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
         health=lambda: health.document(vitals, house.uplinks, house.supervisor.lines, only=name),
         dossier=partial(_dossier, house, policy, Fact(house.store, f"dossier.{name}")),
         state=lambda device: policy.document("state", states.document(device, house.pipeline.shown, policy.wants)),
-        inbox={} if renewal is None else {f"{base}/{DESIRED}": renewal.hearing(name)},
+        inbox=_inbox(house, name, base) | ({} if renewal is None else {f"{base}/{DESIRED}": renewal.hearing(name)}),
         devices=_shown(house.site, policy) if settings.retain_states else (),
         documents={} if renewal is None else {REPORTED: partial(renewal.document, name)},
     )
@@ -298,6 +312,21 @@ async def _next_session(fact: Fact) -> int:
     return int(await fact.change(lambda number: str(int(number or 0) + 1)))
 
 
+def _inbox(house: House, name: str, base: str) -> dict[str, Hearing]:
+    """What the platform keeps on the broker for the community."""
+    area = base.rpartition("/")[0]
+    return {
+        f"{base}/incident/+": house.incidents.casebook.hearing(name),
+        f"{area}/notice/+": house.notices.hearing(name),
+    }
+
+
+async def _announce(house: House) -> None:
+    for uplink in house.uplinks:
+        if uplink.delivery is not None:
+            await uplink.delivery.announce()
+
+
 def _shown(place: Site, policy: Policy) -> tuple[str, ...]:
     """The devices that an uplink knows of."""
     return tuple(device.id for device in place.devices if policy.covers(device.place))
@@ -305,8 +334,9 @@ def _shown(place: Site, policy: Policy) -> tuple[str, ...]:
 
 async def _dossier(house: House, policy: Policy, fact: Fact) -> dict[str, Any]:
     """The community's file for one uplink; its revision goes up when its content has changed."""
+    tested = await house.dossiers.tested()
     driver_actions = {device.id: line.actions for line in house.supervisor.lines for device in line.line.devices}
-    content = site.dossier(house.site, 0, house.vitals.clock.utc(), driver_actions, policy.uplink)
+    content = site.dossier(house.site, 0, house.vitals.clock.utc(), driver_actions, policy.uplink, tested)
     document = policy.document("dossier", content)
 
     def revise(known: str) -> str:
@@ -314,4 +344,5 @@ async def _dossier(house: House, policy: Policy, fact: Fact) -> dict[str, Any]:
         return known if digest == document["sha256"] else f"{int(revision or 0) + 1} {document['sha256']}"
 
     document["revision"] = int((await fact.change(revise)).partition(" ")[0])
+    await house.dossiers.keep(policy.uplink, document)
     return document

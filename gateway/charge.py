@@ -156,7 +156,7 @@ def _calls(steps: Steps, respond_s: float | None) -> tuple[Call, ...]:
 
 
 def unled(section: Section, kinds: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Grave alarm types for which nobody leads: those that devices of these kinds are there to raise, and the others."""
+    """Grave alarm types without a lead: those that devices of these kinds are there to raise, and the others."""
     here = {type for kind in kinds for type in raised_by(kind)}
     missing = [row for row in taxonomy.EVENTS if row.severity in GRAVE and pattern_for(section, row.name) is None]
     return tuple(r.name for r in missing if r.name in here), tuple(r.name for r in missing if r.name not in here)

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from gateway.asks import Asks
 from gateway.errors import GatewayError, Text
+from gateway.feeds import fed
 from gateway.house import House
 from gateway.inquiry import Answers, Inquiry, Search
 from gateway.listeners import announce
@@ -38,6 +39,7 @@ class Control:
             **Inquiry(house).answers,
             **Steps(house).answers,
             **Asks(house).answers,
+            **fed(house),
             **ReportAsks(house).answers,
         }
 

@@ -20,6 +20,7 @@ from gateway.covers import Covers
 from gateway.database import Row, read_newest
 from gateway.deeds import NotFound
 from gateway.disclosure import Public
+from gateway.dossiers import Dossiers
 from gateway.driver import Answer, Posted
 from gateway.duty import Duty
 from gateway.errors import Text
@@ -29,10 +30,12 @@ from gateway.forget import Forgetting
 from gateway.groups import Flood, Spot, grouped
 from gateway.health import Vitals
 from gateway.identity import moment_ms
+from gateway.incidents import Incidents
 from gateway.ledger import Ledger
 from gateway.letters import Letter, list_dead
 from gateway.linkage import Linkage
 from gateway.moves import Moves
+from gateway.notices import Notices
 from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline
 from gateway.renewal import Renewal
@@ -89,6 +92,9 @@ class House:
     audit: Audit
     duty: Duty
     covers: Covers
+    incidents: Incidents
+    notices: Notices
+    dossiers: Dossiers
     callout: Callout
     pictures: Pictures
     linkage: Linkage

@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.errors import Text
+from gateway.feedback import STEPS
 from gateway.taxonomy import TYPES
 
 SIGNATURE = Text("signed:", "签名:")
@@ -142,7 +143,7 @@ class View:
                           u["backlog"].get("event", 0)) for u in of["unconfirmed"]]),
             self._table(Text("Incidents", "待处置案卷"),
                         (Text("incident", "案卷"), Text("step", "环节"), Text("owner", "责任人"), Text("due", "期限")),
-                        [(i.get("incident", ""), i.get("step", ""), i.get("owner", ""),
+                        [(i.get("incident", ""), self.say(_standing(i)), i.get("owner", ""),
                           self.time(i["due"]) if "due" in i else "") for i in of["incidents"]]),
         ]  # fmt: skip
 
@@ -216,6 +217,13 @@ class View:
             if count or (size == 1 and not parts):
                 parts.append(f"{count} {self.say(unit)}")
         return " ".join(parts[:2])
+
+
+def _standing(incident: Mapping[str, Any]) -> Text:
+    """Where an incident stands; what is overdue says so."""
+    word = incident.get("step", "")
+    step = STEPS[word] if word in STEPS else Text(word, word)
+    return Text(f"{step.en}, overdue", f"{step.zh},已逾期") if incident.get("overdue") else step
 
 
 def to_csv(view: View) -> str:

@@ -53,8 +53,8 @@ _SMALL = {
     "dead": "uplink, lane, seq",
     "again": "uplink, lane",
     "command": "id",
-    "incident": "id",
-    "notice": "id",
+    "incident": "uplink, id",
+    "notice": "uplink, id",
     "disclosure": "day, uplink, type, fields",
     "audit": "n",
 }

@@ -97,18 +97,26 @@ def _places(level: Mapping[str, RoomConfig], above: Place) -> Iterator[Place]:
 
 
 def dossier(
-    site: Site, revision: int, time: datetime, capabilities: Mapping[str, Sequence[str]], uplink: str
+    site: Site,
+    revision: int,
+    time: datetime,
+    capabilities: Mapping[str, Sequence[str]],
+    uplink: str,
+    tested: Mapping[str, str] = NOTHING,
 ) -> dict[str, Any]:
     """The community's digital file (建档立卡) for one uplink, which sees its own entry of `sharing` only.
 
-    `capabilities` are the commands each device takes, by its id. `sha256` is over the RFC 8785 form of all but
-    `revision`, `sha256` and `time`, so that whoever has the same content has the same digest.
+    `capabilities` are the commands each device takes, by its id; `tested` when each was last seen tested (a date).
+    `sha256` is over the RFC 8785 form of all but `revision`, `sha256` and `time`, so that whoever has the same content
+    has the same digest.
     """
-    content = _without_nothing(_content(site, capabilities, uplink))
+    content = _without_nothing(_content(site, capabilities, uplink, tested))
     return {"revision": revision, "sha256": sha256_hex(content), "time": rfc3339(time), **content}
 
 
-def _content(site: Site, capabilities: Mapping[str, Sequence[str]], uplink: str) -> dict[str, Any]:
+def _content(
+    site: Site, capabilities: Mapping[str, Sequence[str]], uplink: str, tested: Mapping[str, str]
+) -> dict[str, Any]:
     config = site.config
     entry = config.uplinks[uplink]
     responsibility = {
@@ -118,7 +126,9 @@ def _content(site: Site, capabilities: Mapping[str, Sequence[str]], uplink: str)
         "area": {**config.site.area.model_dump(), "name": config.site.name},
         "site": {"name": config.site.name, "grid": config.site.grid, "external_ids": config.site.external_ids},
         "places": [place.document() for place in site.places],
-        "devices": [_device(site, device, capabilities.get(device.id, ())) for device in site.devices],
+        "devices": [
+            _device(site, device, capabilities.get(device.id, ()), tested.get(device.id, "")) for device in site.devices
+        ],
         "responsibility_sha256": sha256_hex(responsibility) if responsibility else None,
         "retention": {
             "events": duration_text(config.gateway.buffer.max_age),
@@ -140,8 +150,9 @@ def _sharing(name: str, uplink: UplinkConfig) -> dict[str, Any]:
     }
 
 
-def _device(site: Site, device: DeviceConfig, capabilities: Sequence[str]) -> dict[str, Any]:
+def _device(site: Site, device: DeviceConfig, capabilities: Sequence[str], tested: str) -> dict[str, Any]:
     known = device.model_dump(mode="json", include={"id", "driver", "place", "make", "model", "installed", "tested"})
+    known["tested"] = max(known["tested"] or "", tested) or None
     return {**known, "kind": site.kind(device.id), "capabilities": list(capabilities)}
 
 

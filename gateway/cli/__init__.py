@@ -15,6 +15,7 @@ from gateway.cli import (
     disk,
     duty,
     events,
+    fed,
     handle,
     language,
     look,
@@ -97,6 +98,13 @@ app.add_typer(linkage, name="rules")
 profiles.command("test", cls=Command)(profile.try_out)
 app.add_typer(profiles, name="profile")
 app.add_typer(scan.scans, name="scan")
+cases = typer.Typer(cls=Group, invoke_without_command=True, rich_markup_mode=None)
+cases.callback()(fed.incidents)
+cases.command("handling", cls=Command)(fed.handling)
+cases.command("handled", cls=Command)(fed.handled)
+app.add_typer(cases, name="incidents")
+app.command(cls=Command)(fed.notices)
+app.command(cls=Command)(fed.dossier)
 app.command(cls=Command)(backup.backup)
 app.command(cls=Command)(backup.restore)
 app.command(cls=Command)(daemon.demo)

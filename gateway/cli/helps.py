@@ -35,6 +35,28 @@ HELPS: Mapping[str, str] = {
     ),
     "End after the story, with a summary.": "演示完剧情后给出小结并结束。",
     "Say which version this is.": "显示版本。",
+    # incidents, notices, dossier
+    "List the platform's incidents, or tell it what was done.": "列出平台案卷,或上报处置进展。",
+    "Each with its step, who is to handle it and until when, and what became of its alarms; also while the platform is "
+    "not reachable.": "显示步骤、责任人、时限及相关报警的现状;与平台断开时也可查看。",
+    "As `gateway incidents` lists it.": "gateway incidents 列出的案卷编号。",
+    "Take an incident in hand.": "开始处置案卷。",
+    "The platform is told, with your user name.": "将连同当前用户名上报平台。",
+    "Say that an incident is handled.": "报告案卷已处置。",
+    "The platform is told, with your user name and what became of the alarms, and verifies it.": (
+        "将连同当前用户名和相关报警的现状上报平台,由平台核查。"
+    ),
+    "Reference of a picture that is kept here.": "本机所存图片的编号。",
+    "Show what the district has told the community.": "查看区级平台下发的通知。",
+    "Notices, figures and case results that have not expired, the newest first; and since when nothing has come.": (
+        "未过期的通知、月度数据和办理结果,新的在前;长期没有反馈时一并提示。"
+    ),
+    "Print the community's digital file as an uplink has it.": "输出某条上行链路所持的小区档案(建档立卡)。",
+    "JSON: places, devices, who is responsible, what is kept how long and shared with whom.": (
+        "JSON 格式:位置、设备、责任清单摘要、保存期限和共享范围。"
+    ),
+    "Whose; without, the first one's.": "上行链路名称;不写则取第一条。",
+    "What changed since the revision before.": "与上一版的差异。",
     # config, reload
     "Configurations that ran here, and the way back.": "运行过的配置及回退。",
     "List the configurations that ran here, the newest first.": "列出运行过的配置,最新的在前。",

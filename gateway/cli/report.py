@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 import typer
 
 from gateway.cli import show
-from gateway.cli.ask import ask
+from gateway.cli.ask import ask_patiently
 from gateway.cli.language import say, spoken
 from gateway.cli.where import CONFIG, ConfigOption, JsonOption, StateDirOption, state_dir
 from gateway.errors import Text
@@ -15,7 +15,6 @@ from gateway.errors import Text
 if TYPE_CHECKING:
     from gateway.reportview import View
 
-REPORT_S = 600.0  # a month of a million events on a small board takes minutes
 Kind = Literal["shift", "day", "month"]
 CsvOption = Annotated[bool, typer.Option("--csv", help="For a spreadsheet, instead of text.")]
 
@@ -36,7 +35,7 @@ def report(
     Alarms by type and building, how soon people acknowledged and disposed, false alarms, what was offline, shelved or
     shielded, the noisiest points.
     """
-    _put(ask(state_dir(config, state_folder), "report", patience_s=REPORT_S, kind=kind, at=at), json=json, csv=csv)
+    _put(ask_patiently(state_dir(config, state_folder), "report", kind=kind, at=at), json=json, csv=csv)
 
 
 def handover(
@@ -59,7 +58,7 @@ def handover(
     in the audit log.
     """
     who = who or os.environ.get("SUDO_USER") or getpass.getuser()
-    _put(ask(state_dir(config, state_folder), "handover", patience_s=REPORT_S, who=who, note=note), json=json, csv=csv)
+    _put(ask_patiently(state_dir(config, state_folder), "handover", who=who, note=note), json=json, csv=csv)
 
 
 def _put(document: dict[str, Any], *, json: bool, csv: bool) -> None:

@@ -9,11 +9,12 @@ ALTER TABLE alarm ADD COLUMN history TEXT NOT NULL DEFAULT '[]';
 
 -- The platform's incidents and notices as they came (JSON), and what was done here about an incident (JSON).
 CREATE TABLE incident (
-    id TEXT PRIMARY KEY, uplink TEXT NOT NULL, document TEXT NOT NULL, mine TEXT NOT NULL, changed_ms INTEGER NOT NULL
+    id TEXT NOT NULL, uplink TEXT NOT NULL, document TEXT NOT NULL, mine TEXT NOT NULL, changed_ms INTEGER NOT NULL,
+    PRIMARY KEY (uplink, id)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE notice (
-    id TEXT PRIMARY KEY, uplink TEXT NOT NULL, document TEXT NOT NULL, expires_ms INTEGER NOT NULL,
-    received_ms INTEGER NOT NULL
+    id TEXT NOT NULL, uplink TEXT NOT NULL, document TEXT NOT NULL, expires_ms INTEGER NOT NULL,
+    received_ms INTEGER NOT NULL, PRIMARY KEY (uplink, id)
 ) STRICT, WITHOUT ROWID;
 
 -- How many events of a type, with which fields of `data`, an uplink was given on a day (of the site's own time).

@@ -81,8 +81,8 @@ def acted(events: list[Event], action: str, result: str = "ok") -> list[str]:
 
 
 @asynccontextmanager
-async def building(folder: Path) -> AsyncIterator[Building]:
-    """All of it runs, and every device has answered; there is no uplink."""
+async def building(folder: Path, uplinks: str = "") -> AsyncIterator[Building]:
+    """All of it runs, and every device has answered; there is no uplink unless a section names some."""
     keys = {number: secrets.token_bytes(16) for number in (1, 2)}
     async with AsyncExitStack() as stack:
         smoke = modbus.Slave(5, "rs-yg-n01")
@@ -91,7 +91,7 @@ async def building(folder: Path) -> AsyncIterator[Building]:
         camera = await stack.enter_async_context(isapi.Camera(("admin", "camera-1234"), isapi.Quirks(heartbeat_s=1.0)))
         files = {f"door-{number}.key": key.hex() for number, key in keys.items()} | {"camera.password": "camera-1234"}
         sections = SECTIONS.format(modbus=line.port, osdp=readers.port, camera=camera.url)
-        daemon = await stack.enter_async_context(Own(folder, sections, files))
+        daemon = await stack.enter_async_context(Own(folder, sections + uplinks, files))
         await daemon.start()
         made = Building(daemon, smoke, readers)
         await made.online()

@@ -391,6 +391,7 @@ def test_the_page_on_commands_names_every_command_and_option() -> None:
     real = {path: command for path, command in commands() if path != "gateway"}
     assert set(told) == {path for path, command in real.items() if not isinstance(command, TyperGroup)} | {
         "gateway simulate",
+        "gateway incidents",
         "gateway rules",
         "gateway audit",
     }

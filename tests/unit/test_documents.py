@@ -206,11 +206,13 @@ def test_channels_are_the_contracts_topics() -> None:
         f"{base}/config/desired",
         f"{base}/config/reported",
         f"{base}/reply/{{request}}",
+        f"{base}/incident/{{incident}}",
+        "{root}/{district}/{street}/{community}/notice/{notice}",
     }
     for operation in api()["operations"].values():
         channel = operation["channel"]["$ref"].removeprefix("#/channels/")
         kept = channel not in ("event", "command")
-        assert operation["action"] == ("receive" if channel in ("command", "desired") else "send")
+        assert operation["action"] == ("receive" if channel in ("command", "desired", "incident", "notice") else "send")
         assert operation["bindings"]["mqtt"] == {"qos": 1, "retain": kept, "bindingVersion": "0.2.0"}
 
 
