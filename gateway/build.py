@@ -127,7 +127,6 @@ def build(
     if house.renewal is not None:
         house.renewal.uplinks = house.uplinks
     _share(house, list(policies.values()))
-    _report(house)
     return house
 
 
@@ -158,6 +157,7 @@ def _share(house: House, policies: Sequence[Policy]) -> None:
     house.errands.append(house.ledger.run)
     house.public = Public(house.config, house.site, house.store, house.vitals.clock, house.ledger)
     house.forgetting = Forgetting(house.config.gateway.id, house.store, house.pipeline, house.audit, shares)
+    _report(house)
 
 
 def _link(config: Config) -> str:
