@@ -94,6 +94,14 @@ def lines(connection: sqlite3.Connection, after: int, limit: int) -> list[tuple[
     return [(n, _entry(text)) for n, text in found]
 
 
+def lines_of(connection: sqlite3.Connection, what: str, limit: int) -> list[dict[str, Any]]:
+    """The newest `limit` lines that tell this, oldest first."""
+    like = f'%"what":{json.dumps(what, ensure_ascii=False)}%'
+    found = connection.execute("SELECT entry FROM audit WHERE entry LIKE ? ORDER BY n DESC LIMIT ?", (like, limit))
+    entries = [_entry(text) for (text,) in found]
+    return [entry for entry in reversed(entries) if entry.get("what") == what]
+
+
 def _entry(text: str) -> dict[str, Any]:
     try:
         entry = json.loads(text)

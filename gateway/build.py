@@ -12,7 +12,7 @@ from gateway.access import Access
 from gateway.archive import Start
 from gateway.audit import Audit
 from gateway.callout import Callout
-from gateway.casebook import Casebook
+from gateway.casebook import DONE, Casebook
 from gateway.chores import Chores
 from gateway.clock import Clock, SystemClock, TimeQuality, rfc3339
 from gateway.commands import Action, Rules
@@ -51,6 +51,7 @@ from gateway.plea import Voice
 from gateway.privacy import Policy, profile_named
 from gateway.renewal import DESIRED, REPORTED, Around, Renewal
 from gateway.replay import Rate
+from gateway.reporting import Names, Reporting
 from gateway.retained import Retained
 from gateway.rules import Engine
 from gateway.schemas import spoken
@@ -129,6 +130,25 @@ def build(
     return house
 
 
+def _report(house: House) -> None:
+    """What tells how a shift, a day, a month was."""
+    config = house.config
+    names = Names(
+        config.gateway.id,
+        config.site.name,
+        config.site.timezone,
+        {device.id: device.name or device.id for device in config.devices},
+        {level.path: level.label for level in house.site.places if "/" not in level.path},
+    )
+    house.reporting = Reporting(names, config.shifts, house.store, house.pipeline, house.audit, house.vitals.clock)
+    house.reporting.health, house.reporting.incidents = house.health, partial(_under_way, house)
+
+
+async def _under_way(house: House) -> list[dict[str, Any]]:
+    """The platform's cases that wait for somebody."""
+    return [case for case in await house.incidents.list() if case["step"] not in DONE]
+
+
 def _share(house: House, policies: Sequence[Policy]) -> None:
     """What counts what left, and what takes it back."""
     shares = [(policy, uplink.parts.outbox) for policy, uplink in zip(policies, house.uplinks, strict=True)]
@@ -137,6 +157,7 @@ def _share(house: House, policies: Sequence[Policy]) -> None:
     house.errands.append(house.ledger.run)
     house.public = Public(house.config, house.site, house.store, house.vitals.clock, house.ledger)
     house.forgetting = Forgetting(house.config.gateway.id, house.store, house.pipeline, house.audit, shares)
+    _report(house)
 
 
 def _link(config: Config) -> str:

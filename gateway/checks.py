@@ -20,6 +20,7 @@ from gateway.problems import KeyPath, Problem, allowed, joined
 from gateway.profiles import BUILT_IN
 from gateway.rulebook import SAME_BUILDING, Rule, Selector
 from gateway.sections import GatewayConfig, UplinkConfig, place_paths
+from gateway.shifts import ShiftConfig
 from gateway.yamlmarks import Document
 
 Part = TypeVar("Part")
@@ -66,7 +67,8 @@ class Draft:
 
 def check(draft: Draft) -> Iterator[Problem]:
     """Every problem between parts."""
-    for one in (_ids, _places, _kinds, _buses, _hubs, _addresses, _ports, _tokens, _doors, _escalations, _rules):
+    for one in (_ids, _places, _kinds, _buses, _hubs, _addresses, _ports, _tokens, _doors, _escalations, _rules,
+                _shifts):  # fmt: skip
         yield from one(draft)
     yield from _shares(draft)
 
@@ -325,3 +327,9 @@ def _aimed(draft: Draft, path: KeyPath, selector: Selector) -> Iterator[Problem]
         yield from _known(draft, (*path, "place"), selector.place, "site", Text("place", "位置"))
     for number, device in enumerate(selector.ids):
         yield from _known(draft, (*path, "ids", number), device, "devices", Text("device", "设备"))
+
+
+def _shifts(draft: Draft) -> Iterator[Problem]:
+    """One shift begins at a time."""
+    claims = [(shift.start, (*path, "from")) for path, shift in draft.of(ShiftConfig)]
+    yield from _twice(draft, claims, lambda at: Text(f"the shift in {at} begins then", f"{at} 的班次也从此时开始"))

@@ -21,6 +21,7 @@ from gateway.profiles import Profile
 from gateway.rulebook import PicturesConfig, Rule
 from gateway.rulecheck import Catalogue, advise_rules, check_rules, world_of
 from gateway.sections import GatewayConfig, Label, SiteConfig, TypePattern, UplinkConfig
+from gateway.shifts import ShiftConfig
 from gateway.slips import hinted
 from gateway.yamlmarks import ON_DISK, Document, Shelf, read
 
@@ -53,6 +54,9 @@ class Config(Model):
     responsibility: dict[TypePattern, Responsibility] = Field(default={}, description="who acts on which alarm type")
     rules: tuple[Rule, ...] = Field(default=(), description="events that make devices act")
     pictures: PicturesConfig = Field(default=PicturesConfig(), description="cameras' pictures kept on this box")
+    shifts: tuple[ShiftConfig, ...] = Field(
+        default=(), description="who is on duty from when; else 08:00, 16:00, 00:00"
+    )
 
 
 @dataclass(frozen=True)

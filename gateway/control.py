@@ -22,6 +22,7 @@ from gateway.house import House
 from gateway.inquiry import Answers, Inquiry, Search
 from gateway.listeners import announce
 from gateway.questions import Question
+from gateway.reportasks import ReportAsks
 from gateway.steps import Steps
 
 _LOG = logging.getLogger("gateway")
@@ -34,7 +35,13 @@ class Control:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._answers: Answers = {**Inquiry(house).answers, **Steps(house).answers, **Asks(house).answers, **fed(house)}
+        self._answers: Answers = {
+            **Inquiry(house).answers,
+            **Steps(house).answers,
+            **Asks(house).answers,
+            **fed(house),
+            **ReportAsks(house).answers,
+        }
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client, until it leaves."""

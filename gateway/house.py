@@ -39,6 +39,7 @@ from gateway.notices import Notices
 from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline
 from gateway.renewal import Renewal
+from gateway.reporting import Reporting
 from gateway.site import Site
 from gateway.store import Store
 from gateway.supervisor import Supervisor
@@ -101,6 +102,7 @@ class House:
     ledger: Ledger = field(init=False)  # what left the box
     public: Public = field(init=False)
     forgetting: Forgetting = field(init=False)
+    reporting: Reporting = field(init=False)
     spots: dict[str, Spot] = field(default_factory=dict)  # by device
     flood: Flood = field(default_factory=Flood)
     errands: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)  # what runs beside, for ever

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from gateway import taxonomy
 from gateway.event import Severity
 from gateway.fields import Duration, File, HostPort, Id, Model, Secret, Share, Size, Wrong
+from gateway.shifts import TIMEZONE, TimeZone
 from gateway.signing import CommandKey
 
 STATE_DIR = Path("/var/lib/community-gateway")
@@ -164,6 +165,7 @@ class SiteConfig(Model):
     name: Label
     area: AreaConfig
     grid: Grid | None = None
+    timezone: TimeZone = Field(default=TIMEZONE, description="by which shifts, days and months begin")
     external_ids: dict[str, str] = Field(default={}, description="its ids in other systems, by system")
     places: dict[Id, PlaceConfig] = Field(default={}, description="buildings and named spots by id")
 

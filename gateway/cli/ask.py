@@ -13,6 +13,7 @@ from typing import Any
 from gateway.errors import GatewayError, StateError, Text
 
 SOCKET = "control.sock"  # gateway.control.NAME, without importing the daemon
+PATIENT_S = 600.0  # the report of a month with a million events takes minutes on a small board
 ANSWER_S = 30.0  # a page of old events may have to be looked for
 
 NOT_RUNNING = (
@@ -36,6 +37,12 @@ class Refused(GatewayError):
 def ask(folder: Path, question: str, **details: Any) -> Any:
     """One question, one answer. StateError: no daemon there, or not for this user; Refused: the daemon says no."""
     with _asked(folder, {"ask": question, **details}, ANSWER_S) as lines:
+        return _answer(folder, lines)
+
+
+def ask_patiently(folder: Path, question: str, **details: Any) -> Any:
+    """The same of what takes its time."""
+    with _asked(folder, {"ask": question, **details}, PATIENT_S) as lines:
         return _answer(folder, lines)
 
 

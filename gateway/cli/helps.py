@@ -145,6 +145,22 @@ HELPS: Mapping[str, str] = {
     "As `gateway alarms` lists it, or its last 6 characters.": "报警编号,见 gateway alarms;写最后 6 位即可。",
     "What it was.": "处置结论:真实、误报、测试、演练、其他。",
     "What is to be remembered.": "备注。",
+    # report, handover
+    "Say how a shift, a day or a month was.": "给出班次、当日或当月的统计报表。",
+    "Alarms by type and building, how soon people acknowledged and disposed, false alarms, what was offline, shelved "
+    "or shielded, the noisiest points.": (
+        "按类型和楼栋统计的报警、确认与处置用时、误报率、离线时长、暂缓与屏蔽清单、报警最多的点位。"
+    ),
+    "Of what; else the day.": "统计范围:班次、日、月;不写则为日。",
+    "2026-11, 2026-11-23 or 2026-11-23T10:00, site time; else now.": (
+        "2026-11、2026-11-23 或 2026-11-23T10:00,按小区当地时间;不写则为现在。"
+    ),
+    "For a spreadsheet, instead of text.": "输出 CSV,供表格软件打开。",
+    "Hand the shift over: the sheet, signed.": "交班:生成并签署交接班记录。",
+    "Of the shift that is now, or ended within the last hour. That it was handed over, by whom and with what note, "
+    "stands in the audit log.": ("针对当前班次,或一小时内刚结束的班次。交班人和交班说明记入审计日志。"),
+    "What the next shift is to know.": "交班说明。",
+    "Who signs; else your user name.": "交班人;不写则为当前用户名。",
     # send
     "Have a device or the gateway do something, now.": "让设备或网关立即执行一项操作。",
     "Checked as a command of the platform is, but for its permission; it stands in the audit log with your user name. "

@@ -17,15 +17,15 @@ from starlette.requests import ClientDisconnect
 
 from gateway.driver import Answer, Posted
 from gateway.errors import StorageError, Text
-from gateway.web import public, words
+from gateway.web import public, reports, words
 from gateway.web.guard import Guard, error
-from gateway.web.pages import render
+from gateway.web.pages import environment, render
 
 MAX_BODY_BYTES = 256 * 1024
 BODY_TIMEOUT_S = 10.0
 RETRY_AFTER_S = 5
 _DRAIN_BYTES = 4 * 1024 * 1024  # read on and thrown away, so that a sender gets to read its 413
-_STATIC = {"page.css": "text/css", "page.js": "text/javascript"}
+_STATIC = {"page.css": "text/css", "page.js": "text/javascript", "report.css": "text/css"}
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="ingest", charset="UTF-8"'}
 
 
@@ -56,7 +56,12 @@ class House(Protocol):
         """
 
 
-def create(house: House, names: Sequence[str] = (), source: public.Source | None = None) -> FastAPI:
+def create(
+    house: House,
+    names: Sequence[str] = (),
+    source: public.Source | None = None,
+    figures: reports.Reports | None = None,
+) -> FastAPI:
     """The application. `names` are host names it may be called by, besides IP addresses and `localhost`."""
     app = FastAPI(title="community-gateway", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     app.add_middleware(Guard, names=frozenset(name.lower() for name in names))
@@ -65,6 +70,8 @@ def create(house: House, names: Sequence[str] = (), source: public.Source | None
     _views(app, house)
     if source is not None:
         public.add(app, source, house.language)
+    if figures is not None:
+        reports.add(app, figures, house.language, environment())
 
     @app.post("/ingest/{device}", summary="A device posts its events; 200 when they are on disk")
     async def ingest(device: str, request: Request) -> Response:
