@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0.0 document of this version: events, states, status, health and dossier up, commands and answers.
+"""The AsyncAPI 3.0.0 document of this version: events and retained documents up, commands and answers.
 
 Made from the models and the taxonomy; MQTT bindings as in the AsyncAPI bindings for MQTT, 0.2.0.
 """
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from gateway import __version__, orders, samples, schemas, taxonomy
 from gateway.config import Config
-from gateway.documents import Dossier, Event, Health, State, Status
+from gateway.documents import AlarmNow, Dossier, Event, Health, State, Status
 
 SCHEMAS = "#/components/schemas/{model}"
 BASE = "{root}/{district}/{street}/{community}/{gateway}"
@@ -25,6 +25,7 @@ _LEVELS = {
     "community": "community, 3 digits; the three together are the 12-digit statistical division code",
     "gateway": "the gateway's id",
     "device": "the device's id",
+    "alarm": "the alarm's uuid: the id of the event that opened it",
     "category": "first part of the event's type",
     "target": "the device's id, or `gateway` for the gateway itself",
     "request": "the command's id",
@@ -36,6 +37,7 @@ _EXAMPLES = {
     "community": "002",
     "gateway": "gw-0001",
     "device": "smoke-b3-u2-f5",
+    "alarm": "01a207de-e9f3-7c3e-9d1f-3a5b6c7d8e9f",
     "target": "gateway",
     "request": "c-20261123-0007",
 }
@@ -76,6 +78,9 @@ class _Document:
 
 _DOCUMENTS = {
     "state": _Document("state/{device}", State, samples.state, "A device's present state"),
+    "alarm": _Document(
+        "alarm/{alarm}", AlarmNow, samples.alarm, "An alarm until it is normal, then an empty retained message"
+    ),
     "status": _Document("status", Status, samples.status, "Birth and last will"),
     "health": _Document("health", Health, samples.health, "How the gateway is, on connecting and every 60 s"),
     "dossier": _Document("dossier", Dossier, samples.dossier, "The community's digital file, when it changes"),

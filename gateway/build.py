@@ -9,6 +9,8 @@ from typing import Any
 
 from gateway import __version__, health, site
 from gateway.access import Access
+from gateway.alarms import Alarm
+from gateway.alarmview import describe
 from gateway.audit import Audit
 from gateway.clock import Clock, SystemClock, TimeQuality, rfc3339
 from gateway.commands import Action, Desk, Rules
@@ -20,7 +22,7 @@ from gateway.deeds import Hand, Where
 from gateway.driver import Decision, Driver, Line
 from gateway.duty import Duty
 from gateway.errors import StorageError
-from gateway.event import Credential
+from gateway.event import Credential, Severity
 from gateway.fields import DeviceConfig, parse_host_port
 from gateway.health import Vitals
 from gateway.house import House
@@ -29,7 +31,9 @@ from gateway.normalize import Subject
 from gateway.outbox import Outbox
 from gateway.parts import Parts, Plan
 from gateway.pipeline import Pipeline, Rim
+from gateway.posters import Posters
 from gateway.privacy import Policy
+from gateway.proofs import Proofs
 from gateway.replay import Rate
 from gateway.retained import Retained
 from gateway.schemas import spoken
@@ -130,7 +134,14 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
     outbox.rate = Rate(settings.replay_rate)
     dead = DeadLetters(name, outbox, Room(config.gateway.id, house.store, house.pipeline), log)
     desk = Desk(_rules(house, name, plan.base), house.store, vitals.clock, asked, log)
-    parts = Parts(plan, house.store, outbox, Retained(), dead, desk, vitals.clock, log)
+    proofs = Proofs(name, outbox, house.store, vitals.clock, log)
+    make = partial(_alarm_document, house, policy, proofs)
+    posters, retained = Posters(house.store, name, lambda: house.pipeline.shown, make), Retained()
+    house.pipeline.listeners += [proofs.took, posters.took]
+    house.errands.append(partial(proofs.run, house.pipeline))
+    proofs.listeners.append(posters.soon)
+    retained.on_gone = posters.gone
+    parts = Parts(plan, house.store, outbox, retained, posters, proofs, dead, desk, vitals.clock, log)
     uplink = Uplink(
         parts,
         partial(target, name, config.gateway.id, settings, vitals.clock),
@@ -147,6 +158,15 @@ def _rules(house: House, name: str, base: str) -> Rules:
     """Whom the uplink may ask for what."""
     devices = {device.id: frozenset(line.actions) for line in house.supervisor.lines for device in line.line.devices}
     return Rules(name, base, house.language, house.config.uplinks[name].allowed, devices)
+
+
+def _alarm_document(house: House, policy: Policy, proofs: Proofs, alarm: Alarm) -> dict[str, Any] | None:
+    """An alarm for one uplink (contract, section 2); None where it is not meant for it."""
+    if alarm.severity is Severity.INFO or not policy.wants(alarm.type):
+        return None
+    document, delivery = describe(alarm, house.pipeline.shown), proofs.shown(alarm.id)
+    document |= house.site.place_of(alarm.device)
+    return policy.document(document | ({"delivery": delivery} if delivery else {}))
 
 
 def _status(vitals: Vitals, state: str, session: int) -> dict[str, Any]:

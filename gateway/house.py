@@ -196,7 +196,9 @@ class House:
 
     def alarm(self, alarm: Alarm) -> dict[str, Any]:
         """As the page and the command line show it."""
-        return {"part": "", **describe(alarm, self.pipeline.shown)}
+        proofs = {uplink.name: uplink.parts.proofs.shown(alarm.id) for uplink in self.uplinks}
+        delivery = {name: proof for name, proof in proofs.items() if proof}
+        return {"part": "", **describe(alarm, self.pipeline.shown)} | ({"delivery": delivery} if delivery else {})
 
 
 def _event(lane: Lane, row: Row) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from gateway.commands import Desk, Reply
 from gateway.dead import DeadLetters
 from gateway.mqtt import Message
 from gateway.outbox import Outbox
+from gateway.posters import Posters
 from gateway.privacy import Policy
+from gateway.proofs import Proofs
 from gateway.retained import Retained
 from gateway.store import Store
 
@@ -41,6 +43,8 @@ class Parts:
     store: Store
     outbox: Outbox
     retained: Retained
+    posters: Posters
+    proofs: Proofs
     dead: DeadLetters
     desk: Desk
     clock: Clock

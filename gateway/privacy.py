@@ -33,6 +33,10 @@ class Policy:
             body = self._redacted(body, private)
         return f'{{"stream":"{self.uplink}.{lane.value}","sequence":"{sequence:016d}",{body[1:]}'
 
+    def document(self, document: dict[str, Any]) -> dict[str, Any]:
+        """A retained document about something the uplink `wants`, as this uplink gets it."""
+        return document
+
     def _redacted(self, body: str, private: str | None) -> str:
         event: dict[str, Any] = json.loads(body)
         if self.redact == "strict":

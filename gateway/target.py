@@ -10,6 +10,7 @@ from gateway.tls import by_what_is_certain
 
 LARGEST_BYTES = 2**20  # of one message from the platform: a pushed configuration fits, a flood does not fill the memory
 
+
 def target(name: str, gateway: str, config: UplinkConfig, clock: Clock, protocol: str) -> Target:
     """Where this uplink goes. LinkRefused: its certificate files cannot be used."""
     where = config.endpoint

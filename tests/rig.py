@@ -21,7 +21,9 @@ from gateway.normalize import Subject
 from gateway.outbox import Outbox
 from gateway.parts import Parts, Plan
 from gateway.pipeline import Pipeline, Rim
+from gateway.posters import Posters
 from gateway.privacy import Policy
+from gateway.proofs import Proofs
 from gateway.retained import Retained
 from gateway.store import Store
 from gateway.uplink import Uplink, actions
@@ -85,7 +87,9 @@ class Rig:
         dead = DeadLetters(name, outbox, Room("gw-0001", self.store, self.pipeline), log)
         rules = Rules(name, BASE, "en", frozenset({"ping", "sync", "resend"}), {"door-1": frozenset({"unlock"})})
         desk = Desk(rules, self.store, self.clock, asked, log)
-        parts = Parts(plan, self.store, outbox, Retained(), dead, desk, self.clock, log)
+        proofs = Proofs(name, outbox, self.store, self.clock, log)
+        posters = Posters(self.store, name, lambda: self.pipeline.shown, lambda _: None)
+        parts = Parts(plan, self.store, outbox, Retained(), posters, proofs, dead, desk, self.clock, log)
         uplink = Uplink(parts, target, protocol, next_session)
         asked |= actions(uplink)
         self.store.listeners.append(uplink.grown)

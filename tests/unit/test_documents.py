@@ -23,6 +23,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "status": documents.Status,
     "state": documents.State,
     "health": documents.Health,
+    "alarm": documents.AlarmNow,
     "dossier": documents.Dossier,
 }
 CONTRACT_SAMPLE: dict[str, Any] = {
