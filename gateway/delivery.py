@@ -57,7 +57,7 @@ class Delivery:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._read_ahead()), group.create_task(self._tick())]
             tasks += [group.create_task(self._dead.run(self._clock)), group.create_task(self._answer())]
-            tasks.append(group.create_task(self._post()))
+            tasks.append(group.create_task(self._posters.run(self._retained, self._clock, self._pump)))
             stop = group.create_task(stopping.wait())
             ends: set[asyncio.Future[Any]] = {stop, self._session.lost}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -183,16 +183,6 @@ class Delivery:
             with suppress(StorageError):  # not acknowledged: the broker hands it over again
                 reply = await _hear(self._plan, self._desk, message)
                 message.done() if reply is None else self._replies.append(reply)
-            self._pump()
-
-    async def _post(self) -> None:
-        """Alarms' documents, each behind the line on disk that says that it may stand on the broker."""
-        while True:
-            await self._posters.due.wait()
-            try:
-                await self._posters.post(self._retained)
-            except StorageError:  # told by the store
-                await self._clock.sleep(1.0)
             self._pump()
 
     async def _farewell(self) -> None:

@@ -11,13 +11,16 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gateway.alarms import Alarm, Book, Key
+from gateway.clock import Clock
 from gateway.database import drop_fact, put_fact, read_facts
+from gateway.errors import StorageError
 from gateway.event import Severity
 from gateway.measures import SHELF, SHIELD, SUPPRESSION
 from gateway.pipeline import Taken
 from gateway.retained import Retained
 from gateway.store import Store
 
+TICK_S = 1.0
 _LEVEL = "alarm/"
 _COVERS = (SHELF, SHIELD, SUPPRESSION)  # what lies over an alarm changes its document
 
@@ -86,6 +89,16 @@ class Posters:
         self._all |= self._epoch != self._store.epoch
         if self._dirty or self._all:
             self.due.set()
+
+    async def run(self, retained: Retained, clock: Clock, pump: Callable[[], None]) -> None:
+        """While a session lasts: posts what is due, and calls `pump`."""
+        while True:
+            await self.due.wait()
+            try:
+                await self.post(retained)
+            except StorageError:  # told by the store
+                await clock.sleep(TICK_S)
+            pump()
 
     async def post(self, retained: Retained) -> None:
         """What is due goes to `retained`. StorageError: nothing did, and it is still due."""

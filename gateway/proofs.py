@@ -9,7 +9,7 @@ which grows along its lane.
 import logging
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -189,20 +189,16 @@ class Proofs:
         if not names:
             return
         told = {name: self._ledger.proofs.get(name) for name in names}
-        lines = {name: f"{p.fate} {p.at_ms}" if p and p.fate != "sending" else None for name, p in told.items()}
+        lines = {
+            self._prefix + name: f"{p.fate} {p.at_ms}" if p and p.fate != "sending" else None
+            for name, p in told.items()
+        }
         self._unsaved -= names
         try:
-            await self._store.transact(lambda connection: self._write(connection, lines.items()))
+            await self._store.transact(partial(_write, lines=lines))
         except StorageError:
             self._unsaved |= names
             raise
-
-    def _write(self, connection: sqlite3.Connection, lines: Iterable[tuple[str, str | None]]) -> None:
-        for name, line in lines:
-            if line is None:
-                drop_fact(connection, self._prefix + name)
-            else:
-                put_fact(connection, self._prefix + name, line)
 
     async def _load(self, pipeline: Pipeline) -> None:
         await self._outbox.load()
@@ -236,6 +232,14 @@ class Proofs:
         found = {name: place for name in ids if (place := find_opening(connection, name)) is not None}
         dead = {name for name, (lane, row) in found.items() if is_dead(connection, self._uplink, lane, row.seq)}
         return found, read_facts(connection, self._prefix), dead
+
+
+def _write(connection: sqlite3.Connection, lines: Mapping[str, str | None]) -> None:
+    for name, line in lines.items():
+        if line is None:
+            drop_fact(connection, name)
+        else:
+            put_fact(connection, name, line)
 
 
 def find_opening(connection: sqlite3.Connection, alarm_id: str) -> tuple[Lane, Row] | None:
