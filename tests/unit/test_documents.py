@@ -203,6 +203,7 @@ def test_channels_are_the_contracts_topics() -> None:
         f"{base}/status",
         f"{base}/health",
         f"{base}/dossier",
+        f"{base}/alarm/{{alarm}}",
         f"{base}/command/{{device}}",
         f"{base}/reply/{{request}}",
     }
