@@ -41,7 +41,7 @@ build/fuzz/.made: tests/fuzz/requirements.lock # a folder of its own, so that .v
 	@$(RUN) pip --version >/dev/null && ls -d build/fuzz/atheris >/dev/null 2>&1 || { echo "atheris has wheels for x86-64 only"; exit 1; }
 	@touch $@
 
-bench: ## the figures, with what they should be: a table and build/bench.json (about 4 minutes)
+bench: ## the figures, with what they should be: a table and build/bench.json (about 7 minutes)
 	@deploy/environment.sh test
 	@mkdir -p build
 	$(RUN) tests.bench

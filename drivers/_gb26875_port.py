@@ -9,20 +9,21 @@ import asyncio
 import errno
 import os
 import socket
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import cast
 
+from drivers._allowance import Allowance
 from drivers._gb26875_config import Listen
 from drivers._gb26875_dialogue import Way, within
 from drivers._gb26875_frame import MOST_FRAME_BYTES, Damage, Frame, Framer
 from drivers._gb26875_station import Station
 from drivers._gb26875_unit import hexadecimal
-from gateway.clock import Clock
 from gateway.driver import Link
 from gateway.errors import Text, Unreachable
+from gateway.listeners import NOT_ADMITTED, Refusals, Turnstile
 
 CHUNK_BYTES = 4096
 HALF_FRAME_S = 3.0  # what has begun as a frame and does not go on is none
@@ -31,7 +32,7 @@ MOST_CONNECTIONS = 256
 MOST_PER_PEER = 32  # connections of one IP address: devices may share a router
 MOST_GARBAGE_BYTES = 65_536  # without a frame; then the connection ends
 MOST_UNREAD_BYTES = 16_384  # replies that a peer does not take; then the connection ends
-FRAMES_PER_S, FRAMES_AT_ONCE = 100.0, 500.0  # of one peer; above it waits (TCP) or is dropped (UDP): it comes again
+GARBAGE_FRAMES = 10  # of its sender's allowance, beside its own: what a datagram costs that holds none
 MOST_DATAGRAMS = 256  # that wait
 DATAGRAM_WORKERS = 8
 MOST_TOLD = 64  # strangers that are named in the log
@@ -40,40 +41,19 @@ KEEPALIVE_S = 30  # a dead peer's connection is noticed and freed
 Datagram = tuple[bytes, tuple[str, int]]
 
 
-class Allowance:
-    """Frames that a peer may still send now; it grows with time."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._left = FRAMES_AT_ONCE
-        self._at_s = clock.monotonic()
-
-    def take(self) -> float:
-        """One frame more: seconds to wait for it, 0 where it may pass at once."""
-        now_s = self._clock.monotonic()
-        self._left = min(FRAMES_AT_ONCE, self._left + (now_s - self._at_s) * FRAMES_PER_S) - 1
-        self._at_s = now_s
-        return max(0.0, -self._left / FRAMES_PER_S)
-
-    def give_back(self) -> None:
-        """It did not pass."""
-        self._left += 1
-
-
 class Crowd:
     """The stations of one port: who may come, and whose a frame is."""
 
     def __init__(self, stations: Sequence[Station], link: Link) -> None:
         self.stations = stations
         self.link = link
+        self.named = "gb26875 " + ", ".join(station.config.id for station in stations)
+        self.refusals = Refusals(link.log, self.named)
         self._told: set[str] = set()
 
     def admits(self, host: str) -> bool:
         """May a peer from there be heard at all?"""
-        if any(station.config.admits(host) for station in self.stations):
-            return True
-        self.tell_once(host, "%s is in no peers: list, and is not heard", host)
-        return False
+        return any(station.config.admits(host) for station in self.stations)
 
     def whose(self, frame: Frame, host: str) -> Station | None:
         """By its source address; where no device has that, by where it comes from. None: not one device, or several."""
@@ -181,9 +161,13 @@ class Datagrams(asyncio.DatagramProtocol):
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """Dropped where its sender is not admitted or too fast; it is sent again."""
+        """Dropped, and counted, where its sender is not admitted or too fast; it is sent again."""
         host = str(addr[0])
-        if not self._waiting.full() and self._crowd.admits(host) and self._may(host):
+        if not self._crowd.admits(host):
+            self._crowd.refusals.add(host, NOT_ADMITTED)
+        elif self._waiting.full() or not self._may(host):
+            self._crowd.refusals.add(host, "sends more datagrams than are taken")
+        else:
             self._waiting.put_nowait((data[: 2 * MOST_FRAME_BYTES], addr))
 
     def _may(self, host: str) -> bool:
@@ -201,8 +185,12 @@ class Datagrams(asyncio.DatagramProtocol):
             data, addr = await self._waiting.get()
             framer = Framer()
             way = Way("{}:{}".format(*addr[:2]), partial(self._send, addr))
-            for found in [*framer.feed(data), *_rest(framer)]:
+            frames = [*framer.feed(data), *_rest(framer)]
+            if not frames and (allowance := self._allowances.get(str(addr[0]))):
+                allowance.take(GARBAGE_FRAMES)
+            for found in frames:
                 await self._crowd.hear(found, str(addr[0]), way, self._stations)
+            await asyncio.sleep(0)  # the others' turn
 
     def _send(self, addr: tuple[str, int], data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -253,24 +241,24 @@ async def _open_udp(listen: Listen, crowd: Crowd, group: asyncio.TaskGroup) -> a
 
 
 async def _open_tcp(listen: Listen, crowd: Crowd, group: asyncio.TaskGroup) -> asyncio.Server:
-    present: Counter[str] = Counter()
+    turnstile = Turnstile(crowd.refusals, MOST_CONNECTIONS, MOST_PER_PEER, crowd.admits)
 
-    async def serve(connection: Connection) -> None:
-        present[connection.host] += 1
+    async def serve(connection: Connection, transport: asyncio.Transport) -> None:
         try:
             await connection.serve()
         finally:
-            present[connection.host] -= 1
-            present.__iadd__(Counter())  # without those that have none
+            turnstile.leave(connection.host, transport)
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host = str((writer.get_extra_info("peername") or ("",))[0])
-        full = present.total() >= MOST_CONNECTIONS or present[host] >= MOST_PER_PEER
-        if full or not host or not crowd.admits(host):
-            writer.transport.abort()
+        transport = cast(asyncio.Transport, writer.transport)
+        if not host:
+            transport.abort()
+            return
+        if not turnstile.enter(host, transport):
             return
         _keep_alive(writer)
-        group.create_task(serve(Connection(crowd, reader, writer)), name=f"gb26875 {host}")
+        group.create_task(serve(Connection(crowd, reader, writer), transport), name=f"gb26875 {host}")
 
     return await asyncio.start_server(accept, listen.host or None, listen.port, limit=CHUNK_BYTES)
 

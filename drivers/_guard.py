@@ -7,7 +7,6 @@ in time, when its peer has more connections than its share, or when all are take
 import asyncio
 import errno
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.errors import Text, Unreachable
+from gateway.listeners import Refusals, Turnstile
 
 LoggerAdapter = logging.LoggerAdapter[logging.Logger]
 Answerer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -63,33 +63,30 @@ class Limits:
 class Doorkeeper:
     """Counts connections, and knows the deadline of each."""
 
-    def __init__(self, limits: Limits, log: LoggerAdapter) -> None:
+    def __init__(
+        self, limits: Limits, log: LoggerAdapter, where: str = "", admits: Callable[[str], bool] = lambda _: True
+    ) -> None:
         self.limits = limits
         self._log = log
         self._named: set[str] = set()
-        self.peers: Counter[str] = Counter()
-        self.turned_away = 0
+        self.turnstile = Turnstile(Refusals(log, where), limits.connections, limits.per_peer, admits)
         self._guards: dict[object, _Guard] = {}
 
     def guard(self, inner: asyncio.Protocol) -> asyncio.Protocol:
         """A new connection's protocol around aiohttp's."""
         return _Guard(self, inner)
 
-    def admit(self, guard: "_Guard", peer: str, inner: object) -> bool:
-        """Is there room for it?"""
-        if self.peers.total() >= self.limits.connections or self.peers[peer] >= self.limits.per_peer:
-            self.turned_away += 1
-            return False
-        self.peers[peer] += 1
-        self._guards[inner] = guard
-        return True
+    def admit(self, guard: "_Guard", peer: str, transport: asyncio.Transport, inner: object) -> bool:
+        """May it connect, and is there room for it? Otherwise it has been aborted."""
+        admitted = self.turnstile.enter(peer, transport)
+        if admitted:
+            self._guards[inner] = guard
+        return admitted
 
-    def leave(self, peer: str, inner: object) -> None:
+    def leave(self, peer: str, transport: asyncio.Transport, inner: object) -> None:
         """It has gone."""
-        if self._guards.pop(inner, None) is not None:
-            self.peers[peer] -= 1
-            if self.peers[peer] <= 0:
-                del self.peers[peer]
+        self._guards.pop(inner, None)
+        self.turnstile.leave(peer, transport)
 
     def hear(self, peer: str, first: int) -> None:
         """The first byte of a connection. A device with HTTPS switched on is told by its address, once."""
@@ -122,9 +119,8 @@ class _Guard(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # what create_server gives
         self._peer = str((transport.get_extra_info("peername") or ("",))[0])
-        self._admitted = self._keeper.admit(self, self._peer, self._inner)
+        self._admitted = self._keeper.admit(self, self._peer, self._transport, self._inner)
         if not self._admitted:
-            self._transport.abort()
             return
         self._inner.connection_made(transport)
         self._wait()
@@ -148,8 +144,8 @@ class _Guard(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._rest()
-        if self._admitted:
-            self._keeper.leave(self._peer, self._inner)
+        if self._admitted and self._transport is not None:
+            self._keeper.leave(self._peer, self._transport, self._inner)
             self._inner.connection_lost(exc)
 
     def busy(self, state: bool) -> None:

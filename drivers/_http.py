@@ -173,12 +173,15 @@ async def get(http: Http, path: str) -> AsyncIterator[aiohttp.ClientResponse]:
         yield _checked(answer, http.site)
 
 
-async def ask(http: Http, method: str, path: str, body: bytes | None = None, most_bytes: int = REPLY_BYTES) -> Reply:
+async def ask(
+    http: Http, method: str, path: str, body: bytes | None = None, most_bytes: int = REPLY_BYTES, kind: str = ""
+) -> Reply:
     """One request and its whole answer, whatever its status. NeedsPerson: login refused. Unreachable: no answer.
 
-    A body that begins with `{` is sent as JSON, any other as XML.
+    A body of no `kind` (media type) that begins with `{` is sent as JSON, any other as XML.
     """
-    headers = {"Content-Type": "application/json" if body[:1] == b"{" else "application/xml"} if body else {}
+    named = kind or ("application/json" if (body or b"")[:1] == b"{" else "application/xml")
+    headers = {"Content-Type": named} if body else {}
     async with _opened(http, method, path, body, headers) as answer:
         if answer.status == 401:
             _checked(answer, http.site)

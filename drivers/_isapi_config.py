@@ -69,10 +69,13 @@ class Config(DeviceConfig):
         except ValueError:
             return False
         plain = getattr(address, "ipv4_mapped", None) or address
-        if self.allow:
-            return any(plain in network(each) for each in self.allow)
+        return not self.allowed or any(plain in network(each) for each in self.allowed)
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The addresses and networks it may push from; none: any."""
         own = _address(self.url)
-        return own is None or plain in network(own)
+        return self.allow or (() if own is None else (own,))
 
     def advice(self) -> tuple[tuple[str, Text], ...]:
         """A pushing device is known by its address and a path that nobody can guess."""

@@ -26,6 +26,7 @@ from drivers._isapi_orders import ACTIONS, Orders
 from drivers._multipart import MAX_DOCUMENT_BYTES, MAX_PICTURE_BYTES, Document, Parts
 from gateway.driver import Line, Link
 from gateway.errors import DeviceError, GatewayError, NeedsPerson, StorageError, Text, Unreachable
+from gateway.listeners import allow_list, announce
 
 MAX_REQUEST_BYTES = MAX_PICTURE_BYTES + 4 * MAX_DOCUMENT_BYTES
 MAX_DOCUMENTS = 64  # in one request; real ones have one
@@ -244,7 +245,13 @@ def _said(status: int, text: str) -> web.Response:
 async def serve(line: Line[Config], link: Link, limits: Limits | None = None) -> None:
     """Takes what the devices of one listening address push, for ever. Unreachable: the gateway cannot listen there."""
     first = line.devices[0]
-    keeper = Doorkeeper(limits or Limits(per_peer=4 * (1 + len(line.devices))), link.log)
+    named = "isapi " + ", ".join(config.id for config in line.devices)
+    keeper = Doorkeeper(
+        limits or Limits(per_peer=4 * (1 + len(line.devices))),
+        link.log,
+        named,
+        lambda peer: any(config.allows(peer) for config in line.devices),
+    )
     async with AsyncExitStack() as stack:
         visitors = []
         for config in line.devices:
@@ -258,7 +265,8 @@ async def serve(line: Line[Config], link: Link, limits: Limits | None = None) ->
         host, port = await stack.enter_async_context(
             listening(first.id, address, reception.answer, keeper, lambda: None)
         )
-        link.log.info("isapi: listening on %s:%s for %s", host, port, ", ".join(v.config.id for v in visitors))
+        allowed = allow_list(config.allowed for config in line.devices)
+        announce(link.log, named, f"{host}:{port}", allowed, "write allow: with their addresses")
         group = await stack.enter_async_context(asyncio.TaskGroup())
         for visitor in visitors:
             visitor.listening_on(port)

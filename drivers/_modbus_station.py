@@ -17,6 +17,7 @@ GATEWAY_OWN = ("device.offline", "device.shielded", "device.test", "device.end_o
 EXCEPTIONS = {1: "illegal-function", 2: "illegal-address", 3: "illegal-value", 4: "device-failure", 8: "memory-parity"}
 NOT_SO = (1, 2)  # exceptions of a device that has these registers elsewhere
 FIRST_PROBE_S = 1.0  # a device that missed a poll is asked again so soon, whatever its interval
+DOUBT_S = 0.2  # what may be an alarm is looked at again so soon, before all others
 LAST_PROBE_S = 4.0  # a lost one so seldom: it is seen again well within 10 s
 
 
@@ -112,6 +113,7 @@ class Station:
         self.due_s = now_s
         self.misses = 0
         self.lost = False
+        self.doubtful = False  # a condition may be beginning
         self._heard_s = now_s
         self._strange: dict[str, int | float] = {}
         self._fallen = False
@@ -138,6 +140,9 @@ class Station:
         changed = [self._feed(watch, detector, values) for watch, detector in self.detectors]
         self._settle(values, [watch for watch in changed if watch is not None], trouble)
         self._note_strange(values)
+        self.doubtful = any(detector.doubtful for _, detector in self.detectors)
+        if self.doubtful:
+            self.due_s = min(self.due_s, now_s + DOUBT_S)
         return self.sampler.due(values, now_s)
 
     def _feed(self, watch: Watch, detector: Detector, values: Mapping[str, Sample]) -> Watch | None:
@@ -167,6 +172,7 @@ class Station:
     def missed(self, now_s: float) -> None:
         """No answer: after enough of them the device is lost, and asked less and less often."""
         self.misses += 1
+        self.doubtful = False
         if self.lost:
             self.due_s = now_s + min(LAST_PROBE_S, FIRST_PROBE_S * 2 ** min(self.misses, 8))
             return

@@ -110,6 +110,11 @@ class Detector:
         """Consecutive reads before the state changes."""
         return self.condition.debounce
 
+    @property
+    def doubtful(self) -> bool:
+        """It may be beginning: the last read said so, and not enough of them in a row yet."""
+        return self._streak > 0 and not self.active
+
     def feed(self, value: Sample) -> bool:
         """One read. True when the condition has just begun or ended."""
         self._streak = self._streak + 1 if self._test(value) != self.active else 0

@@ -17,7 +17,8 @@ from gateway.driver import Link
 from gateway.errors import LinkError, LinkRefused, NeedsPerson, ProtocolRefused, Text
 from gateway.mqtt import Message, Session
 
-AT_ONCE_MESSAGES = 500
+AT_ONCE_MESSAGES = 100  # in one commit: its readings are taken in at a stroke, while all others wait
+TURN_MESSAGES = 20  # judged at a stroke
 ANSWER_S = 5.0  # to a subscription, at most
 FAREWELL_S = 0.8  # of the second that a driver has to end
 LIST_WAIT_S, MOST_WAITING_MESSAGES = 5.0, 5000  # for the list of devices that says whose they are
@@ -122,16 +123,19 @@ class Intake:
             async with self._turn:
                 late = self._link.clock.monotonic() >= listed_by_s or len(waiting) > MOST_WAITING_MESSAGES
                 self._hub.directory.listed |= late
-                taken = self._gather(messages, waiting)
+                taken = await self._gather(messages, waiting)
                 # its own task: to be told to end in the middle of it must not leave it half done
                 settling = self._group.create_task(self._disk.settle(taken[0], session, taken[1]))
                 await asyncio.shield(settling)
+            await asyncio.sleep(0)  # the others' turn
 
-    def _gather(self, messages: list[Message], waiting: list[Message]) -> tuple[Batch, list[Message]]:
+    async def _gather(self, messages: list[Message], waiting: list[Message]) -> tuple[Batch, list[Message]]:
         """What these come to, and which are in it; those that must wait go to `waiting`."""
         batch = self._hub.batch()
         taken: list[Message] = []
-        for message in messages:
+        for number, message in enumerate(messages, 1):
+            if number % TURN_MESSAGES == 0:
+                await asyncio.sleep(0)  # the others' turn
             if self._hub.waits(message.topic):
                 waiting.append(message)
                 continue

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 import serial
 
+from drivers._ear import Ear
 from drivers._osdp_wire import LONGEST, reply_to
 from drivers._serial import open_port
 from gateway.errors import Text, Unreachable
@@ -28,28 +29,10 @@ CHECK = Text(
 )
 
 
-class _Ear(asyncio.Protocol):
-    """What was heard since last asked, and whether the line is still there."""
-
-    def __init__(self) -> None:
-        self.heard = bytearray()
-        self.news = asyncio.Event()
-        self.lost: str | None = None
-
-    def data_received(self, data: bytes) -> None:
-        self.heard += data
-        del self.heard[:-ROOM_BYTES]
-        self.news.set()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.lost = str(exc) if exc else "closed by the other end"
-        self.news.set()
-
-
 class Bus:
     """A line that is open. `byte_s`: how long one byte takes."""
 
-    def __init__(self, name: str, ear: _Ear, mouth: "_Mouth", byte_s: float) -> None:
+    def __init__(self, name: str, ear: Ear, mouth: "_Mouth", byte_s: float) -> None:
         self._name = name
         self._ear = ear
         self._mouth = mouth
@@ -117,7 +100,7 @@ async def open_bus(name: str, config: BusConfig) -> AsyncIterator[Bus]:
 @asynccontextmanager
 async def _open_serial(name: str, config: BusConfig) -> AsyncIterator[Bus]:
     port = open_port(name, config)
-    ear = _Ear()
+    ear = Ear(ROOM_BYTES)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: ear, port)
     try:
         yield Bus(name, ear, _Mouth(port), BITS_PER_BYTE / config.baudrate)
@@ -128,7 +111,7 @@ async def _open_serial(name: str, config: BusConfig) -> AsyncIterator[Bus]:
 @asynccontextmanager
 async def _open_tcp(name: str, config: BusConfig) -> AsyncIterator[Bus]:
     host, port = config.tcp or ("", 0)
-    ear = _Ear()
+    ear = Ear(ROOM_BYTES)
     try:
         async with asyncio.timeout(CONNECT_S):
             transport, _ = await asyncio.get_running_loop().create_connection(lambda: ear, host, port)

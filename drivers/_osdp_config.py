@@ -52,6 +52,10 @@ class Config(DeviceConfig):
     pin_timeout: Duration = Field(default=10.0, description="keys older than this are forgotten")
     offline_after: Duration = Field(default=3.0, description="silent for this long is offline")
 
+    def opening(self) -> tuple[float, bool | None]:
+        """As its door is configured."""
+        return self.door.seconds, self.door.contact is not None
+
     @field_validator("key")
     @classmethod
     def _strong(cls, key: Secret | None) -> Secret | None:

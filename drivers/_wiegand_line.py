@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import serial
 
@@ -11,7 +12,7 @@ from drivers._serial import open_port
 from gateway.errors import Text, Unreachable
 from gateway.fields import BusConfig
 
-ROOM = 4096  # bytes that may wait to be read; a flood loses the oldest
+ROOM = 4096  # bytes that may wait to be read; more are not taken from the line before these are
 CONNECT_S = 5.0
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))  # tcp(7): noticed in 25 s
 CHECK = Text(
@@ -28,13 +29,19 @@ class Line(asyncio.Protocol):
         self._heard = bytearray()
         self._news = asyncio.Event()
         self._lost: str | None = None
+        self._source: asyncio.ReadTransport | None = None
         self._out: asyncio.WriteTransport | serial.Serial | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It is to be waited for while too much is unread."""
+        self._source = cast(asyncio.ReadTransport, transport)
 
     def data_received(self, data: bytes) -> None:
         """Kept until it is read."""
         self._heard += data
-        del self._heard[:-ROOM]
         self._news.set()
+        if len(self._heard) > ROOM and self._source is not None:
+            self._source.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Told by the next read."""
@@ -53,8 +60,12 @@ class Line(asyncio.Protocol):
         except TimeoutError:
             return b""
         self._news.clear()
-        data = bytes(self._heard)
-        self._heard.clear()
+        data = bytes(self._heard[:ROOM])
+        del self._heard[:ROOM]
+        if self._heard:
+            self._news.set()
+        elif self._source is not None and self._lost is None:
+            self._source.resume_reading()
         if not data and self._lost is not None:
             raise gone(self._name, self._lost)
         if self._lost is not None:

@@ -28,6 +28,7 @@ from drivers._group import as_itself
 from gateway.driver import Driver, Line, Link, Proof
 from gateway.errors import BadInput, Misconfigured, Text, Unreachable
 from gateway.event import Reading
+from gateway.listeners import allow_list, announce
 
 
 def decode(config: Config, wire: bytes) -> Sequence[Reading]:
@@ -67,13 +68,12 @@ async def run(line: Line[Config], link: Link) -> None:
 async def _serve(line: Line[Config], link: Link, crowd: Crowd) -> None:
     listen = line.devices[0].listening
     async with asyncio.TaskGroup() as group, open_port(line.name, listen, crowd, group):
+        allowed = allow_list(station.config.peers for station in crowd.stations)
+        announce(link.log, crowd.named, str(listen), allowed, "name their addresses in peers:")
         with ExitStack() as commands:
             for station in crowd.stations:
                 handler = partial(carry_out, station, link.clock)
                 commands.enter_context(link.handle(station.config.id, ACTIONS, handler))
-                peers = ", ".join(station.config.peers) or "anywhere"
-                known = f"address {station.config.address or 'any'}, from {peers}"
-                link.log.info("listening on %s for %s (%s)", listen, station.config.id, known)
                 group.create_task(station.watch(), name=f"gb26875 watch {station.config.id}")
                 group.create_task(station.timing.keep(), name=f"gb26875 clock {station.config.id}")
             await asyncio.get_running_loop().create_future()

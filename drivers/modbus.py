@@ -178,8 +178,8 @@ class Round:
         )
 
 
-def _urgency(station: Station) -> float:
-    return station.due_s + (PROBE_HANDICAP_S if station.misses else 0.0)
+def _urgency(station: Station) -> tuple[bool, float]:
+    return not station.doubtful, station.due_s + (PROBE_HANDICAP_S if station.misses else 0.0)
 
 
 async def run(line: Line[Config], link: Link) -> None:
@@ -292,6 +292,7 @@ DRIVER = Driver(
         "Modbus application protocol 1.1b3 (functions 1 to 6, 16); Modbus over serial line 1.02",
         {
             "pymodbus' server over pty and TCP": "tests/contract/test_modbus.py",
+            "pymodbus' server, RTU over TCP": "tests/contract/test_modbus_rtu.py",
             "Debian's mbpoll (libmodbus), against the simulator": "tests/contract/test_modbus_boards.py",
             "tshark's dissectors, TCP and RTU": "tests/contract/test_dissected.py",
         },

@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from drivers._allowance import of_line
 from drivers._serial import open_port
 from drivers._text_frame import Framer
 from drivers._text_map import TextMap, load, locate
@@ -28,7 +29,7 @@ from gateway.errors import DeviceError, Misconfigured, StorageError, Text, Unrea
 from gateway.event import Json, Phase, Reading
 from gateway.fields import BusConfig, DeviceConfig, Duration, Id, Wrong
 
-CHUNK_BYTES = 4096
+CHUNK_BYTES = 512
 CONNECT_S = 5.0
 RETRY_S = 1.0  # for what the disk did not take
 LAST_WORDS_S = 2.0  # for what a port said before it went
@@ -109,11 +110,14 @@ class Listener:
 
     async def read(self, port: asyncio.StreamReader) -> None:
         """Until the port is gone (Unreachable)."""
-        framer = Framer(self._panel.map)
+        framer, allowance = Framer(self._panel.map), of_line(self._link.clock)
         try:
             while True:
                 data = await self._chunk(port, self._panel.map.idle if framer.pending else None)
                 self._take(framer.idle() if data is None else framer.feed(data))
+                await asyncio.sleep(0)  # the others' turn
+                if wait_s := allowance.take(len(data or b"")):
+                    await self._link.clock.sleep(wait_s)
                 await self._fewer_than(MOST_WAITING)
         except Unreachable:
             self._take(framer.idle())

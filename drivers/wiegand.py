@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 
+from drivers._allowance import of_line
 from drivers._group import as_itself
 from drivers._osdp_door import Keypad, judged, pin_credential
 from drivers._osdp_tray import Tray
@@ -129,7 +130,7 @@ class Desk:
             self._wire.write(self.config.frame.unlock)
         except Unreachable as error:
             return Outcome("device-offline", str(error))
-        return Outcome(message="sent; the converter does not confirm")
+        return Outcome(message="sent; the converter does not confirm", result={"relay": "sent"})
 
 
 async def run(line: Line[Config], link: Link) -> None:
@@ -160,7 +161,7 @@ def check(line: Line[Config]) -> None:
 
 async def _serve(line: Line[Config], link: Link, wire: Wire, desks: dict[int | None, Desk]) -> None:
     first = line.devices[0]
-    finder, strangers = Finder(first.frame, first.format), set[int | None]()
+    finder, strangers, allowance = Finder(first.frame, first.format), set[int | None](), of_line(link.clock)
     with ExitStack() as commands:
         for desk in desks.values():
             if first.frame.unlock:
@@ -169,7 +170,10 @@ async def _serve(line: Line[Config], link: Link, wire: Wire, desks: dict[int | N
                 await desk.present()  # the line is there; more cannot be known
         while True:
             data = await wire.more(GAP_S if finder.waiting else TICK_S)
+            if wait_s := allowance.take(len(data)):
+                await link.clock.sleep(wait_s)
             for message in finder.feed(data, link.clock.monotonic()):
+                await asyncio.sleep(0)  # the others' turn
                 await _hand_on(message, desks, partial(_stranger, link, strangers))
             for desk in desks.values():
                 await desk.look()

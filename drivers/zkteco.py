@@ -29,6 +29,7 @@ from drivers._zone import BEIJING, local_time
 from gateway.driver import Driver, Example, Line, Link, Proof
 from gateway.errors import BadInput, Text
 from gateway.event import Credential, Json, Phase, Reading
+from gateway.listeners import allow_list, announce
 
 END_OF_HEAD = b"\r\n\r\n"  # RFC 9112, 2.1
 
@@ -60,14 +61,16 @@ async def serve(line: Line[Config], link: Link, limits: Limits) -> None:
     for config in line.devices:
         families[config.address].append(config)
     desks = {serial: Desk(configs, link) for serial, configs in families.items()}
-    keeper = Doorkeeper(limits, link.log)
+    named = "zkteco " + ", ".join(config.id for config in line.devices)
+    keeper = Doorkeeper(limits, link.log, named, lambda peer: any(config.allows(peer) for config in line.devices))
     reception = Reception(desks, link, keeper)
     where, address = line.devices[0].id, line.devices[0].listen
     with ExitStack() as commands:
         for desk in desks.values():
             commands.enter_context(Doors(desk, link).serve())
         async with listening(where, address, reception.answer, keeper, reception.date) as (host, port):
-            link.log.info("zkteco: listening on %s:%s for %s", host, port, ", ".join(sorted(desks)))
+            allowed = allow_list(config.allow for config in line.devices)
+            announce(link.log, named, f"{host}:{port}", allowed, "write allow: with their addresses")
             async with asyncio.TaskGroup() as group:
                 for serial, desk in desks.items():
                     group.create_task(desk.watch(), name=f"zkteco {serial}")

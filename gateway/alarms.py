@@ -14,6 +14,7 @@ from gateway.event import Phase, Severity
 RANK = {Severity.CRITICAL: 1, Severity.HIGH: 2, Severity.MEDIUM: 3, Severity.LOW: 4, Severity.INFO: 5}
 MOST_STEPS = 40  # of one alarm's history: the first, and the newest
 DRILL = "operator.drill"
+_PHASES = (Phase.RAISE.value, Phase.PULSE.value, Phase.CLEAR.value)
 Key = tuple[str, str, str]  # device, type, part
 V = TypeVar("V")
 
@@ -47,7 +48,7 @@ class Alarm:
     test: bool
     silenced: bool = False
     outcome: str = ""  # as disposed: real, false, test, drill, other
-    until_ms: int = 0  # when what a person or a rule began ends by itself; 0: not by itself
+    until_ms: int = 0  # when what a person or a rule began ends by itself, or the off-delay of a clear; 0: never
     cause: str = ""  # why they began it
     first_of: str = ""  # of a fire: the id of the first in the present set of fires (首警)
     history: tuple[Step, ...] = ()
@@ -61,6 +62,11 @@ class Alarm:
     def normal(self) -> bool:
         """Nothing is left to say or do about it."""
         return not self.active and self.acknowledged and not self.latched
+
+    @property
+    def rests(self) -> bool:
+        """Normal, but remembered until `until_ms`: back by then it is the same alarm (off-delay)."""
+        return self.normal and self.until_ms > 0
 
     @property
     def state(self) -> str:
@@ -83,18 +89,22 @@ class Told:
     now_ms: int
     test: bool
     first_of: str = ""  # see Alarm
+    off_delay_ms: int = 0  # what comes back so soon after its clear is the same alarm
 
 
 def raised(old: Alarm | None, told: Told) -> tuple[Phase, Alarm]:
     """A condition begins; told again while it lasts it is `still`, the same alarm, one more in its count.
 
-    A real one during a test is a beginning: nobody has seen it yet.
+    A real one during a test is a beginning: nobody has seen it yet. Back within its off-delay it begins anew, but who
+    has seen it has seen it.
     """
-    if old is None:
+    back = old is not None and _back(old, told)
+    if old is None or (old.rests and not back):
         return Phase.RAISE, _opened(told, active=True)
     worse = RANK[told.severity] < RANK[old.severity]
-    begins = not old.active or (old.test and not told.test)
-    unacknowledge = told.severity is not Severity.INFO and (worse or begins)
+    real = old.test and not told.test
+    begins = not old.active or real
+    unacknowledge = told.severity is not Severity.INFO and (worse or real or (begins and not back))
     new = replace(
         old,
         active=True,
@@ -106,6 +116,8 @@ def raised(old: Alarm | None, told: Told) -> tuple[Phase, Alarm]:
         count=old.count + 1,
         last_ms=max(old.last_ms, told.now_ms),
         test=old.test and told.test,
+        until_ms=old.until_ms if old.active else 0,
+        first_of=_first_of(old, told),
     )
     return Phase.RAISE if begins else Phase.STILL, new
 
@@ -114,7 +126,7 @@ def pulsed(old: Alarm | None, told: Told) -> Alarm | None:
     """A happening without duration: an alarm that is at once inactive, unless it is only information."""
     if told.severity is Severity.INFO:
         return old
-    if old is None:
+    if old is None or old.rests:
         return _opened(told, active=False)
     return replace(
         old,
@@ -126,12 +138,16 @@ def pulsed(old: Alarm | None, told: Told) -> Alarm | None:
         count=old.count + 1,
         last_ms=max(old.last_ms, told.now_ms),
         test=old.test and told.test,
+        first_of=_first_of(old, told),
     )
 
 
-def cleared(old: Alarm) -> Alarm:
-    """The condition ended; what was not seen by a person, or latches and was not disposed, stays listed."""
-    return _settled(replace(old, active=False))
+def cleared(old: Alarm, until_ms: int = 0) -> Alarm:
+    """The condition ended; what was not seen by a person, or latches and was not disposed, stays listed.
+
+    `until_ms` is the end of its off-delay; told again, an end begins no new one.
+    """
+    return _settled(replace(old, active=False, until_ms=until_ms if old.active else old.until_ms))
 
 
 def silenced(old: Alarm) -> Alarm:
@@ -168,10 +184,44 @@ def holds(old: Alarm) -> str | None:
     return "undisposed" if old.type.startswith("fire.") and old.latched and not old.confirmed else None
 
 
+def begun_anew(old: Alarm, alarm: Alarm) -> bool:
+    """Has `old` become another matter than the `alarm` that somebody had before his eyes: begun again, or worse?"""
+    return old.id != alarm.id or old.severity is not alarm.severity or _begun(old) != _begun(alarm)
+
+
+def _begun(alarm: Alarm) -> Step | None:
+    return next((step for step in reversed(alarm.history) if step.step in (Phase.RAISE, Phase.PULSE)), None)
+
+
 def noted(alarm: Alarm, step: Step) -> Alarm:
-    """With one more line in its history; where it grows too long, those after the first go."""
-    kept = alarm.history if len(alarm.history) < MOST_STEPS else (alarm.history[0], *alarm.history[2:])
+    """With one more line in its history; where it grows too long, beginnings and ends that repeat go first."""
+    kept = alarm.history
+    if len(kept) >= MOST_STEPS:
+        spare = _spare(kept)
+        kept = (*kept[:spare], *kept[spare + 1 :])
     return replace(alarm, history=(*kept, step))
+
+
+def _spare(history: tuple[Step, ...]) -> int:
+    """Which line says least: one more beginning or end since it began, else the oldest but the first."""
+    begun = False
+    for number, step in enumerate(history):
+        if begun and step.step in _PHASES:
+            return number
+        begun = (begun or step.step in _PHASES[:2]) and step.step not in ("ack", "dispose")
+    return 1
+
+
+def _back(old: Alarm, told: Told) -> bool:
+    """Within its off-delay; a clock that was set in between makes it a new one."""
+    return not old.active and 0 < old.until_ms - told.now_ms <= told.off_delay_ms
+
+
+def _first_of(old: Alarm, told: Told) -> str:
+    """A fire of a test that is real now joins the set of the real ones, which it may be the first of."""
+    if not old.first_of or told.test or not old.test:
+        return old.first_of
+    return old.id if told.first_of == told.id else told.first_of
 
 
 def _settled(alarm: Alarm) -> Alarm:
@@ -212,11 +262,12 @@ def _keep(index: dict[Key, V], key: Key, value: V | None) -> None:
 
 
 class Book:
-    """All conditions that are not normal, by key and by device."""
+    """All conditions that are not normal, by key and by device; and those that rest, which nobody needs to see."""
 
     def __init__(self, alarms: Iterable[Alarm] = ()) -> None:
         self._by_device: dict[str, dict[Key, Alarm]] = {}
-        self.fires: dict[Key, str] = {}  # fires that are not normal, with the first of their set
+        self._resting: dict[Key, Alarm] = {}
+        self.fires: dict[Key, Alarm] = {}  # that are not normal
         self.lasting: dict[Key, Alarm] = {}  # what ends by itself
         self.drills: dict[Key, Alarm] = {}
         for alarm in alarms:
@@ -226,8 +277,18 @@ class Book:
         """The alarm of a condition, or None when it is normal."""
         return self._by_device.get(key[0], {}).get(key)
 
+    def recall(self, key: Key) -> Alarm | None:
+        """The same, or the one that rests."""
+        return self.get(key) or self._resting.get(key)
+
+    def forget(self, alarm: Alarm) -> None:
+        """It has rested long enough."""
+        if self._resting.get(alarm.key) == alarm:
+            del self._resting[alarm.key]
+            self.lasting.pop(alarm.key, None)
+
     def put(self, alarm: Alarm) -> None:
-        """Take over new flags; a normal alarm is forgotten."""
+        """Take over new flags; a normal alarm is forgotten, or rests."""
         mine = self._by_device.setdefault(alarm.device, {})
         if alarm.normal:
             mine.pop(alarm.key, None)
@@ -237,13 +298,17 @@ class Book:
 
     def _index(self, alarm: Alarm) -> None:
         key, gone = alarm.key, alarm.normal
-        _keep(self.fires, key, None if gone else alarm.first_of or None)
-        _keep(self.lasting, key, alarm if alarm.until_ms and not gone else None)
+        _keep(self._resting, key, alarm if alarm.rests else None)
+        _keep(self.fires, key, None if gone or not alarm.first_of else alarm)
+        _keep(self.lasting, key, alarm if alarm.until_ms and (alarm.active or alarm.rests) else None)
         _keep(self.drills, key, None if gone or alarm.type != DRILL else alarm)
 
-    def first_fire(self) -> str | None:
-        """The first alarm of the present set of fires (首警), which stays the first until the set is empty."""
-        return min(self.fires.values(), default=None)
+    def first_fire(self, *, test: bool = False) -> str | None:
+        """The first alarm of the present set of fires (首警), which stays the first until the set is empty.
+
+        Fires of a test are a set of their own, so that none of them is the first of real ones.
+        """
+        return min((fire.first_of for fire in self.fires.values() if fire.test is test), default=None)
 
     def of(self, device: str) -> tuple[Alarm, ...]:
         """The device's conditions that are not normal."""

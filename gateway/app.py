@@ -5,6 +5,7 @@ Storage stands before any connection is tried. The end is a sequence with a time
 """
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Mapping
@@ -13,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from gateway import holes, newcomers, systemd, watchdog
+from gateway.archive import Start
 from gateway.build import build
 from gateway.config import Config
 from gateway.control import listening
@@ -22,6 +24,7 @@ from gateway.errors import ConfigError, StorageError
 from gateway.event import Phase, Reading
 from gateway.folder import held
 from gateway.house import House
+from gateway.listeners import announce
 from gateway.losses import tell_losses
 from gateway.retention import Limits, Retention
 from gateway.store import Store, watch_disk
@@ -41,36 +44,40 @@ LOST = "gateway.uplink_lost"
 _LOG = logging.getLogger("gateway")
 
 
-def main(config: Config, drivers: Mapping[str, Driver[Any]]) -> None:
+def main(config: Config, drivers: Mapping[str, Driver[Any]], start: Start | None = None) -> bool:
     """`run`, in a loop that is left open where a driver does not end: to close it would wait for that for ever."""
     runner = asyncio.Runner()
     try:
-        runner.run(run(config, drivers))
+        return runner.run(run(config, drivers, start))
     finally:
         if not asyncio.all_tasks(runner.get_loop()):
             runner.close()
 
 
-async def run(config: Config, drivers: Mapping[str, Driver[Any]]) -> None:
-    """The daemon, until SIGTERM or SIGINT. StateError where it cannot start."""
+async def run(config: Config, drivers: Mapping[str, Driver[Any]], start: Start | None = None) -> bool:
+    """The daemon, until SIGTERM or SIGINT; whether it is to start anew. StateError where it cannot start."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     loop.set_exception_handler(watchdog.unhandled)
-    async with standing(config, drivers) as house:
+    async with standing(config, drivers, start) as house:
         await live(house, stopping)
+    return house.ending.again and not stopping.is_set()
 
 
 @asynccontextmanager
-async def standing(config: Config, drivers: Mapping[str, Driver[Any]]) -> AsyncIterator[House]:
+async def standing(
+    config: Config, drivers: Mapping[str, Driver[Any]], start: Start | None = None
+) -> AsyncIterator[House]:
     """All parts built, the store open, page and command line reachable; nothing moves yet."""
     folder = config.gateway.state_dir
     async with AsyncExitStack() as stack:
         stack.enter_context(held(folder))
+        _begin(start, config.gateway.language)
         newcomers.settle(folder / DATABASE, config.uplinks, partial(systemd.notify, STILL_STARTING))
         store = await stack.enter_async_context(Store(folder / DATABASE, tuple(config.uplinks)))
-        house = build(config, drivers, store, Vault(folder / "keys"))
+        house = build(config, drivers, store, Vault(folder / "keys"), start)
         await house.timekeeper.recall()
         stack.push_async_callback(house.timekeeper.save)
         with suppress(StorageError):  # else drivers would not know what stands open, and never tell its end
@@ -98,10 +105,12 @@ async def live(house: House, stopping: asyncio.Event) -> None:
         uplinks = [group.create_task(_guard(uplink, leaving)) for uplink in house.uplinks]
         drivers = group.create_task(house.supervisor.run())
         await tried.wait()  # ready is when devices that post are heard
+        gc.collect()
+        gc.freeze()  # what stands now stays: looking through all of it again would hold up alarms
         systemd.notify("READY=1")
-        _LOG.info("running: %d devices, %d uplinks", len(house.devices()), len(house.uplinks))
-        await stopping.wait()
-        systemd.notify("STOPPING=1")
+        _LOG.info("running: %d devices, %d uplinks", len(house.vitals.devices), len(house.uplinks))
+        await _either(stopping, house.ending.asked)
+        systemd.notify(*(systemd.reloading() if house.ending.again else ["STOPPING=1"]))
         _LOG.info("stopping")
         for task in (*watch, page, drivers):
             task.cancel()
@@ -113,11 +122,32 @@ async def live(house: House, stopping: asyncio.Event) -> None:
             task.cancel()
 
 
+def _begin(start: Start | None, language: str) -> None:
+    """The folder is ours: from now on the history says what was chosen."""
+    for warning in () if start is None else start.warnings:
+        _LOG.warning("%s", warning.say(language))
+    if start is not None:
+        try:
+            start.save()
+        except StorageError as error:
+            _LOG.error("%s", error.say(language))
+
+
+async def _either(*events: asyncio.Event) -> None:
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
 async def _guard(uplink: Uplink, leaving: asyncio.Event) -> None:
     """A bug in one uplink must not end the others."""
     while not leaving.is_set():
         try:
-            await uplink.run(leaving)
+            async with uplink.parts.desk:
+                await uplink.run(leaving)
         except Exception:  # noqa: BLE001  # whatever it is, the other uplinks and the doors go on
             _LOG.exception("uplink %s failed; it starts again", uplink.name)
             await uplink.parts.clock.sleep(RESTART_S)
@@ -125,7 +155,7 @@ async def _guard(uplink: Uplink, leaving: asyncio.Event) -> None:
 
 def _retention(house: House) -> Retention:
     buffer = house.config.gateway.buffer
-    limits = Limits(buffer.max_size, buffer.max_age, buffer.alarm_reserve)
+    limits = Limits(buffer.max_size, buffer.max_age, buffer.alarm_reserve, buffer.max_cards_age)
     outboxes = [(uplink.name, uplink.parts.outbox) for uplink in house.uplinks]
     return Retention(house.config.gateway.id, limits, house.store, house.pipeline, outboxes)
 
@@ -155,9 +185,9 @@ async def _page(house: House, tried: asyncio.Event) -> None:
             tried.set()
             await house.vitals.clock.sleep(PAGE_RETRY_S)
             continue
-        async with serve(create(house, web.names), sockets):
+        async with serve(create(house, web.names, house.public), sockets):
             host, port = sockets[0].getsockname()[:2]
-            _LOG.info("page: http://%s:%d/", host, port)
+            announce(_LOG, "page", f"{host}:{port}", ("this machine", "devices that post with their token"))
             tried.set()
             await asyncio.Event().wait()
 
@@ -166,8 +196,8 @@ async def _tell_systemd(house: House) -> None:
     """`systemctl status` shows how it is: told when it changes."""
     told = ""
     while True:
-        devices, uplinks = house.devices(), house.uplinks
-        answering = sum(device["online"] for device in devices)
+        devices, uplinks = house.vitals.devices, house.uplinks
+        answering = sum(house.vitals.states[device].online is True for device in devices)
         away = [uplink.name for uplink in uplinks if not uplink.connected]
         status = f"{house.verdict()['word']}; {answering} of {len(devices)} devices answer"
         status += f"; not connected: {', '.join(away)}" if away else f"; {len(uplinks)} uplinks connected"

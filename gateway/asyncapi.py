@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gateway import __version__, orders, samples, schemas, taxonomy
+from gateway import __version__, desired, orders, samples, schemas, taxonomy
+from gateway.arguments import ARGUMENTS, Args
 from gateway.config import Config
 from gateway.documents import AlarmNow, Dossier, Event, Health, State, Status
 
@@ -84,6 +85,9 @@ _DOCUMENTS = {
     "status": _Document("status", Status, samples.status, "Birth and last will"),
     "health": _Document("health", Health, samples.health, "How the gateway is, on connecting and every 60 s"),
     "dossier": _Document("dossier", Dossier, samples.dossier, "The community's digital file, when it changes"),
+    "reported": _Document(
+        "config/reported", desired.Reported, desired.reported, "Which configuration runs, and why another does not"
+    ),
 }
 
 
@@ -138,6 +142,7 @@ def _channels(place: Place) -> dict[str, Any]:
     channels["command"] = _channel("command/{device}", "Commands", _ref("command"), place)
     channels["command"]["parameters"]["device"] = _parameter("target", place)
     channels["reply"] = _channel("reply/{request}", "Answers to commands", _ref("reply"), place)
+    channels["desired"] = _channel("config/desired", "A configuration to be run", _ref("desired"), place)
     return channels
 
 
@@ -164,7 +169,7 @@ def _parameter(name: str, place: Place) -> dict[str, Any]:
 
 
 def _operations() -> dict[str, Any]:
-    made: dict[str, Any] = {"receive-command": _receive_command()}
+    made: dict[str, Any] = {"receive-command": _receive_command(), "receive-desired": _receive_desired()}
     for name in ("event", *_DOCUMENTS):
         made[f"send-{name}"] = {
             "action": "send",
@@ -186,6 +191,15 @@ def _receive_command() -> dict[str, Any]:
     }
 
 
+def _receive_desired() -> dict[str, Any]:
+    return {
+        "action": "receive",
+        "channel": {"$ref": "#/channels/desired"},
+        "description": "Heard from uplinks with `config: true` only. It is examined, tried, and kept or rolled back.",
+        "bindings": {"mqtt": {"qos": 1, "retain": True, "bindingVersion": BINDING}},
+    }
+
+
 def _messages() -> dict[str, Any]:
     made = {
         row.name: _message(row.name, f"{row.en} · {row.zh}", CLOUDEVENT, samples.event(row))
@@ -195,6 +209,7 @@ def _messages() -> dict[str, Any]:
         made[name] = _message(doc.model.__name__, doc.title, "application/json", doc.sample())
     made["command"] = _message("Command", "A command", "application/json", *orders.commands())
     made["command"]["bindings"]["mqtt"] |= {"responseTopic": {"type": "string"}, "correlationData": {"type": "string"}}
+    made["desired"] = _message("Desired", "A configuration to be run", "application/json", desired.desired())
     made["reply"] = _message("Answer", "The answer to a command", "application/json", *orders.answers())
     made["reply"]["bindings"]["mqtt"] |= {"correlationData": {"type": "string"}}
     return made
@@ -212,12 +227,24 @@ def _message(schema: str, title: str, content_type: str, *examples: dict[str, An
 
 
 def _schemas() -> dict[str, Any]:
-    models: list[type[BaseModel]] = [Event, *(doc.model for doc in _DOCUMENTS.values()), orders.Command, orders.Answer]
+    models: list[type[BaseModel]] = [Event, *(doc.model for doc in _DOCUMENTS.values())]
+    models += [orders.Command, orders.Answer, desired.Desired, *dict.fromkeys(ARGUMENTS.values())]
     made = schemas.definitions(SCHEMAS, *models) | schemas.data_models(SCHEMAS)
+    made["Command"]["allOf"] = [_takes(action, model) for action, model in ARGUMENTS.items()]
     envelope = {"$ref": SCHEMAS.format(model="Event")}
     for row in taxonomy.TYPES.values():
         made[row.name] = {"allOf": [envelope, schemas.of_type(row, SCHEMAS)]}
     return {name: _draft7(schema) for name, schema in made.items()}
+
+
+def _takes(action: str, model: type[Args]) -> dict[str, Any]:
+    """What an action's arguments must be; a command whose action needs none needs no `args`."""
+    needed = any(field.is_required() for field in model.model_fields.values())
+    then = {"properties": {"args": {"$ref": SCHEMAS.format(model=model.__name__)}}}
+    return {
+        "if": {"properties": {"action": {"const": action}}},
+        "then": then | ({"required": ["args"]} if needed else {}),
+    }
 
 
 def _draft7(schema: Any) -> Any:

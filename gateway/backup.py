@@ -1,8 +1,9 @@
 """A box in one file (`gateway backup`): made while the gateway runs, checked before anything is made of it.
 
 The file is a tar, mode 0600: `manifest.json` first (what it is, and the SHA-256 of each member), then `events.db` (one
-moment of it), `keys/…` (what makes references and readers' keys the same for ever) and `config/…` (gateway.yaml and
-the files it names in its folder). So it holds every secret of the site.
+moment of it), `keys/…` (what makes references and readers' keys the same for ever), `revisions/…` (the history of
+configurations: a pushed one may run) and `config/…` (gateway.yaml and the files it names in its folder). So it holds
+every secret of the site.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from gateway.errors import StateError, Text
 
 FORMAT = 1
 MANIFEST, EVENTS, KEYS, CONFIG = "manifest.json", "events.db", "keys", "config"
+REVISIONS = "revisions"  # of the configuration; on the box STATE_DIR/config
 PIECE_BYTES = 2**20
 
 
@@ -64,7 +66,8 @@ def write(archive: Path, box: Box, now: datetime) -> Manifest:
     with explained(archive), TemporaryDirectory(dir=archive.absolute().parent, prefix=".backup-") as folder:
         copy = Path(folder) / EVENTS
         _copy_database(box.state_dir / EVENTS, copy)
-        members = {EVENTS: copy} | {f"{KEYS}/{key.name}": key for key in _kept_keys(box.state_dir / KEYS)}
+        members = {EVENTS: copy} | {f"{KEYS}/{key.name}": key for key in _kept_files(box.state_dir / KEYS)}
+        members |= {f"{REVISIONS}/{one.name}": one for one in _kept_files(box.state_dir / CONFIG)}
         members |= {f"{CONFIG}/{name}": path for name, path in _inside(box).items()}
         manifest = Manifest(
             format=FORMAT, version=__version__, gateway=box.gateway, time=now, config=box.config.absolute(),
@@ -92,7 +95,7 @@ def _normal(path: Path) -> Path:
     return Path(os.path.normpath(path.absolute()))
 
 
-def _kept_keys(folder: Path) -> list[Path]:
+def _kept_files(folder: Path) -> list[Path]:
     kept = folder.iterdir() if folder.is_dir() else ()
     return sorted(path for path in kept if path.is_file() and not path.name.endswith("~"))
 
@@ -177,7 +180,7 @@ def _is(name: str, manifest: Manifest, found: Mapping[str, str]) -> bool:
 def _harmless(name: str) -> bool:
     parts = name.split("/")
     safe = not {"", ".", ".."} & set(parts)
-    return name == EVENTS or (safe and (parts[0] == CONFIG or (parts[0] == KEYS and len(parts) == 2)))
+    return name == EVENTS or (safe and (parts[0] == CONFIG or (parts[0] in (KEYS, REVISIONS) and len(parts) == 2)))
 
 
 def _content_sha256(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:

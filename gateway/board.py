@@ -20,11 +20,15 @@ class Board:
         self._values_s = self._health_s = now_s
         self._shown: dict[str, tuple[Any, ...]] = {}
         self._lazy: set[str] = set()
+        self._more: dict[str, Document] = {}
 
     async def announce(self, number: int) -> None:
         """After connecting: birth first; then the rest, what changed before what did not (see Retained)."""
         self._retained.announce("status", self._plan.status("online", number))
         self._retained.announce("dossier", await self._plan.dossier())
+        for topic, made in self._plan.documents.items():
+            self._more[topic] = made()
+            self._retained.announce(topic, self._more[topic])
         for device in self._plan.devices:
             document = self._plan.state(device)
             self._shown[device] = _word(document)
@@ -47,6 +51,11 @@ class Board:
     def tick(self, now_s: float) -> None:
         """What is due by time."""
         self._posters.tick()
+        for topic, made in self._plan.documents.items():
+            document = made()
+            if document != self._more[topic]:
+                self._more[topic] = document
+                self._retained.update(topic, document)
         if now_s - self._values_s >= VALUES_S:
             self._values_s = now_s
             for device in self._lazy:

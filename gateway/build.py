@@ -3,7 +3,7 @@
 import logging
 import sqlite3
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,33 +11,51 @@ from gateway import __version__, health, site
 from gateway.access import Access
 from gateway.alarms import Alarm
 from gateway.alarmview import describe
+from gateway.archive import Start
 from gateway.audit import Audit
+from gateway.callout import Callout
+from gateway.chores import Chores
 from gateway.clock import Clock, SystemClock, TimeQuality, rfc3339
-from gateway.commands import Action, Desk, Rules
-from gateway.config import Config, UplinkConfig
+from gateway.commands import Action, Rules
+from gateway.config import Config
+from gateway.courier import Roll
 from gateway.covers import Covers
 from gateway.database import put_fact, read_fact
 from gateway.dead import DeadLetters, Room
 from gateway.deeds import Hand, Where
+from gateway.desk import Desk
+from gateway.disclosure import Public
+from gateway.doings import Means
 from gateway.driver import Decision, Driver, Line
 from gateway.duty import Duty
 from gateway.errors import StorageError
 from gateway.event import Credential, Severity
 from gateway.fields import DeviceConfig, parse_host_port
+from gateway.forget import Forgetting
+from gateway.groups import Spot
 from gateway.health import Vitals
 from gateway.house import House
 from gateway.identity import Identities
+from gateway.ledger import Ledger
+from gateway.linkage import Linkage
+from gateway.moves import Moves
 from gateway.normalize import Subject
+from gateway.outages import Outages
 from gateway.outbox import Outbox
 from gateway.parts import Parts, Plan
+from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline, Rim
+from gateway.plea import Voice
 from gateway.posters import Posters
-from gateway.privacy import Policy
+from gateway.privacy import Policy, profile_named
 from gateway.proofs import Proofs
+from gateway.renewal import DESIRED, REPORTED, Around, Renewal
 from gateway.replay import Rate
 from gateway.retained import Retained
+from gateway.rules import Engine
 from gateway.schemas import spoken
 from gateway.sections import place_paths
+from gateway.signing import public_key
 from gateway.site import Site
 from gateway.states import States
 from gateway.store import Store
@@ -48,19 +66,23 @@ from gateway.uplink import Uplink, actions
 from gateway.vault import Vault
 
 
-def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vault: Vault) -> House:
+def build(
+    config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vault: Vault, start: Start | None = None
+) -> House:
+    """`start`: where the configuration comes from; None: it cannot be changed while the house stands."""
     clock = SystemClock()
     place = Site(config, {name: drivers[name].kind for name in {device.driver for device in config.devices}})
-    policies = {name: _policy(name, uplink, vault) for name, uplink in config.uplinks.items()}
+    policies = {name: _policy(config, name, place, vault) for name in config.uplinks}
     states = States(device.id for device in config.devices)
     subjects = {device.id: _subject(place, device) for device in config.devices}
     subjects[config.gateway.id] = Subject(config.gateway.id, place.source, "gateway")
-    rim = Rim(store, clock, subjects, tuple(policies.values()), config.gateway.id)
+    rim = Rim(store, clock, subjects, tuple(policies.values()), config.gateway.id, config.alarms.off_delays_ms())
     pipeline = Pipeline(rim, Identities(store.database.newest_id_ms))
     pipeline.listeners.append(lambda taken: states.took(taken.reading))
     access = Access(config.credentials)
     tools = Tools(pipeline, states, clock, vault, partial(_decide, access, clock))
     supervisor = Supervisor(tools, drivers, lines(config))
+    audit = Audit(store, clock)
     vitals = Vitals(
         gateway=config.gateway.id,
         boot=str(uuid.uuid4()),
@@ -70,16 +92,68 @@ def build(config: Config, drivers: Mapping[str, Driver[Any]], store: Store, vaul
         store=store,
         states=states,
         devices=tuple(device.id for device in config.devices),
+        audit=audit,
+        pipeline=pipeline,
     )
     timekeeper = Timekeeper(config.gateway.id, store, pipeline, clock)
-    audit = Audit(store, clock)
     hand = Hand(pipeline, audit, clock, _where(config))
     hand.listeners.append(lambda alarm: states.changed(alarm.device))
     covers = Covers(hand)
-    house = House(config, place, store, pipeline, supervisor, [], vitals, timekeeper, audit, Duty(hand), covers)
-    house.errands.append(covers.keep_time)
+    pictures = Pictures(config.gateway.state_dir / "pictures", config.pictures, store, clock)
+    moves = Moves(supervisor, pipeline, covers, audit, clock, config.devices, pictures)
+    means = Means(config.gateway.id, store, pipeline, supervisor, audit, covers, pictures, clock)
+    linkage = Linkage(Engine(config.rules, place.world()), means)
+    supervisor.guard = linkage.guard
+    pipeline.listeners += [moves.took, linkage.took]
+    voice = Voice(place, config.gateway.language, _link(config))
+    callout = Callout(Roll(hand, config.responsibility, voice), config.contacts)
+    linkage.doings.notify = callout.notify
+    parts = (timekeeper, audit, Duty(hand), covers, callout, pictures, linkage, moves)
+    house = House(config, place, store, pipeline, supervisor, [], vitals, *parts)
+    house.errands += [covers.keep_time, callout.run, pictures.run, linkage.run]
+    house.actions |= moves.actions() | Chores(house).actions()
+    _watch_floods(house, hand)
+    if start is not None:
+        around = Around(config.gateway, audit, pipeline, supervisor, states, clock, house.ending.restart)
+        house.renewal = Renewal(start, around)
+        house.errands.append(house.renewal.run)
     house.uplinks = [_uplink(house, name, policies[name]) for name in config.uplinks]
+    if house.renewal is not None:
+        house.renewal.uplinks = house.uplinks
+    _share(house, list(policies.values()))
     return house
+
+
+def _share(house: House, policies: Sequence[Policy]) -> None:
+    """What counts what left, and what takes it back."""
+    shares = [(policy, uplink.parts.outbox) for policy, uplink in zip(policies, house.uplinks, strict=True)]
+    house.ledger = Ledger(house.store, house.vitals.clock, shares)
+    house.pipeline.listeners.append(house.ledger.heard)
+    house.errands.append(house.ledger.run)
+    house.public = Public(house.config, house.site, house.store, house.vitals.clock, house.ledger)
+    house.forgetting = Forgetting(house.config.gateway.id, house.store, house.pipeline, house.audit, shares)
+
+
+def _link(config: Config) -> str:
+    """The page's address where it has a name and is to be reached from elsewhere; else ""."""
+    web = config.gateway.web
+    if web is None or not web.names or web.listen[0] in ("127.0.0.1", "::1", "localhost"):
+        return ""
+    return f"http://{web.names[0]}:{web.listen[1]}/"
+
+
+def _watch_floods(house: House, hand: Hand) -> None:
+    """What belongs together is grouped, and suppressed where one line is the cause of all."""
+    shared = {}
+    for line in (each.line for each in house.supervisor.lines):
+        shared[f"{'line' if line.bus is None else 'bus'} {line.name}"] = [device.id for device in line.devices]
+        for device in line.devices:
+            building = device.place.partition("/")[0]
+            name = line.name if len(line.devices) > 1 else ""
+            house.spots[device.id] = Spot(name, building, house.site.place(building).label)
+    outages = Outages(hand, house.covers, shared)
+    house.pipeline.listeners += [outages.heard, lambda taken: house.flood.heard(taken.alarm)]
+    house.errands.append(outages.run)
 
 
 def _where(config: Config) -> Where:
@@ -111,29 +185,40 @@ def _subject(place: Site, device: DeviceConfig) -> Subject:
     return Subject(device.id, place.source, place.kind(device.id), place.place_data(device.id))
 
 
-def _policy(name: str, uplink: UplinkConfig, vault: Vault) -> Policy:
-    return Policy(name, uplink.types, uplink.redact, vault.key(f"uplink-{name}"))
+def _policy(config: Config, name: str, place: Site, vault: Vault) -> Policy:
+    uplink = config.uplinks[name]
+    return Policy(
+        name,
+        uplink.types,
+        profile_named(uplink.redact, config.profiles),
+        vault.key(f"uplink-{name}"),
+        uplink.places,
+        uplink.severity,
+        {spot.path: spot.document() for spot in place.places},
+    )
 
 
 def _uplink(house: House, name: str, policy: Policy) -> Uplink:
     config, settings = house.config, house.config.uplinks[name]
-    vitals, states = house.vitals, house.vitals.states
+    vitals, states, base = house.vitals, house.vitals.states, house.site.base(settings.root)
+    renewal = house.renewal if settings.config else None
     plan = Plan(
         name=name,
-        base=house.site.base(settings.root),
+        base=base,
         policy=policy,
         status=partial(_status, vitals),
         health=lambda: health.document(vitals, house.uplinks, house.supervisor.lines, only=name),
-        dossier=partial(_dossier, house, name, Fact(house.store, f"dossier.{name}")),
-        state=lambda device: states.document(device, house.pipeline.shown, policy.wants),
-        inbox={},
-        devices=vitals.devices if settings.retain_states else (),
+        dossier=partial(_dossier, house, policy, Fact(house.store, f"dossier.{name}")),
+        state=lambda device: policy.document("state", states.document(device, house.pipeline.shown, policy.wants)),
+        inbox={} if renewal is None else {f"{base}/{DESIRED}": renewal.hearing(name)},
+        devices=_shown(house.site, policy) if settings.retain_states else (),
+        documents={} if renewal is None else {REPORTED: partial(renewal.document, name)},
     )
     log = logging.getLogger(f"gateway.uplink.{name}")
     outbox, asked = Outbox(house.store, name), dict[str, Action]()
     outbox.rate = Rate(settings.replay_rate)
     dead = DeadLetters(name, outbox, Room(config.gateway.id, house.store, house.pipeline), log)
-    desk = Desk(_rules(house, name, plan.base), house.store, vitals.clock, asked, log)
+    desk = Desk(_rules(house, name, plan.base), house.store, vitals.clock, asked, house.audit)
     proofs = Proofs(name, outbox, house.store, vitals.clock, log)
     make = partial(_alarm_document, house, policy, proofs)
     posters, retained = Posters(house.store, name, lambda: house.pipeline.shown, make), Retained()
@@ -148,7 +233,7 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
         settings.protocol,
         partial(_next_session, Fact(house.store, f"session.{name}")),
     )
-    asked |= actions(uplink)
+    asked |= house.actions | actions(uplink)
     house.store.listeners.append(uplink.grown)
     states.listeners.append(uplink.state_changed)
     return uplink
@@ -156,17 +241,20 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
 
 def _rules(house: House, name: str, base: str) -> Rules:
     """Whom the uplink may ask for what."""
-    devices = {device.id: frozenset(line.actions) for line in house.supervisor.lines for device in line.line.devices}
-    return Rules(name, base, house.language, house.config.uplinks[name].allowed, devices)
+    settings = house.config.uplinks[name]
+    key = None if settings.command_key is None else public_key(settings.command_key)
+    return Rules(name, base, house.language, settings.allowed, house.supervisor.takes(), key)
 
 
 def _alarm_document(house: House, policy: Policy, proofs: Proofs, alarm: Alarm) -> dict[str, Any] | None:
     """An alarm for one uplink (contract, section 2); None where it is not meant for it."""
-    if alarm.severity is Severity.INFO or not policy.wants(alarm.type):
+    place = house.site.place_of(alarm.device)
+    path = place["place"]["path"] if place else None
+    if alarm.severity is Severity.INFO or not policy.wants(alarm.type, alarm.severity.value, path):
         return None
-    document, delivery = describe(alarm, house.pipeline.shown), proofs.shown(alarm.id)
-    document |= house.site.place_of(alarm.device)
-    return policy.document(document | ({"delivery": delivery} if delivery else {}))
+    delivery = proofs.shown(alarm.id)
+    document = describe(alarm, house.pipeline.shown) | place | ({"delivery": delivery} if delivery else {})
+    return policy.document("alarm", document)
 
 
 def _status(vitals: Vitals, state: str, session: int) -> dict[str, Any]:
@@ -216,10 +304,16 @@ async def _next_session(fact: Fact) -> int:
     return int(await fact.change(lambda number: str(int(number or 0) + 1)))
 
 
-async def _dossier(house: House, name: str, fact: Fact) -> dict[str, Any]:
+def _shown(place: Site, policy: Policy) -> tuple[str, ...]:
+    """The devices that an uplink knows of."""
+    return tuple(device.id for device in place.devices if policy.covers(device.place))
+
+
+async def _dossier(house: House, policy: Policy, fact: Fact) -> dict[str, Any]:
     """The community's file for one uplink; its revision goes up when its content has changed."""
     driver_actions = {device.id: line.actions for line in house.supervisor.lines for device in line.line.devices}
-    document = site.dossier(house.site, 0, house.vitals.clock.utc(), driver_actions, name)
+    content = site.dossier(house.site, 0, house.vitals.clock.utc(), driver_actions, policy.uplink)
+    document = policy.document("dossier", content)
 
     def revise(known: str) -> str:
         revision, _, digest = known.partition(" ")

@@ -11,11 +11,15 @@ from typing import Any, TypeVar
 
 from gateway import taxonomy
 from gateway.cards import Cards
+from gateway.charge import Responsibility, Steps, unled
+from gateway.contacts import ALWAYS_THERE, Contact
 from gateway.credentials import EVERY_DOOR, CredentialsConfig
 from gateway.errors import Text
 from gateway.fields import BusConfig, DeviceConfig
 from gateway.problems import KeyPath, Problem, allowed, joined
-from gateway.sections import SAME_BUILDING, GatewayConfig, Responsibility, Rule, place_paths
+from gateway.profiles import BUILT_IN
+from gateway.rulebook import SAME_BUILDING, Rule, Selector
+from gateway.sections import GatewayConfig, UplinkConfig, place_paths
 from gateway.yamlmarks import Document
 
 Part = TypeVar("Part")
@@ -64,6 +68,7 @@ def check(draft: Draft) -> Iterator[Problem]:
     """Every problem between parts."""
     for one in (_ids, _places, _kinds, _buses, _hubs, _addresses, _ports, _tokens, _doors, _escalations, _rules):
         yield from one(draft)
+    yield from _shares(draft)
 
 
 def _known(
@@ -105,7 +110,8 @@ def _places(draft: Draft) -> Iterator[Problem]:
 def _kinds(draft: Draft) -> Iterator[Problem]:
     kinds = [((*path, "kind"), device.kind) for path, device in draft.of(DeviceConfig)]
     for path, rule in draft.of(Rule):
-        kinds += [((*path, "do", number, "devices", "kind"), do.devices.kind) for number, do in enumerate(rule.do)]
+        kinds.append(((*path, "when", "kind"), rule.when.kind))
+        kinds += [((*path, "do", n, "devices", "kind"), do.devices.kind) for n, do in enumerate(rule.do) if do.devices]
     for path, kind in kinds:
         if kind is not None and kind not in taxonomy.KINDS:
             what = Text(f"{kind} is no kind of device", f"没有 {kind} 这种设备类型")
@@ -215,17 +221,107 @@ def _doors(draft: Draft) -> Iterator[Problem]:
                 yield from _known(draft, (*path, "doors", place), door, "devices", Text("device", "设备"), document)
 
 
+def _shares(draft: Draft) -> Iterator[Problem]:
+    """What an uplink gets: profiles that there are, places that there are."""
+    profiles = [*BUILT_IN, *draft.names("profiles")]
+    for path, uplink in draft.of(UplinkConfig):
+        if uplink.redact not in profiles and not draft.unsure("profiles"):
+            what = Text(f"no profile is called {uplink.redact}", f"没有名为 {uplink.redact} 的脱敏方案")
+            yield draft.document.problem((*path, "redact"), joined(what, allowed(uplink.redact, profiles)))
+        for number, place in enumerate(uplink.places):
+            yield from _known(draft, (*path, "places", number), place, "site", Text("place", "位置"))
+    for name in draft.names("profiles"):
+        if name in BUILT_IN:
+            what = Text(f"{name} is a built-in profile: call yours otherwise", f"{name} 是内置方案:请另取名称")
+            yield draft.document.problem(("profiles", name), what, key=True)
+
+
 def _escalations(draft: Draft) -> Iterator[Problem]:
+    """Who is told exists, and its places do; contacts are not named as what is there anyway; somebody leads."""
     for path, entry in draft.of(Responsibility):
-        for number, uplink in enumerate(entry.escalate):
-            yield from _known(draft, (*path, "escalate", number), uplink, "uplinks", Text("uplink", "上行平台"))
+        yield from _told(draft, (*path, "escalate"), entry.escalate)
+        for number, other in enumerate(entry.instead):
+            at: KeyPath = (*path, "instead", number)
+            yield from _told(draft, (*at, "escalate"), other.escalate or ())
+            if other.place is not None:
+                yield from _known(draft, (*at, "place"), other.place, "site", Text("place", "位置"))
+    for path, _ in draft.of(Contact):
+        if path[-1] in (*ALWAYS_THERE, *draft.names("uplinks")):
+            what = Text(
+                f"{path[-1]} is the page, its sound or an uplink already", f"{path[-1]} 已是页面、声音或上行平台"
+            )
+            yield draft.document.problem(path, what, key=True)
+
+
+def _told(draft: Draft, path: KeyPath, steps: Steps) -> Iterator[Problem]:
+    raw: Any = draft.document.value
+    for key in path if steps else ():
+        raw = raw[key]
+    for number, step in enumerate(steps):
+        yield from _reached(draft, (*path, number) if isinstance(raw[number], str) else (*path, number, "to"), step.to)
+
+
+def _reached(draft: Draft, at: KeyPath, name: str) -> Iterator[Problem]:
+    """Whoever shall be told is a contact, an uplink, the page or its sound."""
+    names = [*ALWAYS_THERE, *draft.names("uplinks"), *draft.names("contacts")]
+    if name not in names and not draft.unsure("uplinks") and not draft.unsure("contacts"):
+        what = Text(f"no contact or uplink is called {name}", f"没有名为 {name} 的联系人或上行平台")
+        yield draft.document.problem(at, joined(what, allowed(name, names)))
+
+
+def check_leads(draft: Draft, kinds: frozenset[str]) -> Iterator[Problem]:
+    """Once there is a list, somebody leads on whatever the devices here are installed for."""
+    missing, _ = _unled(draft, kinds)
+    if missing:
+        what = Text(
+            f'nobody leads {", ".join(missing)}; add them, or "*": {{lead: …}} for all the rest',
+            f'以下报警类型无人牵头:{"、".join(missing)};请补上,或写 "*": {{lead: …}} 统一兜底',
+        )
+        yield draft.document.problem(("responsibility",), what, key=True)
+
+
+def advise_leads(draft: Draft, kinds: frozenset[str]) -> Iterator[Problem]:
+    """Other critical and high types without a lead."""
+    _, missing = _unled(draft, kinds)
+    if missing:
+        what = Text(
+            f'nobody leads {", ".join(missing)}; "*": {{lead: …}} stands for all the rest',
+            f'以下报警类型无人牵头:{"、".join(missing)};可写 "*": {{lead: …}} 统一兜底',
+        )
+        yield draft.document.problem(("responsibility",), what, key=True)
+
+
+def _unled(draft: Draft, kinds: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    section = draft.document.value.get("responsibility")
+    if not isinstance(section, dict) or not section or draft.unsure("responsibility"):
+        return (), ()
+    read = {str(path[1]): entry for path, entry in draft.of(Responsibility)}
+    return unled(read, kinds) if len(read) == len(section) else ((), ())  # else what is wrong there is told by itself
 
 
 def _rules(draft: Draft) -> Iterator[Problem]:
+    """Names stand once, and places, devices and rules that a rule names are there; more in `rulecheck.py`."""
     claims = [(rule.name, (*path, "name")) for path, rule in draft.of(Rule)]
     yield from _twice(draft, claims, lambda at: Text(f"this name stands already in {at}", f"此名称已在 {at} 出现"))
+    names = [name for name, _ in claims]
     for path, rule in draft.of(Rule):
+        yield from _known(draft, (*path, "when", "place"), rule.when.place, "site", Text("place", "位置"))
+        for number, device in enumerate(rule.when.devices):
+            yield from _known(draft, (*path, "when", "devices", number), device, "devices", Text("device", "设备"))
+        for number, name in enumerate(rule.yields_to):
+            if name not in names:
+                what = joined(Text(f"no rule is called {name}", f"没有名为 {name} 的规则"), allowed(name, names))
+                yield draft.document.problem((*path, "yields_to", number), what)
         for number, do in enumerate(rule.do):
-            if do.devices.place not in (None, SAME_BUILDING):
-                at: KeyPath = (*path, "do", number, "devices", "place")
-                yield from _known(draft, at, do.devices.place, "site", Text("place", "位置"))
+            at: KeyPath = (*path, "do", number, "devices")
+            if do.devices is not None:
+                yield from _aimed(draft, at, do.devices)
+            if do.target is not None:
+                yield from _reached(draft, (*path, "do", number, "target"), do.target)
+
+
+def _aimed(draft: Draft, path: KeyPath, selector: Selector) -> Iterator[Problem]:
+    if selector.place not in (None, SAME_BUILDING):
+        yield from _known(draft, (*path, "place"), selector.place, "site", Text("place", "位置"))
+    for number, device in enumerate(selector.ids):
+        yield from _known(draft, (*path, "ids", number), device, "devices", Text("device", "设备"))

@@ -1,30 +1,30 @@
-"""Commands from the platform: checked in the contract's order, carried out at most once, each answered.
+"""Commands from the platform: what one is, and the checks before anything moves, in the contract's order. Pure.
 
-Sections 4 and 10 of the contract. An id is taken on disk before anything is done, and the answer is kept: the same id
-once more is answered `duplicate`, with the first answer as its result, also after a restart. A request is acknowledged
-right behind its answer, so that a broker which did not get the answer hands the request over again, marked as such;
-then the kept answer is sent again as it was. This version carries out `ping`, `sync` and `resend`.
+Sections 4 and 10 of the contract: size, JSON, id, retained, expiry, (duplicate: `desk.py`), device, action,
+permission, clock, signature, arguments; the first that fails names the code.
 """
 
 import json
-import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from gateway.clock import Clock, rfc3339
-from gateway.errors import GatewayError, StorageError, Text
-from gateway.event import NOTHING, Lane
-from gateway.letters import claim, put_reply
-from gateway.mqtt import Message, properties
+from gateway.arguments import ARGUMENTS
+from gateway.audit import By
+from gateway.clock import rfc3339
+from gateway.errors import GatewayError, Text
+from gateway.event import NOTHING
+from gateway.explain import SENTENCES
+from gateway.mqtt import Message
 from gateway.replay import Found
-from gateway.sections import PerSecond
-from gateway.store import Store
+from gateway.signing import genuine
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 REQUEST_BYTES = 16 * 1024  # contract, section 10
 GATEWAY = "gateway"  # the level of the topic that means the gateway itself
@@ -32,62 +32,44 @@ ON_DEVICES = frozenset(
     ("unlock", "lock", "release", "lockdown", "output", "snapshot", "test", "shelve", "shield", "unshield")
 )  # contract, section 4
 ON_GATEWAY = frozenset(
-    ("ping", "sync", "resend", "silence", "acknowledge", "dispose", "reset", "drill", "reload", "restart", "bundle")
-)  # contract, section 4
-REMEMBERED = timedelta(days=30)  # an id is known for so long after it has expired: a clock may be put back
+    (
+        *(
+            "ping",
+            "sync",
+            "resend",
+            "silence",
+            "acknowledge",
+            "dispose",
+            "reset",
+            "drill",
+            "reload",
+            "restart",
+            "bundle",
+        ),
+        "picture",
+    )
+)  # contract, section 4; and `picture` for those that may have them
+ON_ANY_DEVICE = frozenset(("test", "shelve", "shield", "unshield"))  # the gateway does them, whatever the driver takes
+TIME_CRITICAL = frozenset(("unlock", "lock", "release", "lockdown", "output", "snapshot", "test"))  # late is wrong
 GONE_RANGES = 100  # told one by one; more than these are summed up in the last
+NAME_CHARS = 64  # of an issuer, as far as it is kept
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_STATUS = {
+STATUS = {
     "ok": "done", "duplicate": "duplicate", "expired": "expired",
     "device-offline": "failed", "device-refused": "failed", "timeout": "failed",
-}  # fmt: skip
+}  # fmt: skip  # all others: refused
 
-
-class Args(BaseModel):
-    """Arguments: exactly these, of these types."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-def _number(value: Any) -> Any:
-    """A sequence as events carry it, 16 digits, or as a number."""
-    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,16}", value) else value
-
-
-Number = Annotated[int, BeforeValidator(_number), Field(ge=1, lt=10**16)]  # 16 digits
-
-
-class SyncArgs(Args):
-    """`replay_rate`: events per second of what waited while the link was away, until the gateway starts again."""
-
-    replay_rate: PerSecond | None = None
-
-
-class ResendArgs(Args):
-    """Which stream, from which number, to which: both are included."""
-
-    stream: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\.(alarm|event|telemetry)$")]
-    first: Annotated[Number, Field(alias="from")]
-    last: Annotated[Number | None, Field(alias="to")] = None
-
-    @property
-    def lane(self) -> Lane:
-        """The stream's."""
-        return Lane(self.stream.rpartition(".")[2])
-
-    @property
-    def uplink(self) -> str:
-        """The stream's."""
-        return self.stream.rpartition(".")[0]
+Result = Mapping[str, Any]
 
 
 class Refused(GatewayError):
-    """A command is not carried out; `code` is of the contract's list."""
+    """A command is not carried out; `code` is of the contract's list, `result` what is known nevertheless."""
 
-    def __init__(self, code: str, what: Text, identity: str | None = None) -> None:
+    def __init__(self, code: str, what: Text, identity: str | None = None, result: Result = NOTHING) -> None:
         super().__init__("command", what)
         self.code = code
         self.identity = identity
+        self.result = result
 
 
 @dataclass(frozen=True)
@@ -100,6 +82,19 @@ class Request:
     args: Any
     expires: datetime
     issuer: str
+    asked: Mapping[str, Any] = field(default_factory=dict)  # as it was sent: what a signature is over
+
+
+@dataclass(frozen=True)
+class Order:
+    """A command that may be carried out: everything about it is right. `args` is a model of `gateway.arguments`."""
+
+    id: str
+    device: str
+    action: str
+    args: Any
+    by: By
+    expires: datetime  # UTC: an answer is worth nothing later
 
 
 @dataclass(frozen=True)
@@ -114,17 +109,17 @@ class Reply:
 
 @dataclass(frozen=True)
 class Rules:
-    """Whom an uplink may ask for what. `devices`: the actions each one's driver takes."""
+    """Whom a place may ask for what. `devices`: the actions each one's driver takes."""
 
-    uplink: str
+    uplink: str  # "": the command line
     base: str
     language: str
     allowed: frozenset[str]
     devices: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    key: "Ed25519PublicKey | None" = None  # with one, every command must be signed
 
 
-Result = Mapping[str, Any]
-Action = tuple[type[Args], Callable[[Any], Awaitable[Result]]]  # may raise Refused
+Action = Callable[[Order], Awaitable[Result]]  # Refused, NotFound, NotNow, StorageError
 
 
 def read(message: Message, device: str, now: datetime) -> Request:
@@ -149,9 +144,19 @@ def read(message: Message, device: str, now: datetime) -> Request:
         what = Text("expires: an RFC 3339 time with its zone is needed", "expires:需要带时区的 RFC 3339 时间")
         raise Refused("no-expiry", what, identity)
     if expires <= now:
-        what = Text(f"it is {rfc3339(now)} here", f"本机时间为 {rfc3339(now)}")
-        raise Refused("expired", what, identity)
-    return Request(identity, device, str(asked.get("action")), asked.get("args", {}), expires, str(asked.get("issuer")))
+        raise Refused("expired", late(now), identity)
+    action, issuer = str(asked.get("action")), _printable(str(asked.get("issuer") or "unknown"))
+    return Request(identity, device, action, asked.get("args", {}), expires, issuer, asked)
+
+
+def late(now: datetime) -> Text:
+    """What a command is told that comes after its time."""
+    return Text(f"it is {rfc3339(now)} here", f"本机时间为 {rfc3339(now)}")
+
+
+def _printable(text: str) -> str:
+    """As it may stand in a log and on a page; half a surrogate pair cannot be stored."""
+    return "".join(char if char.isprintable() else "?" for char in text[:NAME_CHARS])
 
 
 def _moment(text: Any) -> datetime | None:
@@ -162,112 +167,53 @@ def _moment(text: Any) -> datetime | None:
         return None
 
 
-def weigh(request: Request, rules: Rules, actions: Mapping[str, Action]) -> tuple[Any, Action]:
-    """Device, action, permission, arguments, in this order: the arguments, and what is to be done. Refused.
+def weigh(request: Request, rules: Rules, actions: Mapping[str, Action], *, clock_unsure: bool) -> tuple[Any, Action]:
+    """Device, action, permission, clock, signature, arguments, in this order: the arguments, and what does it.
 
-    Of the actions carried out here none depends on the time of day, and no signature is configured: the clock and
-    the signature, which come before the arguments, refuse none.
+    Refused: the first that fails.
     """
     action, mine = request.action, request.device == GATEWAY
     if not mine and request.device not in rules.devices:
         raise Refused("unknown-device", Text(f"there is no {request.device}", f"没有设备 {request.device}"))
-    if action not in (ON_GATEWAY if mine else ON_DEVICES & rules.devices[request.device]):
-        raise Refused("unknown-action", Text(f"it does not take {action[:64]}", f"不支持 {action[:64]}"))
+    taken = ON_GATEWAY if mine else ON_DEVICES & (rules.devices[request.device] | ON_ANY_DEVICE)
+    if action not in taken & actions.keys():
+        what = ", ".join(sorted(taken & actions.keys()))
+        raise Refused("unknown-action", Text(f"it takes {what}", f"可用操作:{what}"))
     if action not in rules.allowed:
-        what = Text(f"uplink {rules.uplink} may not ask for {action}", f"上行链路 {rules.uplink} 无权执行 {action}")
-        raise Refused("not-allowed", what)
-    if not mine or action not in actions:
-        what = Text(f"this version does not carry out {action}", f"本版本不执行 {action}")
-        raise Refused("unknown-action", what)
+        what = f"commands: [{action}]"
+        raise Refused("not-allowed", Text(
+            f"uplink {rules.uplink} may not ask for {action}; its configuration would need {what}",
+            f"上行链路 {rules.uplink} 无权执行 {action};需在其配置中写 {what}",
+        ))  # fmt: skip
+    if clock_unsure and action in TIME_CRITICAL:
+        raise Refused("clock-unsure", Text(
+            f"the gateway's clock is not set, so it cannot tell whether {action} still is wanted",
+            f"网关时钟尚未校准,无法判断 {action} 是否仍有效",
+        ))  # fmt: skip
+    if rules.key is not None and not genuine(rules.key, f"{rules.base}/command/{request.device}", request.asked):
+        raise Refused("bad-signature", Text(
+            f"signature: not this command's by the key of uplink {rules.uplink}",
+            f"signature:与上行链路 {rules.uplink} 的公钥及本命令不符",
+        ))  # fmt: skip
+    return _arguments(request), actions[action]
+
+
+def _arguments(request: Request) -> Any:
     try:
-        return actions[action][0].model_validate(request.args), actions[action]
+        return ARGUMENTS[request.action].model_validate(request.args)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, ("args", *first["loc"])))
-        raise Refused(
-            "bad-arguments", Text(f"{where}: {first['msg']}", f"{where}:参数不正确({first['msg']})")
-        ) from error
+        raise Refused("bad-arguments", _wrong(error.errors(include_url=False)[0])) from error
 
 
-class Desk:
-    """Where one uplink's commands are taken: `await desk.answer(message)`."""
-
-    def __init__(
-        self, rules: Rules, store: Store, clock: Clock, actions: Mapping[str, Action], log: logging.Logger
-    ) -> None:
-        self._rules = rules
-        self._store = store
-        self._clock = clock
-        self._actions = actions
-        self._log = log
-
-    async def answer(self, message: Message) -> Reply:
-        """Carry it out, or not; what is to be answered, and where."""
-        device = message.topic.removeprefix(f"{self._rules.base}/command/")
-        try:
-            request = read(message, device, self._clock.utc())
-        except Refused as refused:
-            self._log.warning("command refused: %s", refused)
-            return self._reply(message, refused.identity, self._told(refused.identity, refused))
-        try:
-            known = await self._claim(request)
-            told = await self._first(request) if known is None else self._again(request, known, message)
-        except StorageError as error:
-            told = self._told(request.id, Refused("busy", error.what))
-        outcome = json.loads(told)
-        self._log.info(
-            "command %s: %s of %s, asked by %s: %s (%s)",
-            *(request.id, request.action[:64], request.device, request.issuer[:64]),
-            *(outcome["status"], outcome["code"]),
-        )
-        return self._reply(message, request.id, told)
-
-    async def _claim(self, request: Request) -> str | None:
-        forget = self._clock.utc() - REMEMBERED
-        work = partial(
-            claim,
-            identity=request.id,
-            uplink=self._rules.uplink,
-            expires_ms=int(request.expires.timestamp() * 1000),
-            forget_ms=int(forget.timestamp() * 1000),
-        )
-        return await self._store.transact(work)
-
-    async def _first(self, request: Request) -> str:
-        """The id is ours: carry it out, and keep the answer."""
-        try:
-            args, (_, carry_out) = weigh(request, self._rules, self._actions)
-            told = self._told(request.id, None, await carry_out(args))
-        except Refused as refused:
-            told = self._told(request.id, refused)
-        await self._store.transact(partial(put_reply, identity=request.id, reply=told))
-        return told
-
-    def _again(self, request: Request, known: str, message: Message) -> str:
-        """The id is known: the broker's own repetition gets the kept answer, anybody else's is a duplicate."""
-        if not message.again:
-            what = Text("this id has been taken already", "该 id 已处理过")
-            return self._told(request.id, Refused("duplicate", what), json.loads(known) if known else NOTHING)
-        if known:
-            return known
-        what = Text("it was interrupted; ask again with another id", "执行被中断;请换一个 id 重新发送")
-        return self._told(request.id, Refused("timeout", what))
-
-    def _told(self, identity: str | None, refused: Refused | None, result: Result = NOTHING) -> str:
-        code = "ok" if refused is None else refused.code
-        what = Text("done", "已完成") if refused is None else refused.what
-        document: dict[str, Any] = {} if identity is None else {"id": identity}
-        document |= {"status": _STATUS.get(code, "refused"), "code": code, "message": what.say(self._rules.language)}
-        document |= {"result": result} if result else {}
-        document["time"] = rfc3339(self._clock.utc())
-        return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-
-    def _reply(self, message: Message, identity: str | None, told: str) -> Reply:
-        """A response topic is used where it lies under BASE/reply/ and is a topic (MQTT 5.0, 4.7.1)."""
-        below, wished = f"{self._rules.base}/reply/", message.response_topic or ""
-        usable = wished.startswith(below) and len(wished) > len(below) and not re.search(r"[+#\0]", wished)
-        topic = wished if usable else below + (identity or "invalid")
-        return Reply(topic, told, properties("application/json", message.correlation), message.done)
+def _wrong(detail: Mapping[str, Any]) -> Text:
+    """Which argument, and what is wrong with it; in the configuration's words."""
+    where, context = ".".join(map(str, ("args", *detail["loc"]))), detail.get("ctx", {})
+    sentence = getattr(context.get("error"), "text", None)
+    if sentence is None:
+        words = {**context, "msg": detail["msg"]}
+        known = SENTENCES.get(detail["type"], Text("this does not fit: {msg}", "此值不合适:{msg}"))
+        sentence = Text(known.en.format_map(words), known.zh.format_map(words))
+    return Text(f"{where}: {sentence.en}", f"{where}:{sentence.zh}")
 
 
 def resent(stream: str, found: Found) -> dict[str, Any]:

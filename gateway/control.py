@@ -6,61 +6,26 @@ One JSON object a line: `{"ask": "status"}` is answered with one line `{"ok": â€
 
 import asyncio
 import json
+import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from gateway import __version__
-from gateway.audit import By
+from gateway.asks import Asks
 from gateway.errors import GatewayError, Text
-from gateway.house import Filter, House
+from gateway.house import House
+from gateway.inquiry import Answers, Inquiry, Search
+from gateway.listeners import announce
+from gateway.questions import Question
+from gateway.steps import Steps
 
+_LOG = logging.getLogger("gateway")
 LINE_BYTES = 65536  # longest request
-MOST_EVENTS = 100_000  # in one answer
-MOST_NUMBER = 2**63 - 1  # that SQLite takes (its documentation, "datatypes", 2)
 NAME = "control.sock"
-
-
-class Question(BaseModel):
-    """What every question has; a question that needs nothing else is only this."""
-
-    model_config = ConfigDict(strict=True, frozen=True)
-    ask: str
-
-
-class Search(Question):
-    """Which events; `limit` counts from the newest."""
-
-    types: tuple[str, ...] = ()
-    devices: tuple[str, ...] = ()
-    since_ms: Annotated[int, Field(ge=0, le=MOST_NUMBER)] = 0
-    limit: Annotated[int, Field(ge=1, le=MOST_EVENTS)] = 50
-
-    @property
-    def filter(self) -> Filter:
-        """As the house takes it."""
-        return Filter(self.types, self.devices, self.since_ms)
-
-
-class Ack(Question):
-    """Which alarm, who has seen it, and what it was (contract, section 10)."""
-
-    alarm: str
-    who: str
-    outcome: Literal["real", "false", "test", "drill", "other"] | None = None
-    note: str | None = None
-
-
-class Resend(Question):
-    """Which stream, from which number, to which; without `to` to its newest."""
-
-    stream: str
-    first: Annotated[int, Field(ge=1, le=MOST_NUMBER, alias="from")]
-    last: Annotated[int | None, Field(ge=1, le=MOST_NUMBER, alias="to")] = None
 
 
 class Control:
@@ -68,36 +33,7 @@ class Control:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._answers: dict[str, tuple[type[Question], Callable[[Any], Awaitable[Any]]]] = {
-            "status": (Question, self._status),
-            "devices": (Question, self._devices),
-            "alarms": (Question, self._alarms),
-            "outbox": (Question, self._outbox),
-            "resend": (Resend, self._resend),
-            "events": (Search, self._events),
-            "ack": (Ack, self._ack),
-        }
-
-    async def _status(self, _: Question) -> Any:
-        return {"version": __version__, **self._house.verdict(), "health": self._house.health()}
-
-    async def _devices(self, _: Question) -> Any:
-        return self._house.devices()
-
-    async def _alarms(self, _: Question) -> Any:
-        return self._house.alarms()
-
-    async def _outbox(self, _: Question) -> Any:
-        return await self._house.outbox()
-
-    async def _resend(self, resend: Resend) -> Any:
-        return await self._house.resend(resend.stream, resend.first, resend.last)
-
-    async def _events(self, search: Search) -> Any:
-        return await self._house.events(search.filter, search.limit)
-
-    async def _ack(self, ack: Ack) -> Any:
-        return await self._house.acknowledge(ack.alarm, By(ack.who, "installer", "cli"), ack.outcome, ack.note)
+        self._answers: Answers = {**Inquiry(house).answers, **Steps(house).answers, **Asks(house).answers}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client, until it leaves."""
@@ -169,6 +105,7 @@ async def listening(house: House, folder: Path) -> AsyncIterator[None]:
         server = await asyncio.start_unix_server(arrived, path, limit=LINE_BYTES)
     finally:
         os.umask(umask)
+    announce(_LOG, "control", str(folder / NAME), ("its owner and group",))
     try:
         yield
     finally:

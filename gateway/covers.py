@@ -5,6 +5,7 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -71,15 +72,15 @@ class Covers:
 
     async def unshield(self, device: str, reason: str, by: By, part: str = "") -> None:
         """It is in service again. NotNow: it is not shielded."""
-        self._hand.known(device)
         key = (device, SHIELD, part)
         old = (await self._hand.book()).get(key)
         if old is None or not old.active:
+            self._hand.known(device)
             raise NotNow(device, Text("it is not shielded", "该设备未被屏蔽"))
-        said = self._hand.said(by, reason=reason)
+        said, subject = self._hand.said(by, reason=reason), self._hand.subject(device)
         deeds = [
-            Deed(Reading(device, "operator.unshield", Phase.PULSE, data=said), key, _same),
-            Deed(Reading(device, SHIELD, Phase.CLEAR, part=_part(part), reason=reason, data=said), key, _ended),
+            Deed(Reading(subject, "operator.unshield", Phase.PULSE, data=said), key, _same),
+            Deed(Reading(subject, SHIELD, Phase.CLEAR, part=_part(part), reason=reason, data=said), key, _ended),
         ]
         await self._hand.do(by, "operator.unshield", deeds, reason=reason)
 
@@ -90,18 +91,21 @@ class Covers:
         _within(seconds, LONGEST_S, least_s=0)
         mine = scope in self._hand.where.devices
         subject = scope if mine else self._hand.where.gateway
-        key = (subject, DRILL, "" if mine else scope)
-        old = (await self._hand.book()).get(key)
-        if seconds == 0 and old is None:
+        await self._drill((subject, DRILL, "" if mine else scope), seconds, by)
+
+    async def _drill(self, key: Key, seconds: float, by: By) -> None:
+        """Of a device, or (under the gateway) of a place, which may have been taken out of the configuration."""
+        if seconds == 0 and (await self._hand.book()).get(key) is None:
             return
-        said = self._hand.said(by, seconds=seconds) | ({} if mine else {"scope": scope})
+        device, _, place = key
+        said = self._hand.said(by, seconds=seconds) | ({"scope": place} if device == self._hand.where.gateway else {})
         until_ms, phase = self._hand.until_ms(seconds), Phase.RAISE if seconds else Phase.CLEAR
 
         def drilling(old: Alarm | None, told: Told) -> Alarm | None:
             return measure(key, told, until_ms, by.who) if seconds else _ended(old, told)
 
-        deed = Deed(Reading(subject, DRILL, phase, data=said), key, drilling)
-        await self._hand.do(by, DRILL, [deed], scope=scope, seconds=seconds)
+        deed = Deed(Reading(self._hand.subject(device), DRILL, phase, data=said), key, drilling)
+        await self._hand.do(by, DRILL, [deed], scope=place or device, seconds=seconds)
 
     async def suppress(self, alarm: Alarm, cause: str, by: By) -> None:
         """What has one named cause is not shown as many; ends when the cause does (`release`). Never of fire."""
@@ -115,25 +119,34 @@ class Covers:
         await self._lift((alarm.device, SUPPRESSION, part_of(alarm.type, alarm.part)), "gateway.action", by,
                          {"action": "unsuppress", "result": "ok"})  # fmt: skip
 
+    async def release_cause(self, cause: str, by: By) -> None:
+        """All that was suppressed by this cause, which is over."""
+        for laid in [m for m in await self._hand.book() if m.type == SUPPRESSION and m.cause == cause]:
+            await self._lift(laid.key, "gateway.action", by, {"action": "unsuppress", "result": "ok"})
+
     async def keep_time(self) -> None:
         """Ends, for ever, what ends by itself."""
-        by = By(self._hand.where.gateway, "gateway", "rule:expired")
         while True:
-            try:
-                now_ms = self._hand.clock.utc().timestamp() * 1000
-                for due in [m for m in (await self._hand.book()).lasting.values() if m.until_ms <= now_ms]:
-                    await self._expire(due, by)
-            except StorageError:
-                pass  # it is tried again with the next tick; the disk's trouble is told by the store
+            with suppress(StorageError):  # it is tried again with the next tick; the store tells the disk's trouble
+                await self.end_due()
             await self._hand.clock.sleep(TICK_S)
 
+    async def end_due(self) -> None:
+        """Ends what has had its time. StorageError."""
+        by = By(self._hand.where.gateway, "gateway", "rule:expired")
+        now_ms = self._hand.clock.utc().timestamp() * 1000
+        for due in [m for m in (await self._hand.book()).lasting.values() if m.until_ms <= now_ms]:
+            await self._expire(due, by)
+
     async def _expire(self, due: Alarm, by: By) -> None:
-        if due.type == SHELF:
+        if due.rests:
+            await self._hand.forget(due)
+        elif due.type == SHELF:
             await self._lift(due.key, "operator.shelve", by, {"seconds": 0, "reason": "expired"})
         elif due.type == SHIELD:
             await self.unshield(due.device, "expired", by, due.part)
         elif due.type == DRILL:
-            await self.drill(due.part or ("" if due.device == self._hand.where.gateway else due.device), 0, by)
+            await self._drill(due.key, 0, by)
         else:
             await self._lift(due.key, "gateway.action", by, {"action": "unsuppress", "result": "ok"})
 
@@ -156,9 +169,8 @@ class Covers:
             return
         device, _, part = key
         said = filled({**self._hand.said(by), "condition": part, **more})
-        deeds = [Deed(Reading(device, step, Phase.PULSE, data=said), key, _ended)]
-        again = {**more, "reason": "expired"}
-        deeds += [self._hand.deed(a, step, by, alarms.unseen, more=again) for a in book.of(device) if _under(a, part)]
+        deeds = [Deed(Reading(self._hand.subject(device), step, Phase.PULSE, data=said), key, _ended)]
+        deeds += [self._hand.deed(a, step, by, alarms.unseen, more=more) for a in book.of(device) if _under(a, part)]
         await self._hand.do(by, step, deeds)
 
 

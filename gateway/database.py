@@ -54,9 +54,9 @@ class Draft:
     alarm: Alarm | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
-    """An event as it stands on disk. `numbers`: sequence by uplink, only of those it is meant for."""
+    """An event as it stands on disk. `numbers`: sequence by uplink, only of those it is meant for. `private` may go."""
 
     seq: int
     time_ms: int
@@ -149,6 +149,15 @@ class Database:
             self._unsettled = []
             self._journal.rewind()
 
+    def scrub(self) -> bool:
+        """Commits, then empties journal and WAL: what was deleted is nowhere. False: somebody reads, the WAL stays."""
+        connection = self.connection
+        connection.execute("COMMIT")
+        (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        self._journal.wipe()
+        connection.execute("BEGIN IMMEDIATE")
+        return not busy
+
     def _numbered(self, draft: Draft) -> Row:
         numbers = self.numbers[draft.lane]
         mine: dict[str, int] = {}
@@ -184,6 +193,7 @@ class Database:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA secure_delete = ON")  # deleted is overwritten; free pages are given back
             migrate(connection, self.path)
             take_over(connection, _batches(self._journal))
             self._journal.rewind()
@@ -418,10 +428,16 @@ def id_ms(body: str) -> int:
 def put_alarms(connection: sqlite3.Connection, alarms: Iterable[Alarm]) -> None:
     """Write flags; what is normal is deleted."""
     for alarm in alarms:
-        if alarm.normal:
+        if alarm.normal and not alarm.rests:
             connection.execute("DELETE FROM alarm WHERE device = ? AND type = ? AND part = ?", alarm.key)
         else:
             connection.execute(f"INSERT OR REPLACE INTO alarm VALUES ({_ALARM_MARKS})", columns_of(alarm))  # noqa: S608
+
+
+def forget_alarm(connection: sqlite3.Connection, alarm: Alarm) -> None:
+    """One that has rested long enough; what it has become since then stays."""
+    which = "device = ? AND type = ? AND part = ? AND id = ? AND active = 0 AND until_ms = ?"
+    connection.execute(f"DELETE FROM alarm WHERE {which}", (*alarm.key, alarm.id, alarm.until_ms))  # noqa: S608
 
 
 def read_alarms(connection: sqlite3.Connection) -> list[Alarm]:
@@ -475,14 +491,3 @@ def read_fact(connection: sqlite3.Connection, name: str) -> str | None:
 def put_fact(connection: sqlite3.Connection, name: str, value: str) -> None:
     """Remember a small durable fact."""
     connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
-
-
-def drop_fact(connection: sqlite3.Connection, name: str) -> None:
-    """Forget a small durable fact."""
-    connection.execute("DELETE FROM fact WHERE name = ?", (name,))
-
-
-def read_facts(connection: sqlite3.Connection, prefix: str) -> dict[str, str]:
-    """All facts whose names begin so, by the rest of their names."""
-    found = connection.execute("SELECT name, value FROM fact WHERE substr(name, 1, ?) = ?", (len(prefix), prefix))
-    return {name.removeprefix(prefix): value for name, value in found}

@@ -47,17 +47,7 @@ class Hand:
 
     async def find(self, alarm_id: str) -> Alarm:
         """By its id, or a unique beginning or end. NotFound, StorageError."""
-        alarm = (await self.book()).find(alarm_id)
-        if alarm is None or alarm.severity is Severity.INFO:
-            raise NotFound(
-                alarm_id,
-                Text("there is no such open alarm, or more than one", "没有这个未结束的报警,或不止一个"),
-                Text(
-                    "`gateway alarms` lists them; the last 6 characters of the first column are enough",
-                    "用 gateway alarms 查看;写第一列编号的最后 6 位即可",
-                ),
-            )
-        return alarm
+        return found(await self.book(), alarm_id)
 
     def deed(
         self,
@@ -74,14 +64,13 @@ class Hand:
         what, place = step.partition(".")[2], by.place
 
         def changed(old: Alarm | None, told: Told) -> Alarm | None:
-            if old is None:
-                return None
+            if old is None or alarms.begun_anew(old, alarm):
+                return old  # what nobody has seen yet is not said to be seen
             old = alarms.cleared(old) if gone else old  # nothing will ever tell its end
-            written = str((more or {}).get("outcome", "")) if note is None else note
+            written = note or (str((more or {}).get("outcome", "")) if what == "dispose" else "")
             return noted(change(old), Step(told.now_ms, what, by.who, place, written))
 
-        subject = self.where.gateway if gone else alarm.device
-        return Deed(Reading(subject, step, Phase.PULSE, data=said), alarm.key, changed)
+        return Deed(Reading(self.subject(alarm.device), step, Phase.PULSE, data=said), alarm.key, changed)
 
     def _gone(self, alarm: Alarm) -> bool:
         """What it is about has been taken out of the configuration."""
@@ -113,6 +102,14 @@ class Hand:
         """What an event says of who did it; what has no value is left out."""
         return {"who": by.who, "role": by.role, "from": by.place, **filled(more)}
 
+    def subject(self, device: str) -> str:
+        """Under whose name it is told: the gateway's, where the device has been taken out of the configuration."""
+        return device if device in self.where.devices else self.where.gateway
+
+    async def forget(self, alarm: Alarm) -> None:
+        """One that has rested long enough. StorageError."""
+        await self._pipeline.forget(alarm)
+
     def known(self, device: str) -> None:
         """NotFound: no such device."""
         if device not in self.where.devices:
@@ -121,6 +118,21 @@ class Hand:
     def until_ms(self, seconds: float) -> int:
         """So long from now, ms since 1970; 0 for no end."""
         return int((self.clock.utc().timestamp() + seconds) * 1000) if seconds else 0
+
+
+def found(book: Book, alarm_id: str) -> Alarm:
+    """By its id, or a unique beginning or end. NotFound."""
+    alarm = book.find(alarm_id)
+    if alarm is None or alarm.severity is Severity.INFO:
+        raise NotFound(
+            alarm_id,
+            Text("there is no such open alarm, or more than one", "没有这个未结束的报警,或不止一个"),
+            Text(
+                "`gateway alarms` lists them; the last 6 characters of the first column are enough",
+                "用 gateway alarms 查看;写第一列编号的最后 6 位即可",
+            ),
+        )
+    return alarm
 
 
 def _watched(deed: Deed, made: dict[Key, Alarm]) -> Callable[[Alarm | None, Told], Alarm | None]:

@@ -9,7 +9,7 @@ from typing import Any
 from paho.mqtt.client import topic_matches_sub
 
 from gateway.board import Board
-from gateway.commands import Desk, Reply
+from gateway.commands import Reply
 from gateway.dead import category
 from gateway.errors import StorageError, Text
 from gateway.event import Lane
@@ -17,8 +17,9 @@ from gateway.flight import Flight, Sent
 from gateway.mqtt import CLOUD_EVENT, JSON, Message, Session
 from gateway.normalize import corrected
 from gateway.outbox import Entry
-from gateway.parts import Parts, Plan
+from gateway.parts import Hearing, Parts, Plan
 from gateway.retained import encode
+from gateway.turns import Turns
 
 SILENT_S = 17.0  # messages in flight and none answered for so long, whatever else comes: the link is dead
 FLUSH_S = 3.0  # at shutdown, for what is still owed
@@ -177,13 +178,26 @@ class Delivery:
             self._pump()
 
     async def _answer(self) -> None:
-        """Commands, one after the other; each is acknowledged behind its answer."""
-        while True:
-            message = await self._session.messages.get()
-            with suppress(StorageError):  # not acknowledged: the broker hands it over again
-                reply = await _hear(self._plan, self._desk, message)
-                message.done() if reply is None else self._replies.append(reply)
+        """Commands, one after the other but for devices' own; each is acknowledged behind its answer."""
+        turns = Turns()
+
+        async def reply(hearing: Hearing, message: Message, leave: Callable[[], None]) -> None:
+            try:
+                made = await hearing(message)
+                message.done() if made is None else self._replies.append(made)
+            except StorageError:
+                leave()  # not acknowledged: the broker hands it over again
             self._pump()
+
+        async with asyncio.TaskGroup() as group:
+            while True:
+                message, leave = turns.enter(await self._session.messages.get())
+                hearing = _hearing(self._plan, message)
+                answering = reply(hearing or self._desk.answer, message, leave)
+                if hearing is None and self._desk.may_last(message):
+                    group.create_task(answering)
+                else:
+                    await answering
 
     async def _farewell(self) -> None:
         """Let what is owed go out for a while, then say that we leave."""
@@ -195,12 +209,9 @@ class Delivery:
         await _until(self._turned, lost, lambda: not self._flight, FAREWELL_S)
 
 
-async def _hear(plan: Plan, desk: Desk, message: Message) -> Reply | None:
-    """To whoever wants this topic; the rest are commands."""
-    for topics, hearing in plan.inbox.items():
-        if topic_matches_sub(topics, message.topic):
-            return await hearing(message)
-    return await desk.answer(message)
+def _hearing(plan: Plan, message: Message) -> Hearing | None:
+    """Whoever wants this topic; None: it is a command."""
+    return next((hear for topics, hear in plan.inbox.items() if topic_matches_sub(topics, message.topic)), None)
 
 
 async def _until(

@@ -155,6 +155,32 @@ class ClockData(Data):
     offset_s: Annotated[float | None, Field(description="how far it was set, in seconds")] = None
 
 
+class KeptPicture(Document):
+    """A picture on the gateway's own disk; it leaves only where an uplink may fetch pictures."""
+
+    ref: Annotated[str, Field(description="its name there")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    bytes: Annotated[int, Field(ge=0)]
+    content_type: Annotated[str, Field(examples=["image/jpeg"])]
+
+
+class ActionData(Data):
+    """`gateway.action`: what a rule (or the end of a measure) did, and what came of it."""
+
+    action: Annotated[str, Field(description="release, lock, output, snapshot, sound, suppress, …")]
+    result: Annotated[str, Field(description="ok, or why not: a command's code, held-by-fire, yields-to:RULE")]
+    rule: Annotated[str | None, Field(description="whose act it was")] = None
+    cause: Annotated[Uuid7 | None, Field(description="the alarm, or the event, that made the rule act")] = None
+    proof: Annotated[
+        Literal["relay", "contact", "picture"] | None,
+        Field(description="the device confirmed it; the door is seen open; the picture is kept"),
+    ] = None
+    picture: KeptPicture | None = None
+    number: Annotated[int | None, Field(ge=0, description="of an output")] = None
+    target: Annotated[str | None, Field(description="who was notified")] = None
+    message: Annotated[str | None, Field(description="what the device said, where it failed")] = None
+
+
 class DataLost(Document):
     """`gateway.data_lost`: numbers of a stream that will never come."""
 
@@ -168,8 +194,10 @@ class DataLost(Document):
 class OperatorData(Document):
     """`operator.*`: who did what, from where."""
 
-    who: str
-    role: str
+    who: Annotated[
+        str | None, Field(description="as the uplink's profile shows it: a name, a keyed reference, or not")
+    ] = None
+    role: str | None = None
     origin: Annotated[
         str, Field(alias="from", pattern=r"^(page|cli|device|uplink:.+|rule:.+)$", examples=["page", "uplink:district"])
     ]
@@ -337,6 +365,13 @@ class DriverHealth(Document):
     offline: Annotated[int, Field(ge=0)]
 
 
+class AuditHealth(Document):
+    """The newest line of the audit log, so that lines which are cut off at its end are missed."""
+
+    count: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Health(Document):
     """How the gateway is, retained; on connecting and every 60 s. An uplink sees its own entry only."""
 
@@ -352,6 +387,10 @@ class Health(Document):
     rss_bytes: Annotated[int, Field(ge=0, description="resident memory of this process")]
     temperature_c: Annotated[Celsius, Field(description="of the box, °C; null where it has no sensor")]
     drivers: dict[str, DriverHealth]
+    audit: AuditHealth
+    shielded: Annotated[int, Field(ge=0, description="devices and parts that are out of service")]
+    shelved: Annotated[int, Field(ge=0)]
+    drilled: Annotated[int, Field(ge=0, description="drills that are on")]
 
 
 class Area(Document):
@@ -390,7 +429,12 @@ class Sharing(Document):
 
     uplink: Name
     types: Annotated[list[str], Field(description="patterns, e.g. fire.*")]
-    redact: str
+    redact: Annotated[str, Field(description="profile: what of an event passes")]
+    places: Annotated[list[str] | None, Field(description="only what stands there")] = None
+    severity: Annotated[str | None, Field(description="only events as bad as this")] = None
+    keep: Annotated[
+        str | None, Field(description="how long the department may keep what it gets", examples=["30d"])
+    ] = None
 
 
 class Dossier(Document):

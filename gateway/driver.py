@@ -24,6 +24,7 @@ from gateway.errors import Text
 from gateway.event import NOTHING, Credential, Json, Phase, Reading, nothing, part_key
 from gateway.explain import explain
 from gateway.fields import BusConfig, DeviceConfig, Model, Wrong
+from gateway.rulecheck import Catalogue, Trade
 from gateway.yamlmarks import read
 
 ENTRY_POINTS = "community_gateway.drivers"  # where third parties name theirs
@@ -245,7 +246,7 @@ class Registry(Mapping[str, Driver[Any]]):
     def __contains__(self, name: object) -> bool:
         return name in self._modules or name in self._points
 
-    def models(self) -> Mapping[str, type[DeviceConfig]]:
+    def models(self) -> Catalogue:
         """The model of each driver's devices, by the driver's name; imported when asked for, too."""
         return _Models(self)
 
@@ -262,13 +263,17 @@ def _of_others(point: EntryPoint) -> Driver[Any]:
     raise Wrong(f"{point.value} is no Driver of gateway.driver", f"{point.value} 不是 gateway.driver 的 Driver")
 
 
-class _Models(Mapping[str, type[DeviceConfig]]):
+class _Models(Catalogue):
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
     def __getitem__(self, name: str) -> type[DeviceConfig]:
         found: type[DeviceConfig] = self._registry[name].Config
         return found
+
+    def trade_of(self, name: str) -> Trade:
+        """As the driver says."""
+        return Trade(self._registry[name].kind, self._registry[name].actions)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._registry)

@@ -4,19 +4,23 @@ Each step is an event upstream, a line of the audit log, and new flags; all of i
 changes nothing is done without a word; one that cannot be done as things stand is refused with the reason (`NotNow`).
 """
 
+from typing import Literal, get_args
+
 from gateway import alarms
 from gateway.alarms import Alarm
 from gateway.audit import By
 from gateway.deeds import Hand, NotNow
 from gateway.errors import Text
 from gateway.event import Severity
+from gateway.pipeline import Deed
 
 HOLDS = {
     "active": Text("its cause still lasts", "报警原因尚未消除"),
     "unacknowledged": Text("nobody has acknowledged it", "尚未确认"),
     "undisposed": Text("nobody has said what it was", "尚未给出处置结论"),
 }
-OUTCOMES = ("real", "false", "test", "drill", "other")  # contract, section 10
+Outcome = Literal["real", "false", "test", "drill", "other"]  # contract, section 10
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
 class Duty:
@@ -37,10 +41,8 @@ class Duty:
         alarm = await self._hand.find(alarm_id)
         if alarm.acknowledged:
             return alarm
-        done = await self._hand.do(
-            by, "operator.ack", [self._hand.deed(alarm, "operator.ack", by, alarms.acknowledged, note)]
-        )
-        return done[0]
+        deed = self._hand.deed(alarm, "operator.ack", by, alarms.acknowledged, note)
+        return await self._one(alarm, by, "operator.ack", [deed])
 
     async def acknowledge_rest(self, by: By) -> list[Alarm]:
         """All that is not critical at once; a fire is acknowledged one by one (domain notes, 3.4)."""
@@ -55,13 +57,14 @@ class Duty:
         """A person has said what it was; `outcome` is one of OUTCOMES. What nobody had acknowledged is so by this."""
         alarm = await self._hand.find(alarm_id)
         more = {"outcome": outcome} | ({} if cause is None else {"cause": cause})
-        deeds = [] if alarm.acknowledged else [self._hand.deed(alarm, "operator.ack", by, alarms.acknowledged, note)]
+        seen = self._hand.deed(alarm, "operator.ack", by, alarms.acknowledged, note, more)
+        deeds = [] if alarm.acknowledged else [seen]
 
         def said(old: Alarm) -> Alarm:
             return alarms.disposed(old, outcome)
 
         deeds.append(self._hand.deed(alarm, "operator.dispose", by, said, note, more))
-        return (await self._hand.do(by, "operator.dispose", deeds, said=outcome, note=note))[-1]
+        return await self._one(alarm, by, "operator.dispose", deeds, said=outcome, note=note)
 
     async def reset(self, alarm_id: str, by: By) -> Alarm:
         """The latch is let go. NotNow: its cause lasts, or nobody acknowledged, or (fire) disposed of it."""
@@ -70,6 +73,10 @@ class Duty:
         if held is not None:
             do = Text("then reset it", "之后再复位")
             raise NotNow(f"{alarm.device} {alarm.type}", HOLDS[held], do)
-        return (
-            await self._hand.do(by, "operator.reset", [self._hand.deed(alarm, "operator.reset", by, alarms.reset)])
-        )[0]
+        deed = self._hand.deed(alarm, "operator.reset", by, alarms.reset)
+        return await self._one(alarm, by, "operator.reset", [deed])
+
+    async def _one(self, alarm: Alarm, by: By, what: str, deeds: list[Deed], **more: str | None) -> Alarm:
+        """The alarm as it is now. NotFound: somebody else ended it in between."""
+        done = await self._hand.do(by, what, deeds, **more)
+        return done[0] if done else await self._hand.find(alarm.id)

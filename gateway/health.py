@@ -10,8 +10,11 @@ from typing import Any
 
 from gateway import __version__
 from gateway.alarms import Alarm, Book
+from gateway.audit import Audit, Seal
 from gateway.clock import Clock, rfc3339
 from gateway.event import Lane
+from gateway.measures import SHELF, cover, shields
+from gateway.pipeline import Pipeline
 from gateway.states import States, word
 from gateway.store import Store
 from gateway.supervisor import Supervised
@@ -35,6 +38,8 @@ class Vitals:
     store: Store
     states: States
     devices: tuple[str, ...]
+    audit: Audit
+    pipeline: Pipeline
 
 
 def document(
@@ -55,6 +60,18 @@ def document(
         "rss_bytes": rss_bytes(),
         "temperature_c": _temperature_c(),
         "drivers": _drivers(vitals, lines),
+        "audit": vars(vitals.audit.newest or Seal()),
+        **_laid(vitals.pipeline.shown),
+    }
+
+
+def _laid(book: Book) -> dict[str, int]:
+    """How many shields, shelves and drills there are now: what is out of service is never out of sight."""
+    active = [alarm for alarm in book if alarm.active]
+    return {
+        "shielded": sum(map(shields, active)),
+        "shelved": sum(alarm.type == SHELF for alarm in active),
+        "drilled": len(book.drills),
     }
 
 
@@ -133,7 +150,7 @@ def _drivers(vitals: Vitals, lines: Sequence[Supervised]) -> dict[str, Any]:
 def verdict(vitals: Vitals, book: Book, uplinks: Iterable[Uplink]) -> str:
     """One word for everything, in the fixed order: unknown is never normal, nor is a house without devices."""
     words = {device: word(vitals.states[device].online, book.of(device)) for device in vitals.devices}
-    if any(_is_fire(alarm) for alarm in book):
+    if any(_is_fire(alarm) and cover(book, alarm).shield is None for alarm in book):
         return "fire"
     if "alarm" in words.values():
         return "alarm"
@@ -148,7 +165,9 @@ def verdict(vitals: Vitals, book: Book, uplinks: Iterable[Uplink]) -> str:
 
 def since_ms(vitals: Vitals, book: Book, said: str) -> int | None:
     """When the oldest condition behind the word began, ms since 1970; None where no condition stands behind it."""
-    began_ms = [a.first_ms for a in book if a.device in vitals.devices and said != "normal" and _says(a) == said]
+    covered = {a.key for a in book if said not in ("normal", "shielded") and cover(book, a).shield is not None}
+    mine = [a for a in book if a.device in vitals.devices and said != "normal" and a.key not in covered]
+    began_ms = [alarm.first_ms for alarm in mine if _says(alarm) == said]
     return min(began_ms, default=None)
 
 

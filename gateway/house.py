@@ -13,20 +13,29 @@ from gateway import health, taxonomy
 from gateway.alarms import Alarm
 from gateway.alarmview import describe, moment
 from gateway.audit import Audit, By
-from gateway.commands import resent
+from gateway.callout import Callout
+from gateway.commands import Action, resent
 from gateway.config import Config
 from gateway.covers import Covers
 from gateway.database import Row, read_newest
 from gateway.deeds import NotFound
+from gateway.disclosure import Public
 from gateway.driver import Answer, Posted
 from gateway.duty import Duty
 from gateway.errors import Text
 from gateway.event import Lane
 from gateway.fields import DeviceConfig
+from gateway.forget import Forgetting
+from gateway.groups import Flood, Spot, grouped
 from gateway.health import Vitals
 from gateway.identity import moment_ms
+from gateway.ledger import Ledger
 from gateway.letters import Letter, list_dead
+from gateway.linkage import Linkage
+from gateway.moves import Moves
+from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline
+from gateway.renewal import Renewal
 from gateway.site import Site
 from gateway.store import Store
 from gateway.supervisor import Supervisor
@@ -52,6 +61,19 @@ class Filter:
 
 
 @dataclass
+class Ending:
+    """The daemon's end, where its own parts ask for it."""
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    again: bool = False  # and then it starts anew
+
+    def restart(self) -> None:
+        """End as always, and start anew in the same process."""
+        self.again = True
+        self.asked.set()
+
+
+@dataclass
 class House:
     """All running parts; `app.py` puts them together."""
 
@@ -66,7 +88,19 @@ class House:
     audit: Audit
     duty: Duty
     covers: Covers
+    callout: Callout
+    pictures: Pictures
+    linkage: Linkage
+    moves: Moves
+    ledger: Ledger = field(init=False)  # what left the box
+    public: Public = field(init=False)
+    forgetting: Forgetting = field(init=False)
+    spots: dict[str, Spot] = field(default_factory=dict)  # by device
+    flood: Flood = field(default_factory=Flood)
     errands: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)  # what runs beside, for ever
+    actions: dict[str, Action] = field(default_factory=dict)  # what devices and the gateway can be asked for, by name
+    renewal: Renewal | None = None  # None: the configuration is what it is
+    ending: Ending = field(default_factory=Ending)
 
     @property
     def language(self) -> str:
@@ -85,7 +119,9 @@ class House:
         """One word for everything, and since when there is a condition behind it."""
         word = health.verdict(self.vitals, self.pipeline.shown, self.uplinks)
         began_ms = health.since_ms(self.vitals, self.pipeline.shown, word)
-        return {"word": word} | ({} if began_ms is None else {"since": moment(began_ms)})
+        flood = self.flood.alarms(self.pipeline.shown, self.vitals.clock.utc().timestamp() * 1000)
+        more = {"since": None if began_ms is None else moment(began_ms), "flood": flood}
+        return {"word": word} | {name: value for name, value in more.items() if value}
 
     def devices(self) -> list[dict[str, Any]]:
         """Every device's state document, with its label, place, building, kind and driver."""
@@ -103,9 +139,11 @@ class House:
         }
 
     def alarms(self) -> list[dict[str, Any]]:
-        """Alarms that are not normal, the oldest first."""
+        """Alarms that are not normal, the oldest first; those of one cause with their group."""
         listed = sorted((a for a in self.pipeline.shown if a.severity != "info"), key=lambda alarm: alarm.id)
-        return [self.alarm(alarm) for alarm in listed]
+        groups = grouped(listed, self.spots)
+        mine = {key: group.shown(alarm) for alarm in listed if (group := groups.get(key := alarm.key))}
+        return [self.alarm(a) | ({"group": mine[a.key]} if a.key in mine else {}) for a in listed]
 
     async def outbox(self) -> dict[str, Any]:
         """What each uplink owes, and the letters it has set aside."""
@@ -196,9 +234,11 @@ class House:
 
     def alarm(self, alarm: Alarm) -> dict[str, Any]:
         """As the page and the command line show it."""
+        book = self.pipeline.shown
         proofs = {uplink.name: uplink.parts.proofs.shown(alarm.id) for uplink in self.uplinks}
         delivery = {name: proof for name, proof in proofs.items() if proof}
-        return {"part": "", **describe(alarm, self.pipeline.shown)} | ({"delivery": delivery} if delivery else {})
+        shown = {"part": "", **describe(alarm, book), **self.callout.shown(alarm, book)}
+        return shown | ({"delivery": delivery} if delivery else {})
 
 
 def _event(lane: Lane, row: Row) -> dict[str, Any]:

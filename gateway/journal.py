@@ -71,6 +71,12 @@ class Journal:
         """Everything in it stands in the database, durably."""
         self._at = 0
 
+    def wipe(self) -> None:
+        """As `rewind`, and nothing that stood in it can be read any more."""
+        self.close()
+        _create(self.path)
+        self.rewind()
+
     def close(self) -> None:
         """Forget the file; the next use opens it anew."""
         file, self._file = self._file, None

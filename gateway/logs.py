@@ -9,7 +9,7 @@ from typing import Literal
 
 from gateway.clock import rfc3339
 
-NOISY = ("pymodbus", "asyncio", "uvicorn", "paho", "aiohttp", "libosdp")  # theirs: only what is wrong
+NOISY = ("asyncio", "uvicorn", "paho", "aiohttp", "libosdp")  # theirs: only what is wrong
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # in a device's words they would write lines of their own
 

@@ -4,7 +4,7 @@ Each is a condition in the same book, so that it stands on disk like an alarm, w
 (`until_ms`). Alarms under one go on as ever; only what a person sees and hears of them differs (OPC UA part 9, 4.8).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -54,7 +54,7 @@ def measure(key: Key, told: Told, until_ms: int, cause: str) -> Alarm:
 
 def ended(old: Alarm) -> Alarm:
     """It is over; normal, so that the book forgets it."""
-    return replace(old, active=False, acknowledged=True, latched=False, confirmed=True)
+    return replace(old, active=False, acknowledged=True, latched=False, confirmed=True, until_ms=0)
 
 
 def may_be_shelved(type: str) -> bool:
@@ -63,21 +63,41 @@ def may_be_shelved(type: str) -> bool:
 
 
 def cover(book: Book, alarm: Alarm) -> Cover:
-    """What lies over this alarm."""
-    own = part_of(alarm.type, alarm.part)
-    shield = None
-    if alarm.type != SHIELD:
-        shield = _lasting(book, (alarm.device, SHIELD, alarm.part)) or _lasting(book, (alarm.device, SHIELD, ""))
+    """What lies over this alarm. A shield that only a panel tells of covers nothing: it ends by no time of ours."""
+    device, own = alarm.device, part_of(alarm.type, alarm.part)
+    shield = _first(book, [(device, SHIELD, alarm.part), (device, SHIELD, "")])
     return Cover(
-        _lasting(book, (alarm.device, SHELF, own)) if may_be_shelved(alarm.type) else None,
-        _lasting(book, (alarm.device, SUPPRESSION, own)),
-        shield,
+        _first(book, [(device, SHELF, own), (device, SHELF, "")]) if may_be_shelved(alarm.type) else None,
+        _lasting(book, (device, SUPPRESSION, own)),
+        shield if shield is not None and shields(shield) and alarm.type != SHIELD else None,
     )
+
+
+def _first(book: Book, keys: Iterable[Key]) -> Alarm | None:
+    return next((found for found in (_lasting(book, key) for key in keys) if found is not None), None)
 
 
 def _lasting(book: Book, key: Key) -> Alarm | None:
     found = book.get(key)
     return found if found is not None and found.active else None
+
+
+def uncovered(alarms: Iterable[Alarm]) -> list[Alarm]:
+    """Of one device's: without those that a shield or a suppression lies over."""
+    mine = list(alarms)
+    laid = {alarm.key for alarm in mine if alarm.active and (alarm.type == SUPPRESSION or shields(alarm))}
+    return [alarm for alarm in mine if shields(alarm) or not laid.intersection(_over(alarm))]
+
+
+def _over(alarm: Alarm) -> set[Key]:
+    device = alarm.device
+    own = (device, SUPPRESSION, part_of(alarm.type, alarm.part))
+    return {own, (device, SHIELD, ""), (device, SHIELD, alarm.part)}
+
+
+def shields(alarm: Alarm) -> bool:
+    """Is it a shield of ours, not one that a panel only tells of?"""
+    return alarm.type == SHIELD and alarm.until_ms > 0
 
 
 def display(alarm: Alarm, over: Cover) -> str:

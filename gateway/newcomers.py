@@ -8,6 +8,7 @@
 - For one that has left nothing is kept: neither what it was owed nor its dead letters. Its counters are.
 """
 
+import json
 import logging
 import sqlite3
 from collections.abc import Callable, Collection, Mapping
@@ -19,12 +20,15 @@ from gateway.clock import Clock, SystemClock
 from gateway.database import TABLES, Database, put_cursors, put_fact, read_fact, read_rows
 from gateway.errors import StorageError
 from gateway.event import Lane
+from gateway.ledger import drop_places
 from gateway.loss import Loss
 from gateway.pipeline import Pipeline
-from gateway.privacy import DATA_LOST, Policy
+from gateway.privacy import Policy
+from gateway.profiles import BUILT_IN
 from gateway.salvage import take_place
 from gateway.sections import UplinkConfig
 from gateway.store import Store
+from gateway.veil import Document
 
 HERE = "uplinks"  # a fact: those of the last start
 GONE = "gone."  # facts: numbers that went while their uplink was away, until they are told
@@ -63,6 +67,7 @@ def _settle(database: Database, uplinks: Mapping[str, UplinkConfig], alive: Call
                 _number(database, name, lane, wants, alive)
     marks = ", ".join("?" * len(uplinks))
     connection.execute("BEGIN IMMEDIATE")
+    drop_places(connection, sorted(set(uplinks) - set(before)))
     for table in ("dead", "again"):
         connection.execute(f"DELETE FROM {table} WHERE uplink NOT IN ({marks})", tuple(uplinks))  # noqa: S608
     put_fact(connection, HERE, here)
@@ -74,7 +79,7 @@ def _counted(database: Database, name: str) -> bool:
     return any(database.numbers[lane][name] or (name, lane) in database.cursors for lane in Lane)
 
 
-def _join(database: Database, name: str, lane: Lane, config: UplinkConfig) -> Callable[[str], bool] | None:
+def _join(database: Database, name: str, lane: Lane, config: UplinkConfig) -> Callable[[Document], bool] | None:
     """Its cursor, and what is lost. Which types of what is kept behind the cursor it is to have; None: leave it so."""
     connection, number = database.connection, database.numbers[lane][name]
     cursor = database.cursors.get((name, lane), Cursor())
@@ -92,15 +97,17 @@ def _join(database: Database, name: str, lane: Lane, config: UplinkConfig) -> Ca
     database.cursors[name, lane] = cursor
     if from_now:
         return None
-    return Policy(name, config.types, config.redact, b"").wants if config.start == "oldest" else _nothing
+    if config.start == "now":
+        return _nothing
+    return Policy(name, config.types, BUILT_IN["strict"], b"", config.places, config.severity).wants_kept
 
 
-def _nothing(_kind: str) -> bool:
+def _nothing(_event: Document) -> bool:
     return False
 
 
 def _number(
-    database: Database, name: str, lane: Lane, wants: Callable[[str], bool], alive: Callable[[], object]
+    database: Database, name: str, lane: Lane, wants: Callable[[Document], bool], alive: Callable[[], object]
 ) -> None:
     """Rows behind the last one that knows the uplink get its counter, those it is to have a number. Goes on anew."""
     connection, number, table = database.connection, database.numbers[lane][name], TABLES[lane]
@@ -110,7 +117,7 @@ def _number(
     while rows := read_rows(connection, lane, after, PIECE_ROWS):
         given = []
         for row in rows:
-            wanted = _kind(row.body) != DATA_LOST and wants(_kind(row.body))
+            wanted = wants(json.loads(row.body))
             number += wanted
             given.append((f" {name}={number if wanted else -number}", row.seq))
         connection.execute("BEGIN IMMEDIATE")
@@ -130,11 +137,6 @@ def _first_kept(connection: sqlite3.Connection, name: str, lane: Lane, after: in
         (after, f"* {name}=[1-9]*"),
     ).fetchone()
     return None if found is None else int(dict(pair.split("=") for pair in found[0].split())[name])
-
-
-def _kind(body: str) -> str:
-    start = body.index('"type":"') + 8
-    return body[start : body.index('"', start)]
 
 
 async def tell(gateway: str, store: Store, pipeline: Pipeline, uplinks: Collection[str], clock: Clock) -> None:

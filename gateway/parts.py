@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.clock import Clock
-from gateway.commands import Desk, Reply
+from gateway.commands import Reply
 from gateway.dead import DeadLetters
+from gateway.desk import Desk
 from gateway.mqtt import Message
 from gateway.outbox import Outbox
 from gateway.posters import Posters
@@ -33,6 +34,9 @@ class Plan:
     state: Callable[[str], Document]
     inbox: Mapping[str, Hearing]  # what is heard besides commands, by topic filter
     devices: tuple[str, ...]  # whose state is retained on the broker; none where the uplink wants none
+    documents: Mapping[str, Callable[[], Document]] = field(
+        default_factory=dict
+    )  # more to be kept, by topic below base
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,22 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from gateway import normalize, taxonomy
 from gateway.alarms import Alarm, Book, Key, Step, Told, cleared, noted, pulsed, raised
 from gateway.clock import Clock, TimeQuality
-from gateway.database import Draft, read_alarms
+from gateway.database import Draft, forget_alarm, read_alarms
 from gateway.errors import StorageError
-from gateway.event import Phase, Reading, Severity, part_key
+from gateway.event import Phase, Reading, Severity, nothing, part_key
 from gateway.identity import Identities
 from gateway.measures import drilled
 from gateway.normalize import Stamp, Subject
-from gateway.privacy import DATA_LOST, Policy
+from gateway.privacy import Policy, addressee
 from gateway.store import Store
 
+ESCALATION = "gateway.escalation"
 Change = Callable[[Alarm | None, Told], Alarm | None]
 
 
@@ -50,6 +52,7 @@ class Rim:
     subjects: Mapping[str, Subject]
     policies: Sequence[Policy]
     gateway: str = ""  # its own id: drills of a place stand under it
+    off_delays_ms: Mapping[str, int] = field(default_factory=nothing)  # by type
 
 
 class Pipeline:
@@ -58,7 +61,7 @@ class Pipeline:
     def __init__(self, rim: Rim, identities: Identities) -> None:
         self._rim = rim
         self._identities = identities
-        self._wanted: dict[str, frozenset[str]] = {}
+        self._wanted: dict[tuple[str, str], frozenset[str]] = {}  # by type and device
         self.shown = Book()  # the newest book, for whoever only looks
         self._book: Book | None = None  # None: to be read from disk again
         self._epoch = 0  # the store's, when the book was read
@@ -80,6 +83,11 @@ class Pipeline:
         drafts = [self._draft(book, *_parted(deed)) for deed in deeds]
         self._book = book
         return await self._commit(drafts)
+
+    async def forget(self, alarm: Alarm) -> None:
+        """One that has rested long enough is no longer remembered. StorageError."""
+        await self._rim.store.transact(partial(forget_alarm, alarm=alarm))
+        (await self.load()).forget(alarm)
 
     async def _commit(self, drafts: Sequence[tuple[Taken, Draft]]) -> list[str]:
         try:
@@ -111,17 +119,19 @@ class Pipeline:
         taken = (clock.boot, clock.since_boot_s()) if quality is TimeQuality.UNSYNCED else None
         now_ms = int(now.timestamp() * 1000)
         identity = self._identities.next(now_ms)
-        severity = taxonomy.severity(reading.type, subject.fire)
+        severity = _severity(reading, subject)
         key = (reading.device, reading.type, part_key(reading.part) or str(reading.data.get("uplink", "")))
-        old = book.get(key)
+        old = book.recall(key)
+        test = reading.test or self._in_drill(book, subject, reading, old)
         told = Told(
             key=key,
             id=identity,
             severity=severity,
             latches=taxonomy.TYPES[reading.type].latches,
             now_ms=now_ms,
-            test=reading.test or self._in_drill(book, subject, reading, old),
-            first_of=(book.first_fire() or identity) if reading.type in taxonomy.FIRES else "",
+            test=test,
+            first_of=(book.first_fire(test=test) or identity) if reading.type in taxonomy.FIRES else "",
+            off_delay_ms=self._rim.off_delays_ms.get(reading.type, 0),
         )
         if deed is None:
             phase, alarm = _step(old, reading.phase, told)
@@ -135,31 +145,44 @@ class Pipeline:
             lane=taxonomy.lane(reading.type, severity),
             time_ms=now_ms,
             body=normalize.body(subject, reading if reading.test == told.test else replace(reading, test=True), stamp),
-            uplinks=self._uplinks(reading),
+            uplinks=self._uplinks(reading, subject, severity),
             private=normalize.private(reading.credential, taken),
             alarm=alarm,
         )
         return Taken(reading, identity, phase, severity, told.test, alarm), draft
 
     def _in_drill(self, book: Book, subject: Subject, reading: Reading, old: Alarm | None) -> bool:
-        """What begins in a drill is a test, and so is its end, whenever that comes."""
+        """What begins in a drill is a test, and so is its end, whenever that comes; what was real before stays so."""
         if reading.type.startswith("operator."):
             return False
-        if reading.phase is Phase.CLEAR and old is not None:
+        if old is not None and (reading.phase is Phase.CLEAR or (old.active and not old.test)):
             return old.test
         return drilled(book, subject.id, self._rim.gateway, (subject.place or {}).get("path", ""))
 
-    def _uplinks(self, reading: Reading) -> frozenset[str]:
-        if reading.type == DATA_LOST:
-            whose = str(reading.data["stream"]).partition(".")[0]
-            return frozenset(p.uplink for p in self._rim.policies if p.uplink == whose)
-        if reading.type not in self._wanted:
-            self._wanted[reading.type] = frozenset(p.uplink for p in self._rim.policies if p.wants(reading.type))
-        return self._wanted[reading.type]
+    def _uplinks(self, reading: Reading, subject: Subject, severity: Severity) -> frozenset[str]:
+        policies, key = self._rim.policies, (reading.type, reading.device)
+        whose = addressee(reading.type, reading.data)
+        if whose is not None:
+            return frozenset(p.uplink for p in policies if p.uplink == whose)
+        if key not in self._wanted:
+            place = None if subject.place is None else subject.place["path"]
+            self._wanted[key] = frozenset(p.uplink for p in policies if p.wants(reading.type, severity, place))
+        wanted = self._wanted[key]
+        if reading.type != ESCALATION:
+            return wanted
+        to = reading.data.get("to")  # whom the responsibility list names hears of it, whatever it gets otherwise
+        return wanted | {policy.uplink for policy in policies if policy.uplink == to}
 
 
 def _parted(deed: Deed | Reading) -> tuple[Reading, Deed | None]:
     return (deed.reading, deed) if isinstance(deed, Deed) else (deed, None)
+
+
+def _severity(reading: Reading, subject: Subject) -> Severity:
+    """The table's; a linkage that failed is an alarm (domain notes, 3.3, 41)."""
+    if reading.type == "gateway.action" and reading.data.get("result", "ok") != "ok":
+        return Severity.MEDIUM
+    return taxonomy.severity(reading.type, subject.fire)
 
 
 def _step(old: Alarm | None, phase: Phase, told: Told) -> tuple[Phase, Alarm | None]:
@@ -168,7 +191,7 @@ def _step(old: Alarm | None, phase: Phase, told: Told) -> tuple[Phase, Alarm | N
     if phase is Phase.PULSE:
         alarm = pulsed(old, told)
     elif phase is Phase.CLEAR:
-        alarm = None if old is None else cleared(old)
+        alarm = None if old is None else cleared(old, told.now_ms + told.off_delay_ms if told.off_delay_ms else 0)
     else:
         phase, alarm = raised(old, told)
     news = phase is not Phase.STILL and (phase is not Phase.CLEAR or (old is not None and old.active))

@@ -12,9 +12,10 @@ from typing import Any
 
 from gateway.alarms import Alarm, Book, Key
 from gateway.clock import Clock
-from gateway.database import drop_fact, put_fact, read_facts
+from gateway.database import put_fact
 from gateway.errors import StorageError
 from gateway.event import Severity
+from gateway.facts import drop_fact, read_facts
 from gateway.measures import SHELF, SHIELD, SUPPRESSION
 from gateway.pipeline import Taken
 from gateway.retained import Retained

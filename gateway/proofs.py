@@ -17,9 +17,10 @@ from typing import Any, Literal
 from gateway.alarms import Alarm, Key
 from gateway.alarmview import moment
 from gateway.clock import Clock
-from gateway.database import Row, drop_fact, put_fact, read_facts, read_newest, read_rows
+from gateway.database import Row, put_fact, read_newest, read_rows
 from gateway.errors import StorageError
 from gateway.event import Lane, Severity
+from gateway.facts import drop_fact, read_facts
 from gateway.letters import is_dead
 from gateway.outbox import Outbox
 from gateway.pipeline import Pipeline, Taken

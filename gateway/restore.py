@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gateway.backup import CONFIG, EVENTS, KEYS, PIECE_BYTES, Manifest, explained, opened, sync_folder
+from gateway.backup import CONFIG, EVENTS, KEYS, PIECE_BYTES, REVISIONS, Manifest, explained, opened, sync_folder
 from gateway.clock import rfc3339
 from gateway.database import Hole
 from gateway.errors import StateError, Text
@@ -50,7 +50,7 @@ def place(archive: Path, manifest: Manifest, target: Target) -> list[Hole]:
         for name in sorted(manifest.members, key=lambda name: name == f"{CONFIG}/{manifest.config.name}"):
             if name != EVENTS:
                 _put(unpacked / name, _there(name, target), members[name], when)
-        for path in (target.state_dir, *(target.state_dir / name for name in (EVENTS, KEYS, LOCK))):
+        for path in (target.state_dir, *(target.state_dir / name for name in (EVENTS, KEYS, CONFIG, LOCK))):
             _give(path, members[EVENTS])
     return holes
 
@@ -67,7 +67,9 @@ def _prepare(events: Path, manifest: Manifest, target: Target) -> list[Hole]:
 
 
 def _there(name: str, target: Target) -> Path:
-    return target.config_dir / name.removeprefix(f"{CONFIG}/") if name.startswith(CONFIG) else target.state_dir / name
+    if name.startswith(CONFIG):
+        return target.config_dir / name.removeprefix(f"{CONFIG}/")
+    return target.state_dir / name.replace(REVISIONS, CONFIG, 1)
 
 
 def _refuse_what_is_there(manifest: Manifest, target: Target) -> None:
@@ -96,7 +98,7 @@ def _refuse_what_is_there(manifest: Manifest, target: Target) -> None:
 
 
 def _put_aside(state_dir: Path, aside: Path) -> None:
-    old = [path for path in state_dir.iterdir() if path.name.startswith(EVENTS) or path.name == KEYS]
+    old = [path for path in state_dir.iterdir() if path.name.startswith(EVENTS) or path.name in (KEYS, CONFIG)]
     if old:
         aside.mkdir(mode=0o700)
         for path in old:

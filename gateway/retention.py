@@ -17,6 +17,7 @@ from functools import partial
 
 from gateway.clock import Clock
 from gateway.database import TABLES, counters_at, read_rows, used_bytes
+from gateway.erase import PIECE_ROWS, clear_old
 from gateway.errors import StorageError
 from gateway.event import Lane
 from gateway.letters import drop_oldest_dead
@@ -28,6 +29,7 @@ from gateway.store import Store
 
 EVERY_S = 30.0
 _LOWEST_FIRST = (Lane.TELEMETRY, Lane.EVENT, Lane.ALARM)
+SCRUB_MS = 86_400_000  # a day: what was deleted is readable nowhere after so long
 CHUNK_ROWS = 500  # one transaction deletes so many: the writer is never held up for long
 _LOG = logging.getLogger("gateway.retention")
 
@@ -39,6 +41,7 @@ class Limits:
     max_bytes: int
     max_age_s: float
     alarm_reserve: float
+    max_cards_age_s: float | None = None  # of clear card numbers; None: they go with their events
 
 
 class Retention:
@@ -52,6 +55,9 @@ class Retention:
         self._store = store
         self._pipeline = pipeline
         self._outboxes = outboxes
+        self._cleared: dict[Lane, int] = {}  # up to this seq no event holds a clear card number any more
+        self._gone = False  # something was deleted that can still be read in the journal or the WAL
+        self._scrubbed_ms = 0
 
     async def run(self, clock: Clock) -> None:
         """Looks after the room every EVERY_S."""
@@ -73,6 +79,23 @@ class Retention:
             pass
         while await self._store.read(used_bytes) > self._limits.max_bytes and await self._drop(Lane.ALARM):
             pass
+        await self._clear_cards(now_ms)
+        if self._gone and now_ms - self._scrubbed_ms >= SCRUB_MS:
+            self._gone = not await self._store.transact(lambda _: self._store.database.scrub())
+            self._scrubbed_ms = now_ms
+
+    async def _clear_cards(self, now_ms: int) -> None:
+        """Clear card numbers of confirmed events that are too old for them go; the events stay."""
+        if self._limits.max_cards_age_s is None:
+            return
+        older_ms = now_ms - int(self._limits.max_cards_age_s * 1000)
+        for lane in _LOWEST_FIRST:
+            upto = min([*(outbox.queues[lane].cursor.seq for _, outbox in self._outboxes), self._store.last[lane]])
+            went = PIECE_ROWS
+            while went == PIECE_ROWS:
+                piece = partial(clear_old, lane=lane, after=self._cleared.get(lane, 0), upto=upto, older_ms=older_ms)
+                went, self._cleared[lane] = await self._store.transact(piece)
+                self._gone = self._gone or went > 0
 
     async def _make_room(self) -> bool:
         """One step; False when only alarms are left."""
@@ -87,7 +110,9 @@ class Retention:
 
     async def _forget(self, lane: Lane, older_ms: int | None) -> bool:
         """Delete some history; False when there was none."""
-        return await self._store.transact(partial(_delete, lane=lane, upto=self._floor(lane), older_ms=older_ms)) > 0
+        went = await self._store.transact(partial(_delete, lane=lane, upto=self._floor(lane), older_ms=older_ms)) > 0
+        self._gone = self._gone or went
+        return went
 
     def _floor(self, lane: Lane) -> int:
         """Every uplink has confirmed the lane up to this seq. The newest row stays: it carries the counters."""

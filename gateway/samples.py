@@ -32,6 +32,7 @@ _EXTRA: dict[str, dict[str, Any]] = {
     "access.granted": {"credential": _CREDENTIAL},
     "access.denied": {"reason": "expired", "credential": _CREDENTIAL},
     "device.offline": {"reason": "no-answer"},
+    "gateway.action": {"rule": "fire-opens-doors", "action": "release", "result": "ok", "cause": _ID, "proof": "relay"},
     "gateway.data_lost": _LOST,
     "telemetry.sample": {"values": _VALUES},
     "operator.dispose": {"outcome": "false", "note": "炊烟"},
@@ -140,6 +141,10 @@ def health() -> dict[str, Any]:
         "rss_bytes": 62914560,
         "temperature_c": None,
         "drivers": {"modbus": {"state": "running", "devices": 12, "offline": 1}},
+        "audit": {"count": 42, "sha256": "0" * 64},
+        "shielded": 1,
+        "shelved": 0,
+        "drilled": 0,
     }
 
 

@@ -1,4 +1,4 @@
-"""The models of gateway.yaml's sections (contract, section 6): the gateway, its uplinks, responsibility and rules."""
+"""The models of gateway.yaml's sections (contract, section 6): the gateway, its site, its uplinks."""
 
 import re
 from collections.abc import Iterable
@@ -9,20 +9,21 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from gateway import taxonomy
-from gateway.event import Phase
+from gateway.event import Severity
 from gateway.fields import Duration, File, HostPort, Id, Model, Secret, Share, Size, Wrong
+from gateway.signing import CommandKey
 
 STATE_DIR = Path("/var/lib/community-gateway")
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}  # IANA's, by scheme
 SMALLEST_BUFFER_BYTES = 2**20
 KEEPALIVE_S = (1.0, 60.0)  # least and most; MQTT 5.0, 3.1.2.10
-SAME_BUILDING = "same-building"
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")  # RFC 1123, 2.1
 ALWAYS_ALLOWED = ("ping", "sync", "resend")  # contract, section 4
 
 Action = Literal[
     "unlock", "lock", "release", "lockdown", "output", "snapshot", "test", "shelve", "shield", "unshield",
     "ping", "sync", "resend", "silence", "acknowledge", "dispose", "reset", "drill", "reload", "restart", "bundle",
+    "picture",
 ]  # fmt: skip
 
 
@@ -72,6 +73,9 @@ class BufferConfig(Model):
     max_size: Size = Field(default=512 * 2**20, description="room for events, on disk")
     max_age: Duration = Field(default=30 * 86400.0, description="older ones go")
     alarm_reserve: Share = Field(default=0.25, description="share of the room that only alarms may use")
+    max_cards_age: Duration | None = Field(
+        default=None, description="clear card numbers of confirmed events go; without: with their event"
+    )
 
     @field_validator("max_size")
     @classmethod
@@ -239,11 +243,27 @@ class UplinkConfig(Model):
         description="where one that is added to a running site begins: with what comes from now on, or with the oldest "
         "event that is kept; now, because what a department was not meant to have yesterday it gets by a decision only",
     )
-    redact: Literal["keyed", "strict", "clear"] = Field(
-        default="keyed", description="of credentials: keyed references, nothing, or clear numbers"
+    places: tuple[str, ...] = Field(
+        default=(), description="only what stands there, with all inside; the gateway's own events go everywhere"
+    )
+    severity: Severity = Field(default=Severity.INFO, description="only events of this severity and worse")
+    redact: Id = Field(
+        default="keyed",
+        description="what passes: keyed, strict, clear, fire, police, street, property, or one of profiles:",
+    )
+    keep: Duration | None = Field(
+        default=None, description="how long the department may keep what it gets; told to it and on /public"
     )
     retain_states: bool = Field(default=True, description="keep every device's present state on the broker")
     commands: tuple[Action, ...] = Field(default=(), description="actions it may ask for, besides ping, sync, resend")
+    pictures: bool = Field(default=False, description="may fetch cameras' pictures, which may show faces")
+    command_key: CommandKey | None = Field(
+        default=None,
+        description="Ed25519 public key, PEM or base64, best by !file: then only commands with its signature are taken",
+    )
+    config: bool = Field(
+        default=False, description="may push a configuration (config/desired); tried before it is kept"
+    )
     keepalive: Duration = Field(default=15.0, description="silence after which the link is probed; at most 60s")
 
     replay_rate: PerSecond | None = Field(
@@ -279,51 +299,7 @@ class UplinkConfig(Model):
     @property
     def allowed(self) -> frozenset[str]:
         """The actions it may ask for."""
-        return frozenset({*ALWAYS_ALLOWED, *self.commands})
-
-
-class Responsibility(Model):
-    """Who acts on an alarm type: leads, assists, is told when nobody acknowledges in time."""
-
-    lead: Label
-    assist: tuple[Label, ...] = ()
-    escalate: tuple[str, ...] = Field(default=(), description="uplinks that are told")
-    respond: Duration | None = Field(default=None, description="time to acknowledge")
-
-
-class When(Model):
-    """Which events a rule waits for."""
-
-    type: TypePattern
-    phase: Phase | None = None
-
-
-class Selector(Model):
-    """Which devices a rule acts on."""
-
-    kind: str | None = None
-    place: str | None = Field(default=None, description="same-building, or a path")
-
-    @model_validator(mode="after")
-    def _some(self) -> "Selector":
-        if self.kind is None and self.place is None:
-            raise Wrong("kind: or place: is needed", "需要 kind: 或 place:")
-        return self
-
-
-class Do(Model):
-    """What a rule does."""
-
-    action: Action
-    devices: Selector
-
-
-class Rule(Model):
-    """An event that makes devices act (linkage, 联动)."""
-
-    name: Id
-    when: When
-    do: tuple[Do, ...] = Field(min_length=1)
+        return frozenset({*ALWAYS_ALLOWED, *self.commands, *(("picture",) if self.pictures else ())})
 
 
 def place_paths(places: Any, levels: Iterable[str] = ("units", "floors", "rooms"), above: str = "") -> list[str]:

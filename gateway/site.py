@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 from gateway.canonical import sha256_hex
 from gateway.clock import rfc3339
 from gateway.config import Config
-from gateway.event import NOTHING
+from gateway.event import NOTHING, Severity
 from gateway.fields import DeviceConfig
-from gateway.sections import RoomConfig
+from gateway.scope import Spot, World
+from gateway.sections import RoomConfig, UplinkConfig
 
 KIND = "device"  # of a device for which neither its entry nor its driver names one
 _UNITS_S = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
@@ -67,6 +68,10 @@ class Site:
         """`{"place": …}` of a device; empty for the gateway itself and what is configured no more."""
         return {"place": self.place_data(subject)} if subject in self._devices else {}
 
+    def world(self) -> World:
+        """Every device as rules see it."""
+        return {device.id: Spot(self.kind(device.id), device.place) for device in self.devices}
+
     def same_building(self, device: str) -> tuple[str, ...]:
         """The other devices of the building (or spot) that the device stands in."""
         building = _building(self._devices[device])
@@ -111,7 +116,7 @@ def _content(site: Site, capabilities: Mapping[str, Sequence[str]], uplink: str)
     config = site.config
     entry = config.uplinks[uplink]
     responsibility = {
-        pattern: item.model_dump(mode="json", exclude_none=True) for pattern, item in config.responsibility.items()
+        pattern: item.model_dump(mode="json", exclude_defaults=True) for pattern, item in config.responsibility.items()
     }
     return {
         "area": {**config.site.area.model_dump(), "name": config.site.name},
@@ -123,7 +128,19 @@ def _content(site: Site, capabilities: Mapping[str, Sequence[str]], uplink: str)
             "events": duration_text(config.gateway.buffer.max_age),
             "buffer_bytes": config.gateway.buffer.max_size,
         },
-        "sharing": [{"uplink": uplink, "types": list(entry.types), "redact": entry.redact}],
+        "sharing": [_sharing(uplink, entry)],
+    }
+
+
+def _sharing(name: str, uplink: UplinkConfig) -> dict[str, Any]:
+    """What the uplink gets; what is not limited is left out."""
+    return {
+        "uplink": name,
+        "types": list(uplink.types),
+        "redact": uplink.redact,
+        "places": list(uplink.places) or None,
+        "severity": None if uplink.severity is Severity.INFO else uplink.severity.value,
+        "keep": None if uplink.keep is None else duration_text(uplink.keep),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from gateway.alarms import Alarm, Book
 from gateway.clock import rfc3339
 from gateway.event import Phase, Reading, Value, told
+from gateway.measures import shields, uncovered
 
 _FAULTS = ("device.fault", "device.power_fault")
 _NOT_ALARMS = (
@@ -65,14 +66,16 @@ class States:
         for listener in self.listeners:
             listener(device)
 
-    def document(self, device: str, book: Book, wants: Callable[[str], bool] = lambda _: True) -> dict[str, Any]:
+    def document(self, device: str, book: Book, wants: Callable[..., bool] = lambda *_: True) -> dict[str, Any]:
         """The state document for whoever `wants` only some types of events; fields without a value are left out."""
         presence = self._presence[device]
-        alarms = [alarm for alarm in _counted(book.of(device)) if wants(alarm.type)]
+        mine = book.of(device)
+        alarms = [alarm for alarm in _counted(mine) if wants(alarm.type, alarm.severity)]
+        over = [alarm for alarm in uncovered(mine) if wants(alarm.type, alarm.severity) or shields(alarm)]
         document: dict[str, Any] = {
             "device": device,
             "online": presence.online is True,
-            "state": word(presence.online, alarms),
+            "state": word(presence.online, over),
             "alarms": sorted({alarm.type for alarm in alarms if alarm.active or alarm.latched}),
             "values": {name: _value(value) for name, (kind, value) in presence.values.items() if wants(kind)},
         }
@@ -82,8 +85,11 @@ class States:
 
 
 def word(online: bool | None, alarms: Iterable[Alarm]) -> str:
-    """One word, in the contract's order: alarm, fault, shielded, test, offline, unknown, normal."""
-    alarms = _counted(alarms)
+    """One word, in the contract's order: alarm, fault, shielded, test, offline, unknown, normal.
+
+    What a shield or a suppression lies over says nothing; the shield says `shielded`.
+    """
+    alarms = _counted(uncovered(alarms))
     active = {alarm.type for alarm in alarms if alarm.active}
     if any(alarm.type not in _NOT_ALARMS for alarm in alarms):
         return "alarm"

@@ -241,6 +241,7 @@ class Supervisor:
         self, tools: Tools, drivers: Mapping[str, Driver[Any]], lines: Sequence[tuple[str, Line[Any]]]
     ) -> None:
         self.board = Switchboard()
+        self.guard: Callable[[Command], Outcome | None] = _free  # what is not handed to a device as things stand
         self.lines: list[Supervised] = []
         for name, line in lines:
             log = logging.LoggerAdapter(logging.getLogger(f"gateway.driver.{name}"), {"line": line.name})
@@ -253,6 +254,10 @@ class Supervisor:
             for line in self.lines:
                 group.create_task(line.run(), name=f"driver {line.line.name}")
 
+    def takes(self) -> dict[str, frozenset[str]]:
+        """The actions that each device's driver takes, running or not."""
+        return {device.id: frozenset(line.actions) for line in self.lines for device in line.line.devices}
+
     async def command(self, command: Command) -> Outcome:
         """Hand a command to its device's driver."""
         found = self.board.handlers.get(command.device)
@@ -261,7 +266,11 @@ class Supervisor:
         actions, handler = found
         if command.action not in actions:
             return Outcome("unknown-action", f"it takes {', '.join(sorted(actions))}")
-        return await handler(command)
+        return self.guard(command) or await handler(command)
+
+
+def _free(_: Command) -> Outcome | None:
+    return None
 
 
 def _reason(failure: Exception) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 
 
 def notify(*lines: str) -> None:
@@ -19,6 +20,11 @@ def notify(*lines: str) -> None:
             out.sendto("\n".join(lines).encode(), address)
         except OSError:
             return  # systemd is not listening any more, or not now; there is nobody to tell
+
+
+def reloading() -> list[str]:
+    """That the service starts anew in the same process, until READY=1 (sd_notify(3)); STOPPING=1 would be its end."""
+    return ["RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}"]
 
 
 def watchdog_s() -> float | None:

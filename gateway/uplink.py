@@ -6,14 +6,13 @@ anything. What has been confirmed is the outbox's to know: after a lost link, se
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from gateway.clock import rfc3339
-from gateway.commands import Action, Args, Refused, ResendArgs, SyncArgs, resent
+from gateway.commands import Action, Order, Refused, Result, resent
 from gateway.delivery import Delivery
 from gateway.errors import LinkError, LinkRefused, ProtocolRefused, StorageError, Text
 from gateway.event import Lane
@@ -235,17 +234,18 @@ def actions(uplink: Uplink) -> dict[str, Action]:
     """What the platform may ask of this uplink (contract, section 4)."""
     plan = uplink.parts.plan
 
-    async def ping(_: Args) -> Mapping[str, Any]:
+    async def ping(_: Order) -> Result:
         return plan.status("online", uplink.session)
 
-    async def sync(args: SyncArgs) -> Mapping[str, Any]:
-        if args.replay_rate is not None:
-            uplink.parts.outbox.rate = Rate(args.replay_rate)
+    async def sync(order: Order) -> Result:
+        if order.args.replay_rate is not None:
+            uplink.parts.outbox.rate = Rate(order.args.replay_rate)
         if uplink.delivery is not None:
             await uplink.delivery.announce()
         return {}
 
-    async def again(args: ResendArgs) -> Mapping[str, Any]:
+    async def again(order: Order) -> Result:
+        args = order.args
         if args.uplink != plan.name or (args.last is not None and args.last < args.first):
             what = Text(
                 f"stream: one of {plan.name}'s is needed; to: not below from",
@@ -254,4 +254,4 @@ def actions(uplink: Uplink) -> dict[str, Action]:
             raise Refused("bad-arguments", what)
         return resent(args.stream, await uplink.resend(args.lane, args.first, args.last))
 
-    return {"ping": (Args, ping), "sync": (SyncArgs, sync), "resend": (ResendArgs, again)}
+    return {"ping": ping, "sync": sync, "resend": again}

@@ -7,6 +7,7 @@ raised: what cannot be read becomes a problem, and reading goes on, so that all 
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +27,24 @@ _FINAL_NEWLINE = re.compile(r"\r?\n\Z")
 _NUMBERS = YAML(typ="safe", pure=True).constructor
 
 
+@dataclass(frozen=True)
+class Shelf:
+    """Where YAML comes from: kept texts (by path from the main file's folder) go before those on disk.
+
+    With `within`, nothing is brought in by an absolute path or from outside that folder.
+    """
+
+    texts: Mapping[str, str] = field(default_factory=dict)
+    within: Path | None = None
+
+    def bars(self, file: Path, name: str) -> bool:
+        """May `file` not bring in `name`?"""
+        if self.within is None:
+            return False
+        inside = Path(os.path.normpath(file.parent / name)).is_relative_to(os.path.normpath(self.within))
+        return Path(name).is_absolute() or not inside
+
+
 @dataclass
 class Document:
     """Plain values (dict, list, str, int, float, bool, None) with the marks of keys and values by their path."""
@@ -37,6 +56,8 @@ class Document:
     broken: set[KeyPath] = field(default_factory=set)  # values that could not be had
     problems: list[Problem] = field(default_factory=list)
     files: set[Path] = field(default_factory=set)  # every file that was read, as it is named
+    texts: dict[str, str] = field(default_factory=dict)  # of all YAML read, the main file first; paths as in Shelf
+    brought: set[KeyPath] = field(default_factory=set)  # values that came by !file or !env
 
     def mark(self, path: KeyPath, key: bool = False) -> Mark:
         """Where the value stands (or its key); of what is not there, where its nearest parent stands."""
@@ -59,11 +80,14 @@ class Document:
         self.problems.append(Problem(*mark, key_text(path), what))
 
 
-def read(file: Path) -> Document:
+ON_DISK = Shelf()
+
+
+def read(file: Path, shelf: Shelf = ON_DISK) -> Document:
     """Reads a YAML file with all that it includes; what is wrong stands in the document's `problems`."""
     document = Document(file)
     try:
-        document.value = _Reader(document).part(file, (), Mark(file, 1, 1), ())
+        document.value = _Reader(document, shelf).part(file, (), Mark(file, 1, 1), ())
     except Unreadable as exc:
         document.refuse((), exc.mark, exc.what)
     except RecursionError:
@@ -85,8 +109,9 @@ class _Source(NamedTuple):
 class _Reader:
     """Turns the nodes of a document and its parts into values."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, shelf: Shelf) -> None:
         self._document = document
+        self._shelf = shelf
         self._count = 0
 
     def part(self, file: Path, path: KeyPath, asked: Mark, files: tuple[Path, ...]) -> Any:
@@ -95,8 +120,11 @@ class _Reader:
         if real in files:
             loop = Text(f"{file} includes itself in the end", f"{file} 循环引用了自身")
             return self._document.refuse(path, asked, loop)
+        name = os.path.relpath(file, self._document.file.parent)
         try:
-            node = compose(file, read_text(file, asked))
+            text = self._shelf.texts[name] if name in self._shelf.texts else read_text(file, asked)
+            self._document.texts[name] = text
+            node = compose(file, text)
         except Unreadable as exc:
             return self._document.refuse(path, exc.mark, exc.what)
         self._document.files.add(file)
@@ -151,6 +179,12 @@ class _Reader:
         if tag not in _TAGS or not isinstance(name, str) or not name or not _is_text(name):
             what = Text(f"{tag} cannot be used so", f"不能这样使用 {tag}")
             return self._document.refuse(path, mark, joined(what, allowed(tag, _TAGS)))
+        if tag != "!env" and self._shelf.bars(source.file, name):
+            what = Text(
+                f"{tag} may only name files in the gateway's configuration folder, by a relative path",
+                f"{tag} 只能用相对路径引用网关配置目录内的文件",
+            )
+            return self._document.refuse(path, mark, what)
         if tag == "!include":
             return self.part(source.file.parent / name, path, mark, source.files)
         if tag == "!env":
@@ -167,6 +201,7 @@ class _Reader:
                 path, mark, Text(f"{empty} is empty, not set or no text", f"{empty} 为空、未设置或不是文本")
             )
             return None
+        self._document.brought.add(path)
         return text
 
 

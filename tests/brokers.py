@@ -64,6 +64,11 @@ class Mosquitto:
             await self._process.wait()
         await self._drain
 
+    def give_way(self) -> None:
+        """To every other process (nice(2)): as if it stood on another machine."""
+        assert self._process is not None
+        os.setpriority(os.PRIO_PROCESS, self._process.pid, 19)
+
     def signal(self, number: int) -> None:
         """E.g. SIGSTOP: TCP stays, nothing answers. SIGHUP: read ACLs and passwords again."""
         assert self._process is not None

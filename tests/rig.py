@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from gateway import database
+from gateway.audit import Audit
 from gateway.clock import Clock, SystemClock
-from gateway.commands import Action, Desk, Rules
+from gateway.commands import Action, Order, Refused, Result, Rules
 from gateway.dead import DeadLetters, Room
+from gateway.desk import Desk
+from gateway.errors import Text
 from gateway.event import Phase, Reading, Value
 from gateway.identity import Identities
 from gateway.mqtt import Target
@@ -23,6 +26,7 @@ from gateway.parts import Parts, Plan
 from gateway.pipeline import Pipeline, Rim
 from gateway.posters import Posters
 from gateway.privacy import Policy
+from gateway.profiles import BUILT_IN
 from gateway.proofs import Proofs
 from gateway.retained import Retained
 from gateway.store import Store
@@ -46,6 +50,10 @@ def refusing(folder: Path, table: str = "alarm_lane") -> Iterator[None]:
             yield
         finally:
             connection.execute("DROP TRIGGER full")
+
+
+async def _nobody_answers(order: Order) -> Result:
+    raise Refused("device-offline", Text(order.device, order.device))
 
 
 @dataclass
@@ -86,12 +94,12 @@ class Rig:
         outbox, asked = Outbox(self.store, name), dict[str, Action]()
         dead = DeadLetters(name, outbox, Room("gw-0001", self.store, self.pipeline), log)
         rules = Rules(name, BASE, "en", frozenset({"ping", "sync", "resend"}), {"door-1": frozenset({"unlock"})})
-        desk = Desk(rules, self.store, self.clock, asked, log)
+        desk = Desk(rules, self.store, self.clock, asked, Audit(self.store, self.clock))
         proofs = Proofs(name, outbox, self.store, self.clock, log)
         posters = Posters(self.store, name, lambda: self.pipeline.shown, lambda _: None)
         parts = Parts(plan, self.store, outbox, Retained(), posters, proofs, dead, desk, self.clock, log)
         uplink = Uplink(parts, target, protocol, next_session)
-        asked |= actions(uplink)
+        asked |= {"unlock": _nobody_answers} | actions(uplink)
         self.store.listeners.append(uplink.grown)
         return uplink
 
@@ -111,7 +119,7 @@ async def rig(
     subjects = {f"door-{n}": Subject(f"door-{n}", SOURCE, "door", place) for n in range(1, 9)}
     subjects["smoke-1"] = Subject("smoke-1", SOURCE, "smoke", place)
     subjects["gw-0001"] = Subject("gw-0001", SOURCE, "gateway")
-    policies = {name: Policy(name, types, "keyed", KEY) for name in uplinks}
+    policies = {name: Policy(name, types, BUILT_IN["keyed"], KEY) for name in uplinks}
     clock = clock or SystemClock()
     async with Store(folder / "events.db", uplinks) as store:
         pipeline = Pipeline(
@@ -124,10 +132,11 @@ async def rig(
 async def running(made: Rig, uplink: Uplink) -> AsyncIterator[Uplink]:
     """The uplink runs while the block lasts, and says good-bye at its end."""
     leaving = asyncio.Event()
-    task = asyncio.create_task(uplink.run(leaving))
-    try:
-        yield uplink
-    finally:
-        leaving.set()
-        async with asyncio.timeout(10):
-            await task
+    async with uplink.parts.desk:
+        task = asyncio.create_task(uplink.run(leaving))
+        try:
+            yield uplink
+        finally:
+            leaving.set()
+            async with asyncio.timeout(10):
+                await task

@@ -25,14 +25,17 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 LAYERS = (
     "errors clock logs",
     "event fields taxonomy",
-    "problems slips yamltext yamlmarks",
-    "explain credentials sections cards checks config canonical site documents orders samples",
-    "driver access peer packets mqtt tls target schemas asyncapi",
-    "normalize alarms measures states privacy loss",
-    "folder vault identity packing journal batch database letters salvage writer store",
-    "replay outbox pipeline audit alarmview proofs deeds duty covers dead losses retention timekeeper",
-    "holes newcomers backup restore",
-    "retained posters commands parts board flight delivery uplink pulse supervisor health systemd watchdog house control",
+    "problems slips yamltext masks yamlmarks",
+    "alarms explain credentials profiles canonical signing sections alarmrules rulebook scope acts rules rulewords",
+    "charge contacts cards checks rulecheck config revisions site arguments documents desired orders samples",
+    "driver archive pushed access peer packets listeners mqtt tls target schemas asyncapi",
+    "normalize measures escalation states groups veil privacy loss",
+    "folder vault identity packing journal batch database facts erase letters salvage writer store pictures",
+    "replay outbox pipeline audit alarmview proofs deeds duty covers outages notify plea courier callout",
+    "dead losses retention timekeeper ledger",
+    "holes newcomers backup restore disclosure forget",
+    "retained posters turns commands clerk desk parts board flight delivery uplink pulse supervisor moves renewal",
+    "doings linkage health systemd watchdog house bundle chores questions steps asks inquiry control",
     "web build",
     "app",
     "demo cli __main__",
@@ -40,6 +43,7 @@ LAYERS = (
 RANK = {name: place for place, name in enumerate(" ".join(LAYERS).split())}
 FOR_DRIVERS = {"clock", "driver", "errors", "event", "fields", "taxonomy"}  # all of the gateway that a driver sees
 FOR_DRIVERS |= {"mqtt", "peer", "tls"}  # and the one MQTT client there is, for those that are subscribers themselves
+FOR_DRIVERS |= {"listeners"}  # and who may connect, for those that are called
 THREADS_IN = {
     "gateway/store.py",
     "gateway/writer.py",

@@ -28,7 +28,7 @@ QUIRKS = Quirks()  # today's firmware
 _FIELD = re.compile(r'(\w+)="?([^",]*)"?')
 
 
-class _Login:
+class Login:
     """Digest (RFC 7616, MD5, qop=auth) or basic (RFC 7617), checked as a device does."""
 
     def __init__(self, user: str, password: str, basic: bool) -> None:
@@ -70,7 +70,7 @@ class Camera(Voice):
     def __init__(
         self, login: tuple[str, str] = ("admin", "camera-1234"), quirks: Quirks = QUIRKS, port: int = 0
     ) -> None:
-        self.login = _Login(*login, quirks.basic_only)  # `.refused`: logins that were wrong
+        self.login = Login(*login, quirks.basic_only)  # `.refused`: logins that were wrong
         self.url = ""
         self.streams = 0  # streams opened so far
         super().__init__(quirks, Cabinet(quirks.door, self.login.check))

@@ -7,7 +7,26 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-from gateway.cli import act, backup, daemon, disk, events, language, look, profile, schema, show, simulate
+from gateway.cli import (
+    act,
+    audit,
+    backup,
+    daemon,
+    disk,
+    duty,
+    events,
+    handle,
+    language,
+    look,
+    profile,
+    revisions,
+    rules,
+    scan,
+    schema,
+    sharing,
+    show,
+    simulate,
+)
 from gateway.cli.frame import Command, Group, explain
 from gateway.errors import ConfigError, GatewayError
 
@@ -23,17 +42,33 @@ outbox = typer.Typer(cls=Group, no_args_is_help=True, rich_markup_mode=None, hel
 schemas = typer.Typer(
     cls=Group, no_args_is_help=True, rich_markup_mode=None, help="What the gateway speaks, for machines."
 )
+linkage = typer.Typer(cls=Group, invoke_without_command=True, rich_markup_mode=None)
+configs = typer.Typer(
+    cls=Group, no_args_is_help=True, rich_markup_mode=None, help="Configurations that ran here, and the way back."
+)
 profiles = typer.Typer(cls=Group, no_args_is_help=True, rich_markup_mode=None, help="Register maps of Modbus devices.")
 
 plain: tuple[Callable[..., None], ...] = (
     daemon.run,
     daemon.check,
+    revisions.reload,
     look.status,
     events.events,
     look.devices,
     look.alarms,
     act.ack,
+    act.send,
+    handle.silence,
+    handle.dispose,
+    handle.reset,
+    handle.shelve,
+    handle.shield,
+    handle.unshield,
+    handle.drill,
     act.card,
+    sharing.disclosure,
+    sharing.forget,
+    duty.responsibility,
 )
 for command in plain:
     app.command(cls=Command)(command)
@@ -42,11 +77,23 @@ outbox.command("check", cls=Command)(disk.outbox_check)
 outbox.command("resend", cls=Command)(act.resend)
 for command in (schema.config, schema.events, schema.asyncapi):
     schemas.command(cls=Command)(command)
+duty.contacts.command("test", cls=Command)(duty.try_out)
+app.add_typer(duty.contacts, name="notify")
+app.add_typer(audit.audits, name="audit")
+configs.command("log", cls=Command)(revisions.log)
+configs.command("diff", cls=Command)(revisions.diff)
+configs.command("show", cls=Command)(revisions.print_text)
+configs.command("rollback", cls=Command)(revisions.rollback)
+app.add_typer(configs, name="config")
 app.add_typer(outbox, name="outbox")
 app.add_typer(schemas, name="schema")
 app.add_typer(simulate.simulators, name="simulate")
+linkage.callback()(rules.listed)
+linkage.command("test", cls=Command)(rules.play)
+app.add_typer(linkage, name="rules")
 profiles.command("test", cls=Command)(profile.try_out)
 app.add_typer(profiles, name="profile")
+app.add_typer(scan.scans, name="scan")
 app.command(cls=Command)(backup.backup)
 app.command(cls=Command)(backup.restore)
 app.command(cls=Command)(daemon.demo)

@@ -9,7 +9,7 @@ import typer
 
 from gateway.cli import show
 from gateway.cli.language import say
-from gateway.cli.where import CONFIG, ConfigOption, JsonOption, StateDirOption, loaded
+from gateway.cli.where import CONFIG, ConfigOption, JsonOption, StateDirOption, chosen
 from gateway.errors import Text
 
 if TYPE_CHECKING:
@@ -30,9 +30,10 @@ def backup(
     from gateway.backup import Box, left_out, write
     from gateway.yamlmarks import read
 
-    found, _ = loaded(config)
+    found = chosen(config)[0].loaded  # a pushed revision may run
     whole = found.config
-    files = {*read(config).files, *_named(whole)}
+    here = {path for path in found.document.files if path.is_file()}
+    files = {*read(config).files, *here, *_named(whole)}
     box = Box(whole.gateway.id, tuple(whole.uplinks), config, files, state_folder or whole.gateway.state_dir)
     manifest = write(file, box, datetime.now(UTC))
     size_bytes, absent = file.stat().st_size, left_out(box)

@@ -2,6 +2,7 @@
 
 import faulthandler
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ import typer
 from gateway import __version__
 from gateway.cli import show
 from gateway.cli.language import fall_back_on, say, spoken
-from gateway.cli.where import CONFIG, ConfigOption, JsonOption, loaded, use_language_of
+from gateway.cli.where import CONFIG, ConfigOption, JsonOption, chosen, loaded, use_language_of
 from gateway.errors import GatewayError, Text
 
 if TYPE_CHECKING:
@@ -23,20 +24,23 @@ def run(config: ConfigOption = CONFIG) -> None:
 
     SIGTERM and Ctrl-C stop it. With a wrong configuration it does not start: all mistakes are told, exit status 2.
     """
+
     from gateway import app, logs
 
     try:
-        found, drivers = loaded(config)
+        start, drivers = chosen(config)
     except GatewayError:
         use_language_of(config)
         raise
+    found = start.loaded
     fall_back_on(found.config.gateway.language)
     log = found.config.gateway.log
     logs.configure(log.format, log.level)
     for warning in found.warnings:
         logging.getLogger("gateway.config").warning("%s", warning.say(spoken()))
     faulthandler.enable()  # systemd's watchdog ends a process that stands still by SIGABRT: then it says where it stood
-    app.main(found.config, drivers)
+    if app.main(found.config, drivers, start):
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # the same command, anew
 
 
 def check(config: ConfigOption = CONFIG, json: JsonOption = False) -> None:

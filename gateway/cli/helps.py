@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from gateway.cli import helps_alarms
+
 HELP_OPTION = "Show this message and exit."
 HELPS: Mapping[str, str] = {
     HELP_OPTION: "显示本帮助。",
@@ -33,6 +35,31 @@ HELPS: Mapping[str, str] = {
     ),
     "End after the story, with a summary.": "演示完剧情后给出小结并结束。",
     "Say which version this is.": "显示版本。",
+    # config, reload
+    "Configurations that ran here, and the way back.": "运行过的配置及回退。",
+    "List the configurations that ran here, the newest first.": "列出运行过的配置,最新的在前。",
+    "Who brought each in, when and from where. Also while the gateway is stopped.": (
+        "每个版本由谁、何时、从何处引入。网关停止时也可使用。"
+    ),
+    "A revision's number; without, the one before.": "版本编号;不写则取前一个版本。",
+    "Another one's; without, the one that runs.": "另一个版本编号;不写则取正在运行的版本。",
+    "Show what differs between two configurations.": "显示两个配置版本的差异。",
+    "Passwords and keys are hidden. Exit status 0 also where they differ.": "密码和密钥不显示。有差异时退出码也为 0。",
+    "Its number; without, the one that runs.": "版本编号;不写则取正在运行的版本。",
+    "With passwords and keys, as it stands.": "连同密码和密钥原样输出。",
+    "Print a configuration as it ran.": "输出某个版本的配置。",
+    "Passwords and keys that stand in it are hidden, unless --secrets is given.": (
+        "其中的密码和密钥不显示,除非加 --secrets。"
+    ),
+    "As `gateway config log` lists it.": "gateway config log 所列的编号。",
+    "Let an older configuration run again.": "让较早的配置重新生效。",
+    "It becomes the newest revision, and gateway.yaml stays as it is. A running gateway starts anew at once, one that "
+    "is stopped takes it at its next start.": (
+        "它成为最新版本,gateway.yaml 保持不变。运行中的网关立即重新启动,已停止的网关在下次启动时采用。"
+    ),
+    "Let the running gateway read its configuration again.": "让运行中的网关重新读取配置。",
+    "It is checked first: with a mistake in it nothing happens. Then the gateway starts anew, which takes some "
+    "seconds; no event is lost.": "先检查配置,有误则不作任何改变;随后网关重新启动,需数秒,事件不会丢失。",
     # status, devices, alarms, outbox
     "Say how the running gateway is.": "显示网关当前状况。",
     "Its verdict in one word; the uplinks, and what still waits for them; the drivers; this machine.": (
@@ -44,6 +71,15 @@ HELPS: Mapping[str, str] = {
     "Active, not yet acknowledged, or waiting for their outcome. `gateway ack` takes the first column.": (
         "持续中、未确认或待处置。第一列即 gateway ack 所需的报警编号。"
     ),
+    "List who leads on which alarm type, and who is told.": "列出责任清单:各类报警的牵头、配合和逐级通知。",
+    "From the configuration, each type with the entry that counts for it; also the types that nobody leads.": (
+        "取自配置:每种类型按最具体的一行;无人牵头的类型也列出。"
+    ),
+    "The contacts of the configuration.": "配置中的联系人。",
+    "Send a message to a contact that is marked as a test.": "向联系人发送一条注明“测试”的消息。",
+    "As it stands under `contacts:`.": "contacts: 中的名称。",
+    "From this machine, with the configuration as it stands; also while the gateway is stopped. Exit status 1 where it "
+    "was not taken, with the reason.": "从本机按当前配置发送,网关停止时也可使用。未被接收时说明原因,退出码 1。",
     "What each uplink still owes.": "各上行链路的待上报情况。",
     "Show what each uplink still owes, by lane.": "按通道显示各上行链路的待上报情况。",
     "Events that wait, and since when the oldest does; events sent, confirmed by the broker, refused by it; dead "
@@ -87,6 +123,17 @@ HELPS: Mapping[str, str] = {
     "As `gateway alarms` lists it, or its last 6 characters.": "报警编号,见 gateway alarms;写最后 6 位即可。",
     "What it was.": "处置结论:真实、误报、测试、演练、其他。",
     "What is to be remembered.": "备注。",
+    # send
+    "Have a device or the gateway do something, now.": "让设备或网关立即执行一项操作。",
+    "Checked as a command of the platform is, but for its permission; it stands in the audit log with your user name. "
+    "Exit status 1 where it was not done.": (
+        "检查项目与平台命令相同(不含上行链路权限);操作连同您的用户名记入审计日志。未执行成功时退出码 1。"
+    ),
+    "Its id, or `gateway` for the gateway itself.": "设备编号;网关自身写 gateway。",
+    "unlock, lock, release, output, snapshot, test, shelve, shield, …": (
+        "操作:unlock、lock、release、output、snapshot、test、shelve、shield 等。"
+    ),
+    "Its arguments, e.g. seconds=5 reason=cleaning.": "操作的参数,例如 seconds=5 reason=cleaning。",
     "Print a card's keyed hash for `credentials:`.": "输出卡片的密钥散列,供 credentials: 使用。",
     "So no card number stands in a file. It is made with this site's own key, from the configuration.": (
         "使卡号不出现在任何文件中。所用密钥为本站点自己的密钥,取自配置。"
@@ -94,6 +141,22 @@ HELPS: Mapping[str, str] = {
     "wiegand-26, wiegand-34, wiegand-37, raw-32, …": "wiegand-26、wiegand-34、wiegand-37、raw-32 等。",
     "Facility code; 0 where there is none.": "区域码;没有则写 0。",
     "Card number.": "卡号。",
+    # disclosure, forget
+    "List what left this box.": "列出已离开本机的数据。",
+    "How many events of which type, with which fields, each uplink was given on which day; kept for three years.": (
+        "按日期、上行链路、事件类型和字段统计的数量;保存三年。"
+    ),
+    "Only this day, e.g. 2026-11-24.": "只看这一天,例如 2026-11-24。",
+    "From this day on; without it and --day everything.": "从这一天起;与 --day 都不写则列出全部。",
+    "Forget a person's card (PIPL, article 47).": "删除某人的卡片信息(个人信息保护法第四十七条)。",
+    "Its number goes from every event on disk, the events stay; each uplink that may hold references is told which one "
+    "to delete. Take the card off `credentials:` first. Asked again, it does what is left to do.": (
+        "从已保存的全部事件中清除卡号,事件保留;并通知每个可能持有引用值的平台删除对应引用。"
+        "请先从 credentials: 中移除该卡。可重复执行,未完成的部分会继续。"
+    ),
+    "Its format as for `gateway card`, or an uplink's reference alone.": (
+        "卡片格式,与 gateway card 相同;或仅写某平台的引用值。"
+    ),
     # backup, restore
     "Write all that this box is into one file.": "将本机的全部内容写入一个文件。",
     "The gateway may run meanwhile. Configuration, keys, every event on disk and how far each uplink has it. The file "
@@ -136,6 +199,41 @@ HELPS: Mapping[str, str] = {
     "Parity of the serial port.": "串口校验位。",
     "More keys as in gateway.yaml, e.g. 'loops: {1: 60}'.": "设备的其他键,写法同 gateway.yaml,例如 'loops: {1: 60}'。",
     "Go on, and say what changes; Ctrl-C ends it.": "持续读取并显示变化,Ctrl-C 结束。",
+    # scan
+    "Look for devices; it only reads.": "搜索设备,只读不写。",
+    "Look for Modbus devices on a line, and say what each could be.": "搜索线路上的 Modbus 设备并说明可能的型号。",
+    "Each address is asked for one register at each speed; the usual factory settings come first.": (
+        "在每种波特率下向每个地址读取一个寄存器,先试常见的出厂设置。"
+    ),
+    "Exit status 1 where nothing was found, 130 after Ctrl-C.": "未找到时退出码 1,按 Ctrl-C 后为 130。",
+    "Speed to try; several are tried in turn. Else the usual.": "要尝试的波特率,可写多次;不写则试常用值。",
+    "Parity to try; several are tried in turn. Else N.": "要尝试的校验位,可写多次;默认 N。",
+    "Addresses to try; 1-247 is every one.": "要尝试的地址;1-247 为全部。",
+    "Four questions each, for boards that ignore what they do not know.": (
+        "每个地址用四种读功能询问,适用于对未知功能不应答的模块。"
+    ),
+    "How long each may take to answer, e.g. 300ms, 1s.": "每台设备的应答等待时间,例如 300ms、1s。",
+    "Look for OSDP door readers on a line.": "搜索线路上的 OSDP 门禁读卡器。",
+    "Each is asked in clear what it is and what it can; no key is tried.": ("以明文询问型号和功能,不尝试任何密钥。"),
+    "A serial server instead.": "改用串口服务器。",
+    "Addresses to try, e.g. 0-7,12.": "要尝试的地址,例如 0-7,12。",
+    "Look for ONVIF cameras in the local network.": "搜索本地网络中的 ONVIF 摄像机。",
+    "One multicast question (WS-Discovery), which ONVIF devices answer.": (
+        "发出一次组播询问(WS-Discovery),ONVIF 设备均会应答。"
+    ),
+    "The network interface, or this machine's address on it; else all.": "网络接口名或本机在其上的地址;不写则全部。",
+    "How long to listen.": "监听时长。",
+    "Look for Hikvision devices in a range of addresses.": "在地址范围内搜索海康威视设备。",
+    "With a user they also say their model.": ("提供用户名后还能读出型号。"),
+    "Addresses to try: 192.0.2.0/28, or one.": "要尝试的地址:192.0.2.0/28,或单个地址。",
+    "Port to try; several are tried in turn. Else 80.": "要尝试的端口,可写多次;默认 80。",
+    "Log in as this user.": "登录用户名。",
+    "File with the password; else GATEWAY_SCAN_PASSWORD, else it is asked for.": (
+        "存放密码的文件;不写则取环境变量 GATEWAY_SCAN_PASSWORD,再没有则询问。"
+    ),
+    "Look for devices that hubs announce on a broker.": "搜索集线设备在消息服务器上公布的设备。",
+    "Of zigbee2mqtt and ChirpStack.": ("支持 zigbee2mqtt 和 ChirpStack。"),
+    "The broker; port 1883 where none is said.": "消息服务器;不写端口则为 1883。",
     # simulate
     "Run a simulated device that speaks its real protocol.": "运行使用真实协议的模拟设备。",
     "Without a name: list them. Lines on standard input make it do things: `help` lists them, Ctrl-C ends it.": (
@@ -169,6 +267,8 @@ HELPS: Mapping[str, str] = {
     ),
     "A camera (Hikvision ISAPI) with its alert stream.": "本机上带报警流的摄像机(海康 ISAPI)。",
     "The lines `motion on` and `motion off` are its events.": "输入 motion on 和 motion off 产生事件。",
+    "A camera (ONVIF) with alarm inputs and relays.": "带报警输入和继电器的摄像机(ONVIF)。",
+    "The lines `motion on` and `input 1 on` are its events.": "输入 motion on 和 input 1 on 产生事件。",
     "Port; 0 is any.": "端口;0 表示任意。",
     "User name for its login.": "登录用户名。",
     "Password for its login.": "登录密码。",
@@ -179,6 +279,20 @@ HELPS: Mapping[str, str] = {
     ),
     "http://HOST:PORT/ingest/DEVICE of the gateway.": "网关地址 http://主机:端口/ingest/设备。",
     "The device's token there.": "设备令牌。",
+    # rules
+    "List the linkage rules in words, or try them out.": "用文字列出联动规则,或进行推演。",
+    "What each waits for, and what it does then. It moves nothing, and needs no running gateway.": (
+        "每条规则的条件和动作。不执行任何动作,也不需要网关在运行。"
+    ),
+    "Say what an event would make the rules do.": "推演某个事件会触发哪些联动动作。",
+    "To which device, when, and until when; nothing is moved. A rule that counts is taken to have counted enough.": (
+        "包括哪个设备、何时执行、持续到何时;不执行任何动作。按次数触发的规则视为次数已够。"
+    ),
+    "The event's type, e.g. fire.smoke.": "事件类型,例如 fire.smoke。",
+    "The device that tells it.": "发出该事件的设备。",
+    "raise, clear, still or pulse; without: how it begins.": "raise、clear、still 或 pulse;不写则为其开始。",
+    "When, as an RFC 3339 time; without: now.": "时间(RFC 3339);不写则为现在。",
+    "As a test or a drill.": "按测试或演练处理。",
     # simulators of other hubs and panels
     "Where the gateway listens for it.": "网关为其监听的地址。",
     "Its source address, 12 hexadecimal digits.": "源地址,12 位十六进制数。",
@@ -197,4 +311,5 @@ HELPS: Mapping[str, str] = {
     "The broker it publishes to.": "其发布消息的服务器。",
     "A hub that publishes on a broker, as zigbee2mqtt.": "在消息服务器上发布设备消息的汇聚设备。",
     "The line `help` lists what its devices can be told to report.": "输入 help 列出设备可上报的内容。",
+    **helps_alarms.HELPS,
 }

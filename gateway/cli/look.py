@@ -1,13 +1,15 @@
 """What the running gateway says of itself: status, devices, alarms, outbox."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Optional
+
+import typer
 
 from gateway.cli import show
 from gateway.cli.ask import ask
 from gateway.cli.language import say, spoken
 from gateway.cli.where import CONFIG, ConfigOption, JsonOption, StateDirOption, state_dir
-from gateway.cli.words import ALARM_STATES, DEAD, HEADS, LANES, LINKS, NOTHING, STATES, STYLES, VERDICTS
+from gateway.cli.words import ALARM_STATES, DEAD, HEADS, LAID, LANES, LINKS, NOTHING, STATES, STEPS, STYLES, VERDICTS
 from gateway.errors import Text
 from gateway.event import Severity
 from gateway.taxonomy import SEVERITIES, TYPES
@@ -27,8 +29,19 @@ def status(config: ConfigOption = CONFIG, state_folder: StateDirOption = None, j
     _table(("uplink", "link", "since", "waiting", "oldest", "confirmed", "why"), _uplinks(health["uplinks"]), "uplinks")
     _table(("driver", "state", "devices", "offline", "why"), _drivers(health["drivers"]), "devices")
     show.put(say(_machine(health)))
+    for line in _laid(answer):
+        show.put(say(line), STYLES["shielded"])
     if "failing" in health["disk"]:
         show.put(health["disk"]["failing"][spoken()], "red")
+
+
+def _laid(answer: Mapping[str, Any]) -> list[Text]:
+    """What is out of service or in drill now, and whether it is a flood; what is not is not told."""
+    health, flood = answer["health"], answer.get("flood", 0)
+    counted = [(health[name], LAID[name]) for name in ("shielded", "shelved", "drilled") if health[name]]
+    lines = [Text(f"{word.en}: {count}", f"{word.zh}:{count}") for count, word in counted]
+    many = Text(f"flood: {flood} alarms began within 10 minutes", f"报警泛滥:10 分钟内 {flood} 个报警")
+    return lines + ([many] if flood else [])
 
 
 def _headline(answer: Mapping[str, Any]) -> str:
@@ -123,11 +136,22 @@ def measured(values: Mapping[str, Any]) -> str:
     return " ".join(f"{name}={v['value']} {v.get('unit') or ''}".strip() for name, v in values.items())
 
 
-def alarms(config: ConfigOption = CONFIG, state_folder: StateDirOption = None, json: JsonOption = False) -> None:
+def alarms(
+    alarm: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--id", metavar="ALARM", help="Only this one, with its history; the last 6 characters do."),
+    ] = None,
+    config: ConfigOption = CONFIG,
+    state_folder: StateDirOption = None,
+    json: JsonOption = False,
+) -> None:
     """List the alarms that are not over.
 
     Active, not yet acknowledged, or waiting for their outcome. `gateway ack` takes the first column.
     """
+    if alarm is not None:
+        _show(ask(state_dir(config, state_folder), "alarm", alarm=alarm), json)
+        return
     answer = ask(state_dir(config, state_folder), "alarms")
     if json:
         show.document(answer)
@@ -135,23 +159,58 @@ def alarms(config: ConfigOption = CONFIG, state_folder: StateDirOption = None, j
     if not answer:
         show.put(say(NOTHING["alarms"]))
         return
-    heads = ("alarm", "severity", "type", "device", "state", "count", "first", "last")
-    show.table([HEADS[head] for head in heads], map(_alarm, answer), [STYLES.get(a["severity"], "") for a in answer])
+    _list(answer)
+
+
+def _list(alarms: Sequence[Mapping[str, Any]]) -> None:
+    heads = ("alarm", "severity", "type", "device", "state", "count", "first", "last", "lead", "next", "group")
+    show.table([HEADS[head] for head in heads], map(_alarm, alarms), [STYLES.get(a["severity"], "") for a in alarms])
+
+
+def _show(alarm: Mapping[str, Any], json: bool) -> None:
+    if json:
+        show.document(alarm)
+        return
+    _list([alarm])
+    heads = ("time", "step", "who", "from", "note")
+    show.table([HEADS[head] for head in heads], map(_step, alarm["history"]), [""] * len(alarm["history"]))
+
+
+def _step(step: Mapping[str, str]) -> list[str]:
+    word = STEPS.get(step["step"], Text(step["step"], step["step"]))
+    return [show.moment(step["time"]), say(word), *(step.get(name, "") for name in ("who", "from", "note"))]
 
 
 def _alarm(alarm: Mapping[str, Any]) -> list[str]:
     test = say(Text(" (test)", "(测试)")) if alarm["test"] else ""
     part = f"/{alarm['part']}" if alarm.get("part") else ""
+    first = say(Text(" (first fire)", "(首警)")) if alarm.get("first_fire") else ""
     return [
         alarm["alarm"],
         say(SEVERITIES[Severity(alarm["severity"])]),
-        f"{kind(alarm['type'])}{test}",
+        f"{kind(alarm['type'])}{test}{first}",
         f"{alarm['device']}{part}",
-        say(ALARM_STATES[alarm["state"]]),
+        _state(alarm),
         str(alarm["count"]),
         show.moment(alarm["first"]),
         show.moment(alarm["last"]),
+        " ".join([alarm.get("lead", ""), *alarm.get("assist", [])]),
+        f"{show.moment(alarm['next']['at'])} → {alarm['next']['to']}" if "next" in alarm else "",
+        _group(alarm.get("group")),
     ]
+
+
+def _state(alarm: Mapping[str, Any]) -> str:
+    """The display word, with its cause or its end."""
+    word, ends = say(ALARM_STATES[alarm["state"]]), alarm.get("until", {}).get(alarm["state"])
+    if alarm["state"] == "suppressed":
+        return word + say(Text(f" by {alarm['suppressed_by']}", f"(因 {alarm['suppressed_by']})"))
+    return word + (say(Text(f" until {show.moment(ends)}", f"(至 {show.moment(ends)})")) if ends else "")
+
+
+def _group(group: Mapping[str, Any] | None) -> str:
+    """Its cause and count; the head of a group is marked."""
+    return "" if group is None else f"{'*' if group['head'] else ' '} {group['cause'][spoken()]} ×{group['count']}"
 
 
 def kind(name: str) -> str:

@@ -24,6 +24,7 @@ WHAT = {
     "wiegand": Text("card readers behind a Wiegand converter, on a pty or on TCP", "pty 或 TCP 上的韦根转换器及读头"),
     "gpio": Text("contacts and outputs as files in a folder", "以文件模拟的触点和输出引脚"),
     "isapi": Text("a camera with an alert stream", "带报警流的摄像机"),
+    "onvif": Text("a camera with an ONVIF pull point", "带 ONVIF 拉取点的摄像机"),
     "gb26875": Text("a fire panel's transmission device that dials a gateway", "连接网关的用户信息传输装置"),
     "serial_text": Text("a fire panel's printer port, on a pty or on TCP", "pty 或 TCP 上的火灾报警控制器打印口"),
     "zkteco": Text("a door controller or terminal that pushes to a gateway", "向网关推送的中控门禁控制器或考勤机"),
@@ -153,6 +154,25 @@ def isapi(
     The lines `motion on` and `motion off` are its events.
     """
     from drivers.sim.console.isapi import stage
+
+    _play(lambda tell: stage(port, (username, password), tell))
+
+
+@simulators.command(cls=Command)
+def onvif(
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, metavar="N", help="Port; 0 is any.")] = 0,
+    username: Annotated[
+        str, typer.Option("--username", metavar="NAME", help="User name for its login.")
+    ] = CAMERA_LOGIN[0],
+    password: Annotated[str, typer.Option("--password", metavar="TEXT", help="Password for its login.")] = CAMERA_LOGIN[
+        1
+    ],
+) -> None:
+    """A camera (ONVIF) with alarm inputs and relays.
+
+    The lines `motion on` and `input 1 on` are its events.
+    """
+    from drivers.sim.console.onvif import stage
 
     _play(lambda tell: stage(port, (username, password), tell))
 

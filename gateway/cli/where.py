@@ -12,6 +12,7 @@ from gateway.cli.language import fall_back_on
 from gateway.errors import Text
 
 if TYPE_CHECKING:
+    from gateway.archive import Start
     from gateway.config import Loaded
     from gateway.driver import Driver
 
@@ -39,13 +40,29 @@ def loaded(config: Path) -> "tuple[Loaded, Mapping[str, Driver[Any]]]":
     """The configuration with every driver there is. ConfigProblems: all that is wrong."""
     from gateway.config import load
     from gateway.driver import registry
+
+    _refuse_absent(config)
+    drivers = registry()
+    return load(config, drivers.models()), drivers
+
+
+def chosen(config: Path) -> "tuple[Start, Mapping[str, Driver[Any]]]":
+    """What a daemon would start with: the configuration or a newer revision. ConfigProblems, StateError."""
+    from gateway.archive import choose
+    from gateway.clock import SystemClock
+    from gateway.driver import registry
+
+    _refuse_absent(config)
+    drivers = registry()
+    return choose(config, state_dir(config, None), drivers.models(), SystemClock()), drivers
+
+
+def _refuse_absent(config: Path) -> None:
     from gateway.problems import ConfigProblems, Problem
 
     if _absent(config):
         raise ConfigProblems(config, [Problem(config, 1, 1, "", ABSENT)])
     ask.refuse_unreadable(config)
-    drivers = registry()
-    return load(config, drivers.models()), drivers
 
 
 def state_dir(config: Path, state_dir: Path | None) -> Path:

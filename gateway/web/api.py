@@ -1,6 +1,7 @@
 """Routes: `/ingest/{device}`, `/healthz`, `/readyz`, `/api/v1/status`, `/api/v1/devices`, `/` (contract, section 8).
 
-`/ingest` and `/healthz` answer anyone; everything else answers this machine only, whatever address is listened on.
+`/ingest`, `/healthz` and `/public` answer anyone; everything else answers this machine only, whatever address is
+listened on.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from gateway.driver import Answer, Posted
 from gateway.errors import StorageError, Text
-from gateway.web import words
+from gateway.web import public, words
 from gateway.web.guard import Guard, error
 from gateway.web.pages import render
 
@@ -55,13 +56,15 @@ class House(Protocol):
         """
 
 
-def create(house: House, names: Sequence[str] = ()) -> FastAPI:
+def create(house: House, names: Sequence[str] = (), source: public.Source | None = None) -> FastAPI:
     """The application. `names` are host names it may be called by, besides IP addresses and `localhost`."""
     app = FastAPI(title="community-gateway", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     app.add_middleware(Guard, names=frozenset(name.lower() for name in names))
     app.add_exception_handler(HTTPException, _not_here)
     _probes(app, house)
     _views(app, house)
+    if source is not None:
+        public.add(app, source, house.language)
 
     @app.post("/ingest/{device}", summary="A device posts its events; 200 when they are on disk")
     async def ingest(device: str, request: Request) -> Response:

@@ -1,10 +1,11 @@
 """In front of every route: who may ask what under which name, and the security headers of every answer.
 
 A web page elsewhere can make a browser on this machine call us under a name of its own (DNS rebinding); so the Host
-must be an IP address, `localhost` or a configured name. There is no login yet: all but `/ingest` and `/healthz` answer
-loopback peers only, and none that a proxy speaks for.
+must be an IP address, `localhost` or a configured name. There is no login yet: all but `/ingest`, `/healthz` and
+`/public` answer loopback peers only, and none that a proxy speaks for.
 """
 
+import asyncio
 from collections.abc import Mapping
 from ipaddress import IPv6Address, ip_address
 
@@ -13,8 +14,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import Text
+from gateway.listeners import Turns
 from gateway.web import words
 
+AT_ONCE = 4  # requests of one peer
+REFUSED_S = 0.1  # how long a refused one keeps its place: whoever only guesses, or sends rubbish, is slow at it
+_OPEN = ("/healthz", "/public", "/public.json", "/static/page.css")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 _HEADERS = {
     "Content-Security-Policy": (
@@ -45,23 +50,31 @@ class Guard:
     def __init__(self, app: ASGIApp, names: frozenset[str] = frozenset()) -> None:
         self._app = app
         self._names = names | {"localhost"}
+        self._turns = Turns(AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuses, or passes on; every answer gets the headers."""
 
+        refused = False
+
         async def with_headers(message: Message) -> None:
+            nonlocal refused
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(_HEADERS)
+                refused = 400 <= message["status"] < 500
             await send(message)
 
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        await (self._refusal(scope) or self._app)(scope, receive, with_headers)
+        async with self._turns.of((scope.get("client") or ("",))[0]):
+            await (self._refusal(scope) or self._app)(scope, receive, with_headers)
+            if refused:
+                await asyncio.sleep(REFUSED_S)
 
     def _refusal(self, scope: Scope) -> Response | None:
         path = scope["path"]
-        if path == "/healthz" or path.startswith("/ingest/"):
+        if path in _OPEN or path.startswith("/ingest/"):
             return None
         headers = Headers(scope=scope)
         if not _is_loopback(scope) or any(name in headers for name in _FORWARDED):

@@ -101,7 +101,7 @@ def render(
 
     buildings = _buildings(devices, language)
     return (
-        _environment()
+        environment()
         .get_template("status.html")
         .render(
             say=lambda key: words.LABELS[key].say(language),
@@ -121,7 +121,8 @@ def render(
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Templates of this package; what is put into them cannot become markup."""
     return Environment(
         loader=PackageLoader("gateway.web"),
         autoescape=True,

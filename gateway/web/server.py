@@ -1,8 +1,9 @@
-"""uvicorn inside our own event loop: our socket, our signals, our time budget; slow senders are hung up on."""
+"""uvicorn inside our own event loop: our socket, signals, time budget; slow senders and crowds are hung up on."""
 
 import asyncio
 import contextlib
 import errno
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 
@@ -11,12 +12,15 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gateway.errors import ConfigError, Text
+from gateway.listeners import Refusals, Turnstile
 
 HEADER_TIMEOUT_S = 10.0
 MAX_HEADER_BYTES = 16 * 1024
 MAX_CONNECTIONS = 64
+MAX_PER_PEER = 32  # a browser has 6; several devices may stand behind one address
 _KEEP_ALIVE_S = 15  # longer than the page's refresh
 _GRACE_S = 1  # for requests under way when we stop
+_LOG = logging.getLogger("gateway.web")
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
@@ -86,22 +90,36 @@ class _Server(uvicorn.Server):
                     await self.stop.wait()
 
 
-class _Protocol(H11Protocol):
-    """HTTP/1.1 that does not wait longer than `HEADER_TIMEOUT_S` for the rest of a request's head (slow loris)."""
+class _Config(uvicorn.Config):
+    """Uvicorn's, which every connection gets to see, with who may connect."""
 
+    turnstile: Turnstile
+
+
+class _Protocol(H11Protocol):
+    """HTTP/1.1 for whom there is room.
+
+    It does not wait longer than `HEADER_TIMEOUT_S` for the rest of a request's head (slow loris).
+    """
+
+    config: _Config
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._watch()
+        if self.config.turnstile.enter(_peer(transport), transport):
+            super().connection_made(transport)
+            self._watch()
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._watch()
+        if self.transport is not None:
+            super().data_received(data)
+            self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop()
-        super().connection_lost(exc)
+        if self.transport is not None:
+            self.config.turnstile.leave(_peer(self.transport), self.transport)
+            self._stop()
+            super().connection_lost(exc)
 
     def _watch(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:
@@ -115,10 +133,14 @@ class _Protocol(H11Protocol):
             self._deadline = None
 
 
+def _peer(transport: asyncio.Transport) -> str:
+    return str((transport.get_extra_info("peername") or ("",))[0])
+
+
 @contextlib.asynccontextmanager
 async def serve(app: FastAPI, sockets: Sequence[socket.socket]) -> AsyncIterator[None]:
     """Serves while the block lasts; leaving it closes the sockets and takes at most 2 s."""
-    config = uvicorn.Config(
+    config = _Config(
         app,
         http=_Protocol,
         ws="none",
@@ -130,9 +152,9 @@ async def serve(app: FastAPI, sockets: Sequence[socket.socket]) -> AsyncIterator
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_GRACE_S,
-        limit_concurrency=MAX_CONNECTIONS,
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
     )
+    config.turnstile = Turnstile(Refusals(_LOG, "page"), MAX_CONNECTIONS, MAX_PER_PEER)
     server = _Server(config)
     task = asyncio.create_task(server.serve(list(sockets)), name="web")
     try:

@@ -6,21 +6,22 @@ import shutil
 import sys
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
-from tests.bench.figures import FIGURES, table
+from tests.bench import community, fanin_modbus, fanin_mqtt, linkage
+from tests.bench.figures import BUILD, FIGURES, table
 from tests.bench.measures import MEASURES
 from tests.bench.neighbours import beside
 
-BUILD = Path(__file__).resolve().parents[2] / "build"  # on a real disk, where /tmp may be memory
 RESULT = BUILD / "bench.json"
+ALL = (*MEASURES, linkage.linkage, beside, fanin_mqtt.mqtt_in, fanin_modbus.modbus_tcp, community.community)
+SHOWN = (*FIGURES, *linkage.FIGURES, *fanin_mqtt.FIGURES, *fanin_modbus.FIGURES, *community.FIGURES)
 
 
 def main(names: list[str]) -> None:
     """A folder for each measure, removed afterwards."""
     folder = BUILD / "bench"
     found: dict[str, float] = {}
-    for measure in (*MEASURES, beside):
+    for measure in ALL:
         name = measure.__name__
         if names and name not in names:
             continue
@@ -36,7 +37,7 @@ def main(names: list[str]) -> None:
     rounded = {name: round(value, 4) for name, value in found.items()}
     when = datetime.now(UTC).isoformat(timespec="seconds")
     RESULT.write_text(json.dumps({"time": when, **rounded}, indent=2) + "\n", "utf-8")
-    sys.stdout.write(table(found, [figure for figure in FIGURES if figure.name in found]) + "\n")
+    sys.stdout.write(table(found, [figure for figure in SHOWN if figure.name in found]) + "\n")
 
 
 if __name__ == "__main__":

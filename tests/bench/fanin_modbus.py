@@ -12,20 +12,19 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import aiomqtt
 
 from drivers.sim.modbus import Line, Slave
-from tests.bench.__main__ import BUILD
-from tests.bench.figures import Figure, table
+from tests.bench.children import Child, child, orders, say
+from tests.bench.figures import BUILD, Figure, table
 from tests.brokers import Mosquitto
 from tests.faults.daemon import BASE, Daemon
 from tests.faults.seen import cpu_s
 
+MODULE = "tests.bench.fanin_modbus"
 DETECTORS = 32
 PROFILE = "rs-yg-n01"
 WARM_S = 2.0
@@ -46,52 +45,17 @@ async def slaves() -> None:
     """The simulators' process: prints the ports; `count` and `flip N` on standard input, answers as JSON lines."""
     made = [Slave(1, PROFILE) for _ in range(DETECTORS)]
     on = [False] * DETECTORS
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     async with AsyncExitStack() as stack:
         lines = [Line(slave, tcp=("127.0.0.1", 0), framing="tcp") for slave in made]
         for line in lines:
             await stack.enter_async_context(line)
-        _say([line.address[1] for line in lines])
-        while word := (await reader.readline()).decode().split():
+        say([line.address[1] for line in lines])
+        async for word in orders():
             if word[0] == "flip":
                 number = int(word[1])
                 on[number] = not on[number]
                 made[number].set_condition("fire.smoke", on[number])
-            _say([sum(slave.requests for slave in made), time.monotonic()])
-
-
-def _say(value: Any) -> None:
-    sys.stdout.write(json.dumps(value) + "\n")
-    sys.stdout.flush()
-
-
-class Detectors:
-    """The simulators' process as the bench sees it."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    async def ask(self, words: str = "") -> Any:
-        """One line there, one back."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        if words:
-            self._process.stdin.write(f"{words}\n".encode())
-        return json.loads(await self._process.stdout.readline())
-
-
-@asynccontextmanager
-async def detectors() -> AsyncIterator[Detectors]:
-    """Starts it; ends it."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", __spec__.name, "slaves", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        yield Detectors(process)
-    finally:
-        process.kill()
-        await process.wait()
+            say([sum(slave.requests for slave in made), time.monotonic()])
 
 
 def _device(number: int) -> str:
@@ -102,9 +66,13 @@ def _device(number: int) -> str:
     )
 
 
-async def fanin(folder: Path) -> Found:
+async def modbus_tcp(folder: Path) -> Found:
     """The figures."""
-    async with Mosquitto(folder) as broker, detectors() as them, aiomqtt.Client("127.0.0.1", broker.port) as client:
+    async with (
+        Mosquitto(folder) as broker,
+        child(MODULE, "slaves") as them,
+        aiomqtt.Client("127.0.0.1", broker.port) as client,
+    ):
         ports = await them.ask()
         buses = {f"line-{number}": f'{{tcp: "127.0.0.1:{port}"}}' for number, port in enumerate(ports)}
         devices = [_device(number) for number in range(DETECTORS)]
@@ -128,7 +96,7 @@ async def fanin(folder: Path) -> Found:
     }
 
 
-async def _changes(daemon: Daemon, them: Detectors, client: aiomqtt.Client) -> tuple[list[float], list[float]]:
+async def _changes(daemon: Daemon, them: Child, client: aiomqtt.Client) -> tuple[list[float], list[float]]:
     """How long each change took, ms: of detectors with debounce 2 (even numbers), and with debounce 1 (odd)."""
     told: tuple[list[float], list[float]] = ([], [])
     messages = aiter(client.messages)
@@ -148,7 +116,7 @@ def main() -> None:
     folder = BUILD / "fanin-modbus"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    found = asyncio.run(fanin(folder))
+    found = asyncio.run(modbus_tcp(folder))
     shutil.rmtree(folder)
     sys.stdout.write(table(found, FIGURES) + "\n")
 

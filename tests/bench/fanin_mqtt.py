@@ -37,10 +37,10 @@ from gateway.config import load
 from gateway.driver import registry
 from gateway.event import Lane
 from gateway.mqtt import Session, Target
-from tests.bench.__main__ import BUILD
-from tests.bench.figures import BASE, EVENT, Figure, table
+from tests.bench.figures import BASE, BUILD, EVENT, Figure, table
 from tests.brokers import Mosquitto
 
+MODULE = "tests.bench.fanin_mqtt"
 MESSAGES = 20_000
 DEVICES = 50
 ROUNDS = 3
@@ -235,7 +235,7 @@ async def check(port: int) -> None:
 
 
 async def _child(*arguments: object) -> Found:
-    command = [sys.executable, "-m", __spec__.name, *map(str, arguments)]
+    command = [sys.executable, "-m", MODULE, *map(str, arguments)]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     said, _ = await process.communicate()
     if process.returncode:
@@ -260,7 +260,7 @@ def _empty(folder: Path) -> Path:
     return folder
 
 
-async def fanin(folder: Path, rounds: int = ROUNDS) -> Found:
+async def mqtt_in(folder: Path, rounds: int = ROUNDS) -> Found:
     """The figures: medians, and the median of the ratios of each round."""
     mine: list[Found] = []
     bare: list[Found] = []
@@ -289,7 +289,7 @@ def main(words: list[str]) -> None:
         if words == ["profile"]:
             asyncio.run(_turn(folder, "ours", "profile"))
         else:
-            sys.stdout.write(table(asyncio.run(fanin(folder)), FIGURES) + "\n")
+            sys.stdout.write(table(asyncio.run(mqtt_in(folder)), FIGURES) + "\n")
     finally:
         shutil.rmtree(folder)
 

@@ -1,12 +1,14 @@
 """What is measured, in which unit, and where it should be by now; the table."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.rig import BASE, SOURCE
 
-__all__ = ["BASE", "EVENT", "FIGURES", "Figure", "table"]
+__all__ = ["BASE", "BUILD", "EVENT", "FIGURES", "Figure", "table"]
 
+BUILD = Path(__file__).resolve().parents[2] / "build"  # on a real disk, where /tmp may be memory
 EVENT: Mapping[str, Any] = {  # of the size and shape of ours
     "stream": "district.event",
     "sequence": "0000000000000001",

@@ -23,7 +23,7 @@ import aiomqtt
 
 from drivers.sim.modbus import Line, Slave
 from gateway.clock import SystemClock
-from tests.bench.__main__ import BUILD
+from tests.bench.figures import BUILD
 from tests.brokers import Mosquitto, Wire
 from tests.faults.daemon import BASE, Daemon, token, webhook
 from tests.faults.seen import counter

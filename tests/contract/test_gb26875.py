@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from drivers._allowance import MESSAGES_AT_ONCE, MESSAGES_PER_S, Allowance
 from drivers._gb26875_config import Config
 from drivers._gb26875_frame import Code, encode
-from drivers._gb26875_port import FRAMES_AT_ONCE, FRAMES_PER_S, MOST_PER_PEER, Allowance
+from drivers._gb26875_port import MOST_PER_PEER
 from drivers.gb26875 import run
 from drivers.sim.gb26875 import POST_CHECK_ANSWER, Quirks, Transmitter
 from gateway.driver import Line
@@ -277,13 +278,13 @@ async def test_who_is_not_admitted_is_not_heard(link: RecordingLink, caplog: pyt
         await ended(reader)
         writer.close()
         await site.stop()
-    assert "127.0.0.1 is in no peers" in caplog.text
+    assert "refused: 127.0.0.1 is in no list of those that may connect (gb26875 utd)" in caplog.text
 
 
 async def test_at_start_it_says_what_listens_where(link: RecordingLink, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     async with running(link) as (site, _):
-        assert f"listening on tcp 127.0.0.1:{site.port} for utd (address {ADDRESS}, from anywhere)" in caplog.text
+        assert f"listening: gb26875 utd on tcp 127.0.0.1:{site.port}, open to anybody" in caplog.text
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
@@ -482,22 +483,22 @@ async def test_a_flood_is_slowed_down_and_another_device_is_not(link: RecordingL
     async with running(link, {}, {"id": "utd-2", "address": OTHER}) as (site, utd), site.device(OTHER) as second:
         beat = encode(utd.frame(b""))
         utd.line.send(beat * 700)
-        await utd.until(lambda: len(utd.replies) >= FRAMES_AT_ONCE)
+        await utd.until(lambda: len(utd.replies) >= MESSAGES_AT_ONCE)
         assert await second.beat()
-        assert len(utd.replies) == FRAMES_AT_ONCE
+        assert len(utd.replies) == MESSAGES_AT_ONCE
         clock.advance(1)
         assert await second.beat()
-        await utd.until(lambda: len(utd.replies) > FRAMES_AT_ONCE)
+        await utd.until(lambda: len(utd.replies) > MESSAGES_AT_ONCE)
 
 
 def test_an_allowance_grows_with_time() -> None:
     clock = ManualClock()
     allowance = Allowance(clock)
-    assert [allowance.take() for _ in range(int(FRAMES_AT_ONCE))] == [0.0] * int(FRAMES_AT_ONCE)
-    assert allowance.take() == pytest.approx(1 / FRAMES_PER_S)
+    assert [allowance.take() for _ in range(int(MESSAGES_AT_ONCE))] == [0.0] * int(MESSAGES_AT_ONCE)
+    assert allowance.take() == pytest.approx(1 / MESSAGES_PER_S)
     allowance.give_back()
     clock.advance(1)
-    assert [allowance.take() for _ in range(int(FRAMES_PER_S))] == [0.0] * int(FRAMES_PER_S)
+    assert [allowance.take() for _ in range(int(MESSAGES_PER_S))] == [0.0] * int(MESSAGES_PER_S)
     assert allowance.take() > 0
 
 

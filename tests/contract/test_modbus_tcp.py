@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers._modbus_tcp import LONGEST, Refused, Silent, TcpClient
+from drivers._modbus_tcp import LONGEST, MOST_STRAYS, TcpClient
 from drivers._modbus_values import Block
-from drivers._modbus_wire import Peer, Wire, open_wire
+from drivers._modbus_wire import Peer, Refused, Silent, Wire, open_wire
 from gateway.clock import SystemClock
 from gateway.errors import Unreachable
 from gateway.fields import BusConfig
@@ -158,6 +158,17 @@ async def test_whoever_asks_can_be_ended_and_the_next_is_served() -> None:
     async with serving(lambda request: b"", GOOD) as (wire, _):
         assert await cancelled(wire.read(PEER._replace(timeout_s=10), ONE))
         assert await wire.read(PEER, ONE) == [42]
+
+
+async def test_answers_that_nobody_asked_for_end_the_line() -> None:
+    unasked = bytes.fromhex("FFFF 0000 0005 01 03 02 002A")
+    async with serving(lambda request: unasked * MOST_STRAYS + GOOD(request), lambda request: unasked * 10_000) as (
+        wire,
+        _,
+    ):
+        assert await wire.read(PEER, ONE) == [42]
+        with pytest.raises(Unreachable):
+            await wire.read(PEER, ONE)
 
 
 @given(st.lists(st.binary(max_size=60), max_size=12))

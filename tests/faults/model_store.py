@@ -5,6 +5,7 @@ or has been seen, is there from then on, with these numbers. What was handed ove
 and in its place; what is missing when everything is looked at never will. `Broken` says what is wrong.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from typing import Any, ClassVar
@@ -178,7 +179,7 @@ class Model:
     def _look_at_alarms(self, found: Sequence[Sequence[Any]]) -> None:
         changes = [event.alarm for append in self.appends if append.seen for event in append.events if event.alarm]
         newest = {alarm.key: alarm for alarm in changes}
-        wanted = {key: list(astuple(alarm)) for key, alarm in newest.items() if not alarm.normal}
+        wanted = {key: json.loads(json.dumps(astuple(a))) for key, a in newest.items() if a.rests or not a.normal}
         there = {tuple(alarm[:3]): list(alarm) for alarm in found}
         _check(there == wanted, f"alarms {there}, not {wanted}")
 

@@ -3,7 +3,6 @@
 import asyncio
 import io
 import json
-import logging
 import sqlite3
 import struct
 import tarfile
@@ -13,6 +12,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -21,9 +21,11 @@ from drivers._modbus_profile import Profile
 from drivers._mqtt_profile import Profile as MqttProfile
 from drivers._text_map import TextMap
 from gateway import backup, batch, orders
-from gateway.commands import Action, Desk, ResendArgs, Rules, SyncArgs
+from gateway.audit import Audit
+from gateway.commands import Action, Rules
 from gateway.config import ConfigProblems, load
 from gateway.control import LINE_BYTES, Control
+from gateway.desk import Desk
 from gateway.driver import read_data, registry
 from gateway.errors import StateError
 from gateway.event import Lane
@@ -40,7 +42,7 @@ from tests.fuzz.promises import promise
 
 Run = Callable[[bytes], object]
 LARGEST_BYTES = 4096  # of a packet, in these tests
-SCHEMA = 3
+SCHEMA = 4
 
 
 @cache
@@ -102,9 +104,10 @@ async def _done(_args: object) -> dict[str, Any]:
 async def commands(data: bytes) -> None:
     """First byte: retained, marked as sent again; then the topic's last level, a newline and the payload."""
     first, (device, _, payload) = data[0] if data else 0, data[1:].partition(b"\n")
-    actions: dict[str, Action] = {"sync": (SyncArgs, _done), "resend": (ResendArgs, _done)}
+    actions: dict[str, Action] = dict.fromkeys(("sync", "resend", "unlock"), _done)
     rules = Rules("district", "sc/v1/b", "zh-CN", frozenset({"sync", "resend", "unlock"}), {"d": frozenset({"unlock"})})
-    desk = Desk(rules, cast(Store, _ledger()), ManualClock(), actions, logging.getLogger("tests.fuzz"))
+    store, clock = cast(Store, _ledger()), ManualClock()
+    desk = Desk(rules, store, clock, actions, Audit(store, clock))
     topic = f"sc/v1/b/command/{device.decode('utf-8', 'replace')}"
     message = Message(
         topic, payload, bool(first & 1), bool(first & 2), response_topic=topic.replace("command", "reply")
@@ -122,10 +125,17 @@ def _ledger() -> Ledger:
 
 
 class Butler:
-    """Answers every question with what it was asked."""
+    """Answers every question with what it was asked; its only device takes `unlock`."""
+
+    language = "zh-CN"
 
     def __init__(self) -> None:
         self.connection = sqlite3.connect(":memory:")
+        clock = ManualClock()
+        self.vitals = SimpleNamespace(clock=clock)
+        self.audit = Audit(cast(Store, _ledger()), clock)
+        self.supervisor = SimpleNamespace(takes=lambda: {"d": frozenset({"unlock"})})
+        self.actions: dict[str, Action] = dict.fromkeys(("unlock", "drill", "shelve"), _done)
 
     def health(self) -> dict[str, Any]:
         """Good."""
@@ -149,8 +159,10 @@ class Butler:
 
     async def acknowledge(self, *asked: Any) -> list[Any]:
         """Nothing."""
-        self.connection.execute("SELECT ?, ?, ?, ?", asked)
-        return list(asked)
+        alarm, by, *said = asked
+        told = [alarm, by.who, *said]
+        self.connection.execute("SELECT ?, ?, ?, ?", told)
+        return told
 
     async def follow(self, _wanted: Any) -> Any:
         """Nothing happens."""
@@ -262,6 +274,7 @@ _ASKED = [
     b'{"ask": "events", "types": ["fire.*"], "since_ms": 1, "limit": 5}\n',
     b'{"ask": "resend", "stream": "district.event", "from": 1, "to": 2}\n',
     b'{"ask": "ack", "alarm": "abcdef", "who": "w", "outcome": "real", "note": "n"}\n{"ask": "follow"}\n',
+    b'{"ask": "send", "device": "d", "action": "unlock", "args": {"seconds": 5}, "who": "w"}\n',
 ]
 INSIDE: dict[str, tuple[Run, list[bytes]]] = {
     "mqtt-packets": (

@@ -1,12 +1,12 @@
 """Requests as bytes to the listeners of HTTP: ZKTeco's, ISAPI's push, the daemon's own page and /ingest."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-import uvicorn
 from aiohttp import web
 from fastapi import FastAPI
 from uvicorn.server import ServerState
@@ -19,8 +19,9 @@ from drivers._isapi_push import Visitor
 from drivers._zkteco_desk import Desk
 from drivers._zkteco_http import Reception
 from gateway.driver import Answer, Posted
+from gateway.listeners import Refusals, Turnstile
 from gateway.web import create
-from gateway.web.server import MAX_HEADER_BYTES, _Protocol
+from gateway.web.server import MAX_HEADER_BYTES, _Config, _Protocol
 from tests.contract.test_web import HEALTH, device
 from tests.fakes import RecordingLink, link_of
 from tests.fuzz.hearing import NEAR, PEER, answers
@@ -106,7 +107,7 @@ async def page(data: bytes) -> None:
     """First byte even: from this machine; odd: from another. Then requests to the page, its interface and /ingest."""
     house, app = _page()
     house.link.readings.clear()
-    config = uvicorn.Config(
+    config = _Config(
         app,
         ws="none",
         lifespan="off",
@@ -114,6 +115,7 @@ async def page(data: bytes) -> None:
         access_log=False,
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
     )
+    config.turnstile = Turnstile(Refusals(logging.getLogger("tests.page"), "page"), 1, 1)
     config.load()
     loop = asyncio.get_running_loop()
     peer = PEER if data[:1] and data[0] & 1 else NEAR

@@ -13,12 +13,17 @@ from drivers._isapi_access import of_memory
 from drivers._isapi_history import NoMemory, page
 from drivers._isapi_hosts import PATH as HOSTS
 from drivers._isapi_push import Body
-from drivers._modbus_tcp import Refused, Silent, TcpClient
+from drivers._modbus_pdu import Refused, Silent, checked, reading
+from drivers._modbus_rtu import Sieve, reply_in
+from drivers._modbus_tcp import TcpClient
 from drivers._modbus_values import Block
-from drivers._modbus_wire import Sieve, reply_in, words_of
+from drivers._modbus_wire import words_of
 from drivers._mqtt_config import Config as HubConfig
 from drivers._mqtt_hub import Hub
 from drivers._multipart import MAX_DOCUMENT_BYTES, Parts
+from drivers._onvif_soap import MOST_REFERENCE_BYTES, first, path_of, place_of, utc_of
+from drivers._onvif_soap import parse as parse_soap
+from drivers._onvif_station import profiles_in, relays_in, services_in
 from drivers._osdp_wire import packets, parse, reply_to
 from drivers._text_frame import MAX_LINE_BYTES, MAX_LINES
 from drivers._text_frame import Framer as TextFramer
@@ -32,6 +37,15 @@ from tests.fuzz.hearing import Pipe
 from tests.fuzz.promises import check, promise
 
 Run = Callable[[bytes], object]
+SUBSCRIBED = (
+    b"<E><Body><R><SubscriptionReference><Address>http://10.0.0.1:80:80/sub</Address><ReferenceParameters><Id>7</Id>"
+    b"</ReferenceParameters></SubscriptionReference><CurrentTime>2026-01-02T03:04:05Z</CurrentTime></R></Body></E>"
+)
+DESCRIBED = (
+    b"<E><Body><R><Service><Namespace>http://www.onvif.org/ver10/media/wsdl</Namespace><XAddr>//x/y</XAddr></Service>"
+    b'<Profiles token="P"><VideoSourceConfiguration token="C"><SourceToken>V</SourceToken></VideoSourceConfiguration>'
+    b'</Profiles><RelayOutputs token="R"/><UTCDateTime><Date><Year>2026</Year></Date></UTCDateTime></R></Body></E>'
+)
 SEPARATOR = b"\x1e"  # between messages of one input (ASCII: record separator)
 ISAPI = {"url": "http://192.0.2.64", "password": "camera-1234"}
 
@@ -128,6 +142,20 @@ def isapi_answer(data: bytes) -> None:
         check((*record.told, *record.ends))
 
 
+def onvif_answer(data: bytes) -> None:
+    """What a camera says of itself and of a subscription. Only BadInput; no address leads to another host."""
+    try:
+        body = parse_soap("example", data)
+    except BadInput:
+        return
+    utc_of(body)
+    relays_in(body)
+    place = place_of(first(body, "SubscriptionReference"))
+    promise(all(len(each) <= MOST_REFERENCE_BYTES for each in place.references), "a large reference parameter")
+    paths = [place.path, *map(path_of, services_in(body).values()), *(path_of(p.source) for p in profiles_in(body))]
+    promise(all(path[:1] == "/" and path[:2] != "//" for path in paths), "another host's address")
+
+
 def osdp_packets(data: bytes) -> None:
     """Packets in noise, and the reply to a question of ours."""
     for packet in packets(data):
@@ -161,8 +189,8 @@ def modbus_rtu(data: bytes) -> None:
     requests = (bytes.fromhex("010300000002c40b"), bytes.fromhex("0105000aff00ac38"), bytes.fromhex("01020000000879cc"))
     for request in requests:
         sieve = Sieve()
-        sieve(True, request)
-        reply = sieve(False, data)
+        sieve.asks(request)
+        reply = sieve.hears(data)
         promise(reply == b"" or reply in data, "a reply that nobody sent")
         reply_in(request, data)
     try:
@@ -176,11 +204,12 @@ async def modbus_tcp(data: bytes) -> None:
     client = TcpClient("192.0.2.40", 502)
     pipe = Pipe(client, ("192.0.2.40", 502))
     client.connection_made(pipe)
-    reading = asyncio.ensure_future(client.read(1, Block(3, 0, 2)))
+    block = Block(3, 0, 2)
+    asking = asyncio.ensure_future(client.ask(1, reading(block)))
     asyncio.get_running_loop().call_soon(client.data_received, data)
     asyncio.get_running_loop().call_soon(pipe.close)
     try:
-        promise(len(await reading) == 2, "not as many words as asked for")
+        promise(len(block.unpack(checked(reading(block), await asking)[2:])) == 2, "not as many words as asked for")
     except (Silent, Refused, OSError):
         promise(len(client._buffer) <= max(len(data), 260), "too much held")
 
@@ -231,6 +260,7 @@ FRAMING: dict[str, tuple[Run, list[bytes]]] = {
         [STREAM, b"\x40--b\r\nContent-Length: 3\r\nContent-Type: image/jpeg\r\n\r\nabc\r\n--b\r\n"],
     ),
     "isapi-push": (push_body, [STREAM, b"\x09" + ALERT]),
+    "onvif-answers": (onvif_answer, [SUBSCRIBED, DESCRIBED]),
     "isapi-answers": (
         isapi_answer,
         [MEMORY, f"<HttpHostNotificationList><id>{HOSTS}</id></HttpHostNotificationList>".encode()],

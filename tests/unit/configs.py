@@ -63,6 +63,7 @@ credentials:
     - {{card: "{CARD}", doors: [door-1], valid_until: 2026-12-31, hours: {{mon-fri: "22:00-06:00"}}}}
 responsibility:
   fire.*: {{lead: 消控室, assist: [物业经理], escalate: [district], respond: 60s}}
+  "*": {{lead: 物业经理}}
 rules:
   - name: doors
     when: {{type: "fire.*", phase: raise}}
@@ -105,7 +106,8 @@ WRONG = [  # what is changed, into what, what is said; § marks where, else line
     (
         "max_size: 64MiB",
         "§maxsize: 1GiB",
-        "gateway.buffer.maxsize: not a known key (allowed: max_size, max_age, alarm_reserve; did you mean max_size?)",
+        "gateway.buffer.maxsize: not a known key "
+        "(allowed: max_size, max_age, alarm_reserve, max_cards_age; did you mean max_size?)",
     ),
     (
         "buffer: {max_size: 64MiB}",
@@ -228,15 +230,36 @@ WRONG = [  # what is changed, into what, what is said; § marks where, else line
     (
         "escalate: [district]",
         "escalate: [§distrct]",
-        "responsibility.fire.*.escalate[0]: no uplink is called distrct "
-        "(allowed: district, fire; did you mean district?)",
+        "responsibility.fire.*.escalate[0]: no contact or uplink is called distrct "
+        "(allowed: page, sound, district, fire; did you mean district?)",
     ),
+    (
+        "escalate: [district]",
+        "escalate: [page, {to: page, after: 2m, §too: page}]",
+        "responsibility.fire.*.escalate[1].too: not a known key (allowed: to, after; did",
+    ),
+    (
+        "escalate: [district]",
+        "escalate: [{after: 2m, to: §nobody}]",
+        "responsibility.fire.*.escalate[0].to: no contact or",
+    ),
+    ("respond: 60s", "respond: §8d", "responsibility.fire.*.respond: at most 7d"),
+    ("respond: 60s", "instead: [§{lead: 保安}]", "responsibility.fire.*.instead[0]: place: or hours: is needed"),
+    ("respond: 60s", "instead: [{place: §b8, lead: 保安}]", "responsibility.fire.*.instead[0].place: no place is"),
+    (
+        "responsibility:\n",
+        "contacts: {§district: {wecom: 'https://a/b'}}\nresponsibility:\n",
+        "contacts.district: district is",
+    ),
+    ("responsibility:\n", "contacts: {群: {wecom: §a/b}}\nresponsibility:\n", "contacts.群.wecom: the whole address"),
+    ("responsibility:\n", "contacts: {§群: {sign: a}}\nresponsibility:\n", "contacts.群: one of wecom:, dingtalk:"),
+    ("responsibility:\n", "contacts: {§群: {mail: [a@b]}}\nresponsibility:\n", "contacts.群: mail: needs smtp:"),
     (
         "phase: raise",
         "phase: §rise",
         "rules[0].when.phase: not one of the allowed values (allowed: raise, clear, still, pulse; did you mean raise?)",
     ),
-    ("{kind: door, place: same-building}", "{}", "29:28: rules[0].do[0].devices: kind: or place: is needed"),
+    ("{kind: door, place: same-building}", "{}", "30:28: rules[0].do[0].devices: kind: or place: is needed, or ids:"),
     ("place: same-building", "place: §b9", "rules[0].do[0].devices.place: no place is called b9"),
     ("kind: door", "kind: §dor", "rules[0].do[0].devices.kind: dor is no kind of device"),
     ("rules:\n", "§rulez:\n", "rulez: not a known key"),

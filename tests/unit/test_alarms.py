@@ -6,7 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.alarms import RANK, Alarm, Book, Told, acknowledged, cleared, disposed, pulsed, raised
+from gateway.alarms import (
+    MOST_STEPS,
+    RANK,
+    Alarm,
+    Book,
+    Step,
+    Told,
+    acknowledged,
+    begun_anew,
+    cleared,
+    disposed,
+    holds,
+    noted,
+    pulsed,
+    raised,
+    reset,
+    silenced,
+)
 from gateway.event import Phase, Severity
 
 KEY = ("smoke-1", "fire.smoke", "")
@@ -191,6 +208,121 @@ def test_to_dispose_is_to_have_seen(taken: list[str]) -> None:
     assert alarm is not None
     assert disposed(acknowledged(alarm)) == disposed(alarm)
     assert (disposed(alarm).acknowledged, disposed(alarm).confirmed, disposed(alarm).active) == (True, True, True)
+
+
+@given(steps, st.booleans())
+def test_silence_changes_nothing_but_the_sound_and_ends_with_the_next(taken: list[str], latches: bool) -> None:
+    book = Book()
+    for number, name in enumerate([*taken, "raise"]):
+        walk(book, name, number, latches=latches)
+    alarm = book.get(KEY)
+    assert alarm is not None
+    assert replace(silenced(alarm), silenced=alarm.silenced) == alarm
+    again = raised(cleared(silenced(alarm)), told(99, latches=latches))[1]
+    assert not again.silenced
+
+
+@given(steps, st.booleans())
+def test_reset_is_done_once_and_only_where_nothing_holds_it(taken: list[str], latches: bool) -> None:
+    book = Book()
+    for number, name in enumerate(taken):
+        walk(book, name, number, latches=latches)
+    alarm = book.get(KEY)
+    if alarm is not None:
+        done = reset(alarm)
+        assert reset(done) == done
+        assert (done == alarm) == (holds(alarm) is not None or not alarm.latched)
+        assert not done.normal or (alarm.acknowledged and not alarm.active and alarm.confirmed)
+
+
+# off-delay
+
+
+OFF_MS = 10_000
+
+
+def held(number: int, severity: Severity = Severity.MEDIUM, *, test: bool = False) -> Told:
+    """Of a type with an off-delay."""
+    return replace(told(number, severity, latches=False, test=test), off_delay_ms=OFF_MS)
+
+
+@given(st.integers(0, 2 * OFF_MS), st.booleans(), severities, st.booleans())
+def test_back_within_its_off_delay_it_is_the_same(after_ms: int, seen: bool, again: Severity, latches: bool) -> None:
+    first = replace(opened(Severity.MEDIUM, latches=latches), silenced=seen, acknowledged=seen)
+    gone = cleared(first, first.last_ms + OFF_MS)
+    phase, alarm = raised(gone, replace(held(after_ms, again), now_ms=first.last_ms + after_ms))
+    soon, worse = after_ms < OFF_MS, RANK[again] < RANK[Severity.MEDIUM]
+    assert phase is Phase.RAISE  # upstream it is what it is
+    assert (alarm.id == first.id) == (soon or not gone.rests)
+    if alarm.id == first.id:
+        assert alarm.count == 2
+    if again is not Severity.INFO:
+        assert alarm.acknowledged == (seen and soon and not worse)
+        assert alarm.silenced == alarm.acknowledged
+    assert alarm.until_ms == 0
+
+
+def test_it_rests_out_of_sight_and_is_forgotten_when_it_has() -> None:
+    book = Book([cleared(acknowledged(opened(Severity.MEDIUM, latches=False)), 11_000)])
+    (resting,) = book.lasting.values()
+    assert (resting.rests, resting.state, list(book), book.get(KEY), book.recall(KEY)) == (
+        True, "normal", [], None, resting,
+    )  # fmt: skip
+    book.forget(replace(resting, count=2))  # another one by now
+    assert book.recall(KEY) == resting
+    book.forget(resting)
+    assert (book.recall(KEY), book.lasting) == (None, {})
+
+
+def test_an_end_that_is_told_again_begins_no_off_delay() -> None:
+    gone = cleared(opened(Severity.MEDIUM), 11_000)
+    assert cleared(gone, 99_000) == gone
+
+
+def test_a_real_one_soon_after_a_test_is_news() -> None:
+    tried = cleared(acknowledged(opened(Severity.MEDIUM, latches=False, test=True)), 11_000)
+    real = raised(replace(tried, first_of=""), replace(held(1), now_ms=2000))[1]
+    assert (real.test, real.acknowledged) == (False, False)
+
+
+@given(st.sampled_from(["pulse", "raise"]), st.booleans())
+def test_what_began_anew_is_another_matter(step: str, worse: bool) -> None:
+    alarm = noted(opened(Severity.MEDIUM, latches=False), Step(1000, "raise"))
+    assert not begun_anew(noted(acknowledged(cleared(alarm)), Step(2000, "clear")), alarm)
+    assert begun_anew(noted(alarm, Step(2000, step)), alarm)
+    assert begun_anew(replace(alarm, severity=Severity.HIGH), alarm) or not worse
+    assert begun_anew(replace(alarm, id="another"), alarm)
+
+
+# the first fire
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["fire", "end", "drill"])), max_size=30))
+def test_the_first_fire_changes_only_when_the_set_is_empty(taken: list[tuple[str, str]]) -> None:
+    book, before = Book(), None
+    for number, (device, step) in enumerate(taken):
+        key = (device, "fire.smoke", "")
+        old, test, name = book.get(key), step == "drill", f"id-{number:02d}"
+        if step == "end" and old is not None:
+            book.put(disposed(cleared(old)))
+        elif step != "end":
+            first = book.first_fire(test=test) or name
+            book.put(raised(old, Told(key, name, Severity.CRITICAL, True, number, test, first))[1])
+        real = [fire for fire in book.fires.values() if not fire.test]
+        assert {fire.first_of for fire in real} == ({book.first_fire()} if real else set())
+        if real and before is not None:
+            assert book.first_fire() == before
+        before = book.first_fire()
+
+
+def test_a_long_history_keeps_its_first_line_and_its_newest() -> None:
+    alarm = opened()
+    for number in range(2 * MOST_STEPS):
+        alarm = noted(alarm, Step(number, "raise"))
+    assert len(alarm.history) == MOST_STEPS
+    assert [step.time_ms for step in (alarm.history[0], alarm.history[1], alarm.history[-1])] == [
+        0, MOST_STEPS + 1, 2 * MOST_STEPS - 1,
+    ]  # fmt: skip
 
 
 # information is no alarm

@@ -232,7 +232,7 @@ async def test_the_page_waits_for_its_port_and_is_told_once(
             assert len(told(caplog, str(port))) == 1
             assert re.search("[一-鿿]", told(caplog, str(port))[0])
             taken.close()
-            await until(house, lambda: "page: http" in caplog.text)
+            await until(house, lambda: "listening: page on" in caplog.text)
             async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{port}/healthz") as answer:
                 assert answer.status == 200
 

@@ -20,6 +20,7 @@ from gateway.driver import registry
 from gateway.event import Credential, Json, Reading, Value
 from gateway.normalize import Stamp, Subject
 from gateway.privacy import Policy
+from gateway.profiles import BUILT_IN
 from gateway.site import Site, dossier
 from gateway.states import States
 from gateway.taxonomy import DENIALS, KINDS, TYPES, EventType
@@ -76,7 +77,7 @@ def test_every_reading_becomes_an_event_the_schema_knows(data: Any, row: EventTy
     subject = Subject("dev-1", "/310104/013/002/gw-0001", kind, {"path": "b3", "label": "3号楼"})
     severity = taxonomy.severity(row.name, subject.fire)
     stamp = Stamp(ID, NOW, TimeQuality.SYNCED, reading.phase, severity, ID)
-    policy = Policy("district", ("*",), "strict" if strict else "keyed", b"k" * 32)
+    policy = Policy("district", ("*",), BUILT_IN["strict" if strict else "keyed"], b"k" * 32)
     body = normalize.body(subject, reading, stamp)
     sent = policy.render(taxonomy.lane(row.name, severity), 42, body, normalize.private(reading.credential))
     EVENTS.validate(json.loads(sent))

@@ -14,11 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from gateway import cli
+from gateway import cli, revisions
+from gateway.archive import Archive, choose, digest
 from gateway.backup import Box, Manifest, left_out, read, write
 from gateway.batch import Cursor
 from gateway.cli import language
+from gateway.cli.where import chosen
+from gateway.clock import SystemClock
 from gateway.database import Hole, put_fact, put_hole, read_fact, read_holes
+from gateway.driver import registry
 from gateway.errors import StateError, StorageError
 from gateway.event import Lane
 from gateway.folder import held
@@ -98,6 +102,26 @@ def made_again(folder: Path, archive: Path, now: datetime = NOW, **more: bool) -
 
 
 # --- by the command line
+
+
+async def test_the_history_of_configurations_goes_along(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config, archive = installed(tmp_path), tmp_path / "box.tar"
+    await lived(tmp_path)
+    first, _ = chosen(config)
+    first.save()
+    texts = {"gateway.yaml": CONFIG.replace("  district:", "  city:"), "devices.yaml": DEVICES}
+    made = revisions.Revision(number=2, name="r1", sha256=digest(texts), who="city", place="uplink:city", time="")
+    trial = revisions.Trial(number=2, uplink="city", seconds=60)
+    history = revisions.keep(revisions.attempt(first.history, made, trial, "0"), "")
+    first.archive.save(history, texts)
+    assert run(capsys, "backup", archive, "--config", config)[0] == 0
+    assert read(archive).uplinks == ("city", "police")  # whose numbers are skipped
+    assert made_again(tmp_path, archive)
+    restored = Archive(tmp_path / "new")
+    assert (restored.history(), restored.texts(2)) == (history, texts)
+    assert stat.S_IMODE((tmp_path / "new" / "config" / "000002.json").stat().st_mode) == 0o600
+    start = choose(tmp_path / "etc-new" / "gateway.yaml", tmp_path / "new", registry().models(), SystemClock())
+    assert set(start.loaded.config.uplinks) == {"city", "police"}
 
 
 async def test_there_and_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,17 +39,17 @@ def test_a_right_file_loads_with_its_values(tmp_path: Path) -> None:
         (frozenset(range(1, 6)), 0, 6 * 60),
     )
     assert config.responsibility["fire.*"].respond == 60.0
+    assert config.rules[0].do[0].devices is not None
     assert config.rules[0].do[0].devices.place == "same-building"
 
 
 def test_what_is_checked_but_not_carried_out_is_told_as_a_warning(tmp_path: Path) -> None:
     warnings = [w.say("en").replace(f"{tmp_path}/", "") for w in loaded(tmp_path, VALID).warnings]
     assert warnings == [
-        "gateway.yaml:24:1: responsibility: this version checks the responsibility list, but does not carry it out: "
-        "nobody is told when an alarm waits",
-        "gateway.yaml:26:1: rules: this version checks rules, but does not carry them out: no device acts on them",
+        "gateway.yaml:30:28: rules[0].do[0].devices: rule doors: no device is meant by this, "
+        "so that release does nothing",
     ]
-    assert loaded(tmp_path, VALID.partition("responsibility:")[0]).warnings == ()
+    assert loaded(tmp_path, VALID.partition("rules:")[0]).warnings == ()
 
 
 def test_sections_without_content_are_as_if_left_out(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_all_mistakes_are_told_at_once_in_order(tmp_path: Path) -> None:
         if old in mistakes and text.count(old):
             text = text.replace(old, new.replace("§", ""), 1)
     told = problems(tmp_path, text)
-    assert [line.split(":")[1] for line in told] == ["1", "9", "15", "15", "29"]
+    assert [line.split(":")[1] for line in told] == ["1", "9", "15", "15", "30"]
 
 
 def test_parts_tell_devices_on_one_address_apart(tmp_path: Path) -> None:

@@ -205,12 +205,14 @@ def test_channels_are_the_contracts_topics() -> None:
         f"{base}/dossier",
         f"{base}/alarm/{{alarm}}",
         f"{base}/command/{{device}}",
+        f"{base}/config/desired",
+        f"{base}/config/reported",
         f"{base}/reply/{{request}}",
     }
     for operation in api()["operations"].values():
         channel = operation["channel"]["$ref"].removeprefix("#/channels/")
         kept = channel not in ("event", "command")
-        assert operation["action"] == ("receive" if channel == "command" else "send")
+        assert operation["action"] == ("receive" if channel in ("command", "desired") else "send")
         assert operation["bindings"]["mqtt"] == {"qos": 1, "retain": kept, "bindingVersion": "0.2.0"}
 
 

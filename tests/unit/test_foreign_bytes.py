@@ -7,12 +7,13 @@ import time
 import pytest
 
 from drivers import gpio
+from drivers._ear import Ear
 from drivers._mqtt_topics import MOST_CHARS, parts
-from drivers._osdp_bus import ROOM_BYTES, _Ear
+from drivers._osdp_bus import ROOM_BYTES
 from drivers._osdp_wire import LONGEST, packets
 from drivers._zkteco_orders import results
-from gateway.control import Resend, Search
 from gateway.errors import BadInput
+from gateway.inquiry import Resend, Search
 from gateway.packets import remaining_length
 from tests.contract.test_web import Model, served
 from tests.fuzz.inside import commands
@@ -72,7 +73,7 @@ def test_noise_that_looks_like_many_packets_does_not_hold_the_daemon() -> None:
 
 
 def test_a_babbling_line_fills_no_memory() -> None:
-    ear = _Ear()
+    ear = Ear(ROOM_BYTES)
     for _ in range(100):
         ear.data_received(b"\x53" * LONGEST)
     ear.data_received(b"end")

@@ -10,6 +10,7 @@ import pytest
 
 from gateway import documents
 from gateway.alarms import Alarm, Book
+from gateway.audit import By
 from gateway.clock import rfc3339
 from gateway.errors import Text
 from gateway.event import Phase, Reading, Severity
@@ -20,8 +21,9 @@ from tests.houses import Puppets, config, living, to, until
 
 FIELDS = {  # contract, section 2
     "gateway", "time", "uptime_s", "boot", "version", "clock", "uplinks", "disk", "cpu_percent", "rss_bytes",
-    "temperature_c", "drivers",
+    "temperature_c", "drivers", "audit", "shielded", "shelved", "drilled",
 }  # fmt: skip
+WANG = By("wang", "duty", "page")
 DEVICES = {"smoke-1": "smoke", "door-1": "door", "cam-1": "camera"}
 
 
@@ -181,6 +183,36 @@ async def test_a_device_that_went_silent_is_unknown(house: House) -> None:
 
 async def test_a_fire_under_test_is_no_fire(house: House) -> None:
     assert word(house, alarm("smoke-1", "fire.smoke", Severity.CRITICAL, test=True)) == "alarm"
+
+
+async def test_a_fire_of_a_shielded_device_counts_as_shielded(house: House) -> None:
+    fire = await house.pipeline.accept([Reading("smoke-1", "fire.smoke", Phase.RAISE)])
+    assert house.verdict()["word"] == "fire"
+    await house.covers.shield("smoke-1", 60, "painting", WANG)
+    await house.covers.shelve("door-1", 60, "moving", WANG)
+    await house.covers.drill("gate", 60, WANG)
+    assert house.verdict()["word"] == "shielded"
+    document = house.health()
+    assert [document[name] for name in ("shielded", "shelved", "drilled")] == [1, 1, 1]
+    assert house.audit.newest is not None
+    assert document["audit"] == {"count": 3, "sha256": house.audit.newest.sha256}
+    await house.covers.unshield("smoke-1", "dry", WANG)
+    assert house.verdict()["word"] == "fire"
+    assert house.alarms()[0]["alarm"] == fire[0]
+
+
+async def test_a_fire_in_a_drill_is_not_the_word_fire(house: House) -> None:
+    await house.covers.drill("smoke-1", 60, WANG)
+    await house.pipeline.accept([Reading("smoke-1", "fire.smoke", Phase.RAISE)])
+    assert house.verdict()["word"] == "alarm"
+
+
+async def test_a_flood_is_a_number(house: House) -> None:
+    for number in range(10):
+        await house.pipeline.accept([Reading("door-1", "door.forced", Phase.RAISE, part={"address": f"{number:08X}"})])
+    assert house.verdict()["flood"] == 10
+    assert {alarm["group"]["count"] for alarm in house.alarms()} == {10}
+    assert len(house.alarms()) == 10  # nothing is hidden
 
 
 async def test_a_disk_that_takes_nothing_is_a_fault(house: House) -> None:

@@ -32,7 +32,7 @@ def say(form: str, capsys: pytest.CaptureFixture[str], level: str = "info") -> s
         raise ZeroDivisionError("a bug")
     except ZeroDivisionError:
         log.exception("failed")
-    logging.getLogger("pymodbus.client").warning("theirs")
+    logging.getLogger("paho.client").warning("theirs")
     return capsys.readouterr().err
 
 

@@ -16,11 +16,12 @@ from pydantic import ValidationError
 from drivers._modbus_config import Config
 from drivers._modbus_orders import order, reset
 from drivers._modbus_profile import Condition, Read
-from drivers._modbus_station import FAULT, LAST_PROBE_S, Station, Tray, merged, telemetry
+from drivers._modbus_rtu import Sieve, reply_in
+from drivers._modbus_station import DOUBT_S, FAULT, LAST_PROBE_S, Station, Tray, merged, telemetry
 from drivers._modbus_values import Block, Detector, Sample, Sampler, plan, sample
-from drivers._modbus_wire import Refused, Sieve, reply_in
+from drivers._modbus_wire import Refused
 from drivers._serial import cannot_open
-from drivers.modbus import DRIVER, PROBE_HANDICAP_S, decode
+from drivers.modbus import DRIVER, PROBE_HANDICAP_S, _urgency, decode
 from drivers.sim._modbus_codec import Tables, crc16, pack_bits, respond, rtu_frame, take_rtu, take_tcp, tcp_frame
 from gateway.driver import Example
 from gateway.errors import BadInput
@@ -93,12 +94,13 @@ def test_exceptions_and_writes_answer() -> None:
 
 def test_the_sieve_learns_that_a_line_echoes() -> None:
     sieve = Sieve()
-    assert sieve(False, REPLY) == b""  # nobody asked
-    assert sieve(True, REQUEST) == REQUEST
-    assert sieve(False, REQUEST + REPLY) == REPLY
-    sieve(True, WRITE)
-    assert sieve(False, WRITE) == b""
-    assert sieve(False, WRITE + WRITE) == WRITE
+    assert sieve.hears(REPLY) == b""  # nobody asked
+    sieve.asks(REQUEST)
+    assert sieve.hears(REQUEST) == b""
+    assert sieve.hears(REPLY) == REPLY
+    sieve.asks(WRITE)
+    assert sieve.hears(WRITE) == b""
+    assert sieve.hears(WRITE) == WRITE
 
 
 @given(st.binary(max_size=12), st.lists(st.sampled_from([REQUEST, WRITE]), max_size=4))
@@ -293,6 +295,22 @@ def test_a_refused_block_does_not_blind_the_others() -> None:
     assert [r.type for r in station.tray.readings()] == ["fire.smoke", "device.fault"]
     station.answered({block(station): [1]}, None, 2.0)
     assert station.tray.readings()[-1].phase is Phase.CLEAR
+
+
+def test_what_may_be_an_alarm_is_looked_at_again_soon_and_first() -> None:
+    smoke, other = (Station(config(debounce=2), frozenset(), 0.0) for _ in range(2))
+    smoke.answered({block(smoke): [1]}, None, 0.0)
+    assert (smoke.doubtful, smoke.due_s) == (True, DOUBT_S)
+    other.due_s = -1.0  # long overdue
+    assert min((smoke, other), key=_urgency) is smoke
+    smoke.answered({block(smoke): [1]}, None, DOUBT_S)
+    assert [r.type for r in smoke.tray.readings()] == ["fire.smoke"]
+    assert not smoke.doubtful
+    assert smoke.due_s > DOUBT_S  # again at its own interval
+    smoke.answered({block(smoke): [0]}, None, 2.0)
+    assert not smoke.doubtful  # an end is in no hurry
+    smoke.missed(3.0)
+    assert min((smoke, other), key=_urgency) is other
 
 
 def test_a_condition_no_longer_configured_is_cleared() -> None:

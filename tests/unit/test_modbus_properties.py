@@ -13,10 +13,10 @@ from pymodbus.pdu.register_message import WriteMultipleRegistersRequest
 from drivers._modbus_config import Config
 from drivers._modbus_orders import Order, order
 from drivers._modbus_profile import Profile, Read, known, load
+from drivers._modbus_rtu import Sieve, reply_in
 from drivers._modbus_station import Station
 from drivers._modbus_trial import _meaning, described, explained
 from drivers._modbus_values import Block, Sample, layout, plan, sample, samples
-from drivers._modbus_wire import Sieve, reply_in
 from drivers.sim._modbus_codec import Tables, rtu_frame
 from drivers.sim.modbus import FORMATS, Slave, _put
 from gateway.event import Phase
@@ -152,8 +152,8 @@ def test_a_write_of_several_registers_is_answered_by_its_head(address: int, valu
     assert request == rtu_frame(7, pdu(Order(16, address, tuple(values))))
     answer = rtu_frame(7, struct.pack(">BHH", 16, address, len(values)))
     sieve = Sieve()
-    sieve(True, request)
-    assert sieve(False, noise + answer)[:8] in noise + answer
+    sieve.asks(request)
+    assert sieve.hears(noise + answer)[:8] in noise + answer
     assert reply_in(request, answer) == answer
     other = rtu_frame(7, struct.pack(">BHH", 16, address ^ 1, len(values)))
     assert reply_in(request, other) == b""

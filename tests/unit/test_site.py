@@ -110,7 +110,8 @@ def test_the_digest_is_of_the_content_alone_and_can_be_recomputed(site: Site, tm
 
 def test_the_responsibility_list_is_told_as_a_digest_where_there_is_one(site: Site, tmp_path: Path) -> None:
     entry = {"lead": "消控室", "assist": ["物业经理"], "escalate": ["district"], "respond": 60}
-    assert dossier_of(site)["responsibility_sha256"] == hashlib.sha256(canonical({"fire.*": entry})).hexdigest()
+    section = {"fire.*": entry, "*": {"lead": "物业经理"}}
+    assert dossier_of(site)["responsibility_sha256"] == hashlib.sha256(canonical(section)).hexdigest()
     without = site_of(tmp_path, VALID.partition("responsibility:")[0])
     assert "responsibility_sha256" not in dossier_of(without)
 

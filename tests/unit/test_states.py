@@ -6,6 +6,7 @@ import pytest
 
 from gateway.alarms import Alarm, Book, Told, acknowledged, cleared, disposed, raised
 from gateway.event import Phase, Reading, Severity, Value
+from gateway.measures import SHIELD, SUPPRESSION, ended, measure
 from gateway.states import MOST_VALUES, States, word
 from tests.fakes import EPOCH
 
@@ -51,6 +52,35 @@ def test_the_word_has_one_order(online: bool | None, alarms: list[Alarm], expect
     assert word(online, alarms) == expected
 
 
+def laid(kind: str, part: str, until_ms: int = 60_000) -> Alarm:
+    """A shield or a suppression of the gateway's own."""
+    key = ("door-1", kind, part)
+    return measure(key, Told(key, kind, Severity.INFO, False, 1, False), until_ms, "works")
+
+
+@pytest.mark.parametrize(
+    ("over", "alarms", "expected"),
+    [
+        (laid(SHIELD, ""), [FIRE], "shielded"),
+        (laid(SHIELD, ""), [FAULT], "shielded"),
+        (laid(SHIELD, ""), [], "shielded"),
+        (laid(SHIELD, "7"), [FIRE], "alarm"),
+        (laid(SHIELD, "7"), [replace(FIRE, part="7")], "shielded"),
+        (ended(laid(SHIELD, "")), [FIRE], "alarm"),
+        (laid(SHIELD, "", until_ms=0), [FIRE], "alarm"),  # a panel tells that something of it is shielded
+        (laid(SUPPRESSION, "device.offline"), [OFFLINE], "normal"),
+        (laid(SUPPRESSION, "device.offline"), [FAULT], "fault"),
+    ],
+)
+def test_what_lies_over_an_alarm_counts_in_its_stead(over: Alarm, alarms: list[Alarm], expected: str) -> None:
+    assert word(True, [over, *alarms]) == expected
+    states = States(["door-1"])
+    states.heard("door-1", EPOCH)
+    document = states.document("door-1", Book([over, *alarms]), lambda kind, *_: kind != SHIELD)
+    assert document["state"] == expected  # also for whoever hears nothing of shields
+    assert document["alarms"] == [alarm.type for alarm in alarms]  # it goes on as ever
+
+
 def test_the_document() -> None:
     states = States(["door-1"])
     assert states.document("door-1", Book()) == {
@@ -74,7 +104,7 @@ def test_whoever_gets_no_fire_events_sees_no_fire() -> None:
     states = States(["door-1"])
     states.heard("door-1", EPOCH)
     states.took(Reading("door-1", "fire.smoke", Phase.RAISE, values={"smoke_obscuration": Value(1.0, "dB/m")}))
-    seen = states.document("door-1", Book([FIRE]), lambda kind: not kind.startswith("fire."))
+    seen = states.document("door-1", Book([FIRE]), lambda kind, *_: not kind.startswith("fire."))
     assert (seen["state"], seen["alarms"], seen["values"]) == ("normal", [], {})
 
 

@@ -3,12 +3,13 @@
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from gateway.systemd import notify, watchdog_s
+from gateway.systemd import notify, reloading, watchdog_s
 
 
 @pytest.fixture
@@ -26,6 +27,15 @@ def test_it_hears_lines(manager: socket.socket) -> None:
     assert manager.recv(1000) == "READY=1\nSTATUS=3 台设备".encode()
     notify("STOPPING=1")
     assert manager.recv(1000) == b"STOPPING=1"
+
+
+def test_starting_anew_is_no_end(manager: socket.socket) -> None:
+    before_us = time.monotonic_ns() // 1000
+    notify(*reloading())
+    first, second = manager.recv(1000).decode().split("\n")
+    name, told_us = second.split("=")
+    assert (first, name) == ("RELOADING=1", "MONOTONIC_USEC")
+    assert before_us <= int(told_us) <= time.monotonic_ns() // 1000
 
 
 def test_an_abstract_address(monkeypatch: pytest.MonkeyPatch) -> None:
