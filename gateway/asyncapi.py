@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from gateway import __version__, desired, feedback, orders, samples, schemas, taxonomy
 from gateway.arguments import ARGUMENTS, Args
 from gateway.config import Config
-from gateway.documents import Dossier, Event, Health, State, Status
+from gateway.documents import AlarmNow, Dossier, Event, Health, State, Status
 
 SCHEMAS = "#/components/schemas/{model}"
 BASE = "{root}/{district}/{street}/{community}/{gateway}"
@@ -26,6 +26,7 @@ _LEVELS = {
     "community": "community, 3 digits; the three together are the 12-digit statistical division code",
     "gateway": "the gateway's id",
     "device": "the device's id",
+    "alarm": "the alarm's uuid: the id of the event that opened it",
     "category": "first part of the event's type",
     "target": "the device's id, or `gateway` for the gateway itself",
     "request": "the command's id",
@@ -39,6 +40,7 @@ _EXAMPLES = {
     "community": "002",
     "gateway": "gw-0001",
     "device": "smoke-b3-u2-f5",
+    "alarm": "01a207de-e9f3-7c3e-9d1f-3a5b6c7d8e9f",
     "target": "gateway",
     "request": "c-20261123-0007",
     "incident": "case-0815",
@@ -81,6 +83,9 @@ class _Document:
 
 _DOCUMENTS = {
     "state": _Document("state/{device}", State, samples.state, "A device's present state"),
+    "alarm": _Document(
+        "alarm/{alarm}", AlarmNow, samples.alarm, "An alarm until it is normal, then an empty retained message"
+    ),
     "status": _Document("status", Status, samples.status, "Birth and last will"),
     "health": _Document("health", Health, samples.health, "How the gateway is, on connecting and every 60 s"),
     "dossier": _Document("dossier", Dossier, samples.dossier, "The community's digital file, when it changes"),

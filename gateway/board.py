@@ -1,8 +1,9 @@
-"""What one connected session keeps on the broker, and when each document goes out: birth, dossier, states, health."""
+"""What one session keeps on the broker, and when each document goes out: birth, dossier, states, alarms, health."""
 
 from typing import Any
 
 from gateway.parts import Document, Plan
+from gateway.posters import Posters
 from gateway.retained import Retained
 
 HEALTH_S = 60.0  # contract, section 2
@@ -12,9 +13,10 @@ VALUES_S = 10.0  # state documents in which only values changed go out this ofte
 class Board:
     """Puts documents into `retained`; times are of the monotonic clock."""
 
-    def __init__(self, plan: Plan, retained: Retained, now_s: float) -> None:
+    def __init__(self, plan: Plan, retained: Retained, posters: Posters, now_s: float) -> None:
         self._plan = plan
         self._retained = retained
+        self._posters = posters
         self._values_s = self._health_s = now_s
         self._shown: dict[str, tuple[Any, ...]] = {}
         self._lazy: set[str] = set()
@@ -31,6 +33,7 @@ class Board:
             document = self._plan.state(device)
             self._shown[device] = _word(document)
             self._retained.announce(f"state/{device}", document)
+        self._posters.announce()
         self._retained.update("health", self._plan.health())
 
     def state_changed(self, device: str) -> bool:
@@ -47,6 +50,7 @@ class Board:
 
     def tick(self, now_s: float) -> None:
         """What is due by time."""
+        self._posters.tick()
         for topic, made in self._plan.documents.items():
             document = made()
             if document != self._more[topic]:

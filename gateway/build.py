@@ -9,6 +9,8 @@ from typing import Any
 
 from gateway import __version__, health, site
 from gateway.access import Access
+from gateway.alarms import Alarm
+from gateway.alarmview import describe
 from gateway.archive import Start
 from gateway.audit import Audit
 from gateway.callout import Callout
@@ -29,7 +31,7 @@ from gateway.dossiers import Dossiers
 from gateway.driver import Decision, Driver, Line
 from gateway.duty import Duty
 from gateway.errors import StorageError
-from gateway.event import Credential
+from gateway.event import Credential, Severity
 from gateway.fields import DeviceConfig, parse_host_port
 from gateway.forget import Forgetting
 from gateway.groups import Spot
@@ -48,7 +50,9 @@ from gateway.parts import Hearing, Parts, Plan
 from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline, Rim
 from gateway.plea import Voice
+from gateway.posters import Posters
 from gateway.privacy import Policy, profile_named
+from gateway.proofs import Proofs
 from gateway.renewal import DESIRED, REPORTED, Around, Renewal
 from gateway.replay import Rate
 from gateway.reporting import Names, Reporting
@@ -245,7 +249,14 @@ def _uplink(house: House, name: str, policy: Policy) -> Uplink:
     outbox.rate = Rate(settings.replay_rate)
     dead = DeadLetters(name, outbox, Room(config.gateway.id, house.store, house.pipeline), log)
     desk = Desk(_rules(house, name, plan.base), house.store, vitals.clock, asked, house.audit)
-    parts = Parts(plan, house.store, outbox, Retained(), dead, desk, vitals.clock, log)
+    proofs = Proofs(name, outbox, house.store, vitals.clock, log)
+    make = partial(_alarm_document, house, policy, proofs)
+    posters, retained = Posters(house.store, name, lambda: house.pipeline.shown, make), Retained()
+    house.pipeline.listeners += [proofs.took, posters.took]
+    house.errands.append(partial(proofs.run, house.pipeline))
+    proofs.listeners.append(posters.soon)
+    retained.on_gone = posters.gone
+    parts = Parts(plan, house.store, outbox, retained, posters, proofs, dead, desk, vitals.clock, log)
     uplink = Uplink(
         parts,
         partial(target, name, config.gateway.id, settings, vitals.clock),
@@ -263,6 +274,17 @@ def _rules(house: House, name: str, base: str) -> Rules:
     settings = house.config.uplinks[name]
     key = None if settings.command_key is None else public_key(settings.command_key)
     return Rules(name, base, house.language, settings.allowed, house.supervisor.takes(), key)
+
+
+def _alarm_document(house: House, policy: Policy, proofs: Proofs, alarm: Alarm) -> dict[str, Any] | None:
+    """An alarm for one uplink (contract, section 2); None where it is not meant for it."""
+    place = house.site.place_of(alarm.device)
+    path = place["place"]["path"] if place else None
+    if alarm.severity is Severity.INFO or not policy.wants(alarm.type, alarm.severity.value, path):
+        return None
+    delivery = proofs.shown(alarm.id)
+    document = describe(alarm, house.pipeline.shown) | place | ({"delivery": delivery} if delivery else {})
+    return policy.document("alarm", document)
 
 
 def _status(vitals: Vitals, state: str, session: int) -> dict[str, Any]:

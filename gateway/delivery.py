@@ -43,7 +43,8 @@ class Delivery:
         self._number = number
         self.window = session.opened.window
         self._topics: dict[str, bytes] = {}
-        self._board = Board(parts.plan, parts.retained, parts.clock.monotonic())
+        self._posters = parts.posters
+        self._board = Board(parts.plan, parts.retained, parts.posters, parts.clock.monotonic())
         self._turned = asyncio.Event()
         self._grown = asyncio.Event()
 
@@ -57,6 +58,7 @@ class Delivery:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._read_ahead()), group.create_task(self._tick())]
             tasks += [group.create_task(self._dead.run(self._clock)), group.create_task(self._answer())]
+            tasks.append(group.create_task(self._posters.run(self._retained, self._clock, self._pump)))
             stop = group.create_task(stopping.wait())
             ends: set[asyncio.Future[Any]] = {stop, self._session.lost}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)

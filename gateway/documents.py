@@ -1,4 +1,4 @@
-"""The documents that go up, as models: an event (contract, section 3), status, state, health and dossier (section 2).
+"""The documents that go up, as models: an event (contract, section 3); status, state, alarm, health, dossier (2).
 
 Known fields are checked strictly, unknown ones are let through: readers ignore what they do not know. A field without
 a value is left out; only a temperature may be null. The schemas in `gateway.schemas` are made from these models.
@@ -260,6 +260,65 @@ class State(Document):
     last_seen: Annotated[Time | None, Field(description="when the device last answered")] = None
 
 
+class AlarmFlags(Document):
+    """Separate, as OPC UA part 9 has them."""
+
+    active: bool
+    acknowledged: bool
+    confirmed: Annotated[bool, Field(description="a person has said what it was")]
+    latched: bool
+    shelved: bool
+    suppressed: bool
+    out_of_service: Annotated[bool, Field(description="shielded")]
+    silenced: bool
+
+
+class AlarmStep(Document):
+    """One line of an alarm's history."""
+
+    time: Time
+    step: Annotated[str, Field(examples=["raise", "clear", "silence", "ack", "dispose", "reset"])]
+    who: str | None = None
+    origin: Annotated[str | None, Field(alias="from", examples=["page", "cli", "uplink:district"])] = None
+    note: str | None = None
+
+
+class AlarmDelivery(Document):
+    """What this uplink's broker has of the event that opened the alarm."""
+
+    state: Literal["sending", "confirmed", "failed"]
+    at: Annotated[Time | None, Field(description="when that was seen")] = None
+    unconfirmed: Annotated[Literal[True] | None, Field(description="not confirmed 10 s after it began")] = None
+
+
+AlarmWord = Literal[
+    "active_unacked", "active_acked", "cleared_unacked", "latched", "shelved", "suppressed", "out_of_service", "normal"
+]
+
+
+class AlarmNow(Document):
+    """An alarm's present flags and its history; retained until it is normal, then cleared by an empty message."""
+
+    alarm: Annotated[Uuid7, Field(description="the id of the event that opened it")]
+    device: Name
+    type: Type
+    severity: Annotated[Severity, Field(strict=False)]
+    place: Annotated[Place | None, Field(description="of a device; absent for the gateway's own alarms")] = None
+    part: Annotated[str | None, Field(description="part of the device that it is of")] = None
+    state: Annotated[AlarmWord, Field(description="the one display word made from the flags")]
+    flags: AlarmFlags
+    count: Annotated[int, Field(ge=1, description="how often it was told")]
+    first: Time
+    last: Time
+    test: bool
+    delivery: AlarmDelivery | None = None
+    history: Annotated[list[AlarmStep], Field(description="the first step, and the newest")]
+    outcome: Annotated[str | None, Field(description="as disposed: real, false, test, drill, other")] = None
+    first_fire: Annotated[Literal[True] | None, Field(description="the first of the present fires (首警)")] = None
+    suppressed_by: Annotated[str | None, Field(description="the named cause")] = None
+    until: Annotated[dict[Literal["shelved", "out_of_service"], Time] | None, Field(description="when it ends")] = None
+
+
 class LaneHealth(Document):
     """One lane of one uplink."""
 
@@ -278,6 +337,9 @@ class UplinkHealth(Document):
     connected: bool
     since: Annotated[Time | None, Field(description="of this connection, or of its absence")] = None
     lanes: dict[Literal["alarm", "event", "telemetry"], LaneHealth]
+    unconfirmed_alarms: Annotated[
+        int | None, Field(ge=0, description="alarms whose opening event is not confirmed 10 s after it")
+    ] = None
 
 
 class ClockHealth(Document):

@@ -77,6 +77,7 @@ def _laid(book: Book) -> dict[str, int]:
 
 def _uplink(uplink: Uplink, now_ms: float) -> dict[str, Any]:
     shown: dict[str, Any] = {"connected": uplink.connected, "since": uplink.since, "lanes": {}}
+    shown["unconfirmed_alarms"] = uplink.parts.proofs.late
     why = uplink.deaf if uplink.connected else uplink.why
     if why is not None:
         shown["why"] = {"en": why.say("en"), "zh": why.say("zh")}

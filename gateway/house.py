@@ -243,7 +243,10 @@ class House:
     def alarm(self, alarm: Alarm) -> dict[str, Any]:
         """As the page and the command line show it."""
         book = self.pipeline.shown
-        return {"part": "", **describe(alarm, book), **self.callout.shown(alarm, book)}
+        proofs = {uplink.name: uplink.parts.proofs.shown(alarm.id) for uplink in self.uplinks}
+        delivery = {name: proof for name, proof in proofs.items() if proof}
+        shown = {"part": "", **describe(alarm, book), **self.callout.shown(alarm, book)}
+        return shown | ({"delivery": delivery} if delivery else {})
 
 
 def _event(lane: Lane, row: Row) -> dict[str, Any]:

@@ -11,6 +11,7 @@
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
@@ -60,6 +61,7 @@ class Queue:
     dead: int = 0  # letters set aside
     shut_s: float = 0.0  # how long nothing of the lane goes out, because the broker leaves at it; 0: it does
     open_at_s: float = 0.0  # when it is tried again, on the monotonic clock; also on another connection
+    watched: set[int] = field(default_factory=set)  # seqs of events that opened an alarm (gateway/proofs.py)
     late_to: int = 0  # rows up to this seq waited while the link was away
     replay: Replay = field(default_factory=Replay)
 
@@ -130,6 +132,7 @@ class Outbox:
         self._since_telemetry = 0
         self._loaded = False
         self._holes: dict[Lane, Hole] = {}
+        self.on_fate: Callable[[Lane, int, bool], None] = lambda *_: None  # of a watched seq: has the broker got it
         self.queues = {lane: Queue() for lane in Lane}
 
     async def load(self) -> None:
@@ -180,12 +183,16 @@ class Outbox:
         queue = self.queues[entry.lane]
         queue.confirmed += 1
         queue.shut_s = 0.0
+        if entry.row.seq in queue.watched:
+            self.on_fate(entry.lane, entry.row.seq, True)
         self._settle(queue, entry)
 
     def set_aside(self, entry: Entry, dead: int) -> None:
         """The broker will never have it, and it is in the list of dead letters, now `dead` long for its lane."""
         queue = self.queues[entry.lane]
         queue.dead = dead
+        if entry.row.seq in queue.watched:
+            self.on_fate(entry.lane, entry.row.seq, False)
         self._settle(queue, entry)
 
     def _settle(self, queue: Queue, entry: Entry) -> None:
@@ -204,6 +211,8 @@ class Outbox:
         news = queue.refused_s == 0.0
         queue.refused += 1
         entry.state = "refused"
+        if entry.row.seq in queue.watched:
+            self.on_fate(entry.lane, entry.row.seq, False)
         if entry.again:
             queue.replay.back(entry.row)
         if news or now_s >= queue.try_at_s:  # not once more for each of the same window
@@ -216,6 +225,8 @@ class Outbox:
         queue = self.queues[lane]
         if seq <= queue.cursor.seq:
             return
+        for lost in [watched for watched in queue.watched if queue.cursor.seq < watched <= seq]:
+            self.on_fate(lane, lost, False)
         while queue.waiting and queue.waiting[0].seq <= seq:
             queue.waiting.popleft()
         while queue.flying and queue.flying[0].row.seq <= seq:

@@ -11,7 +11,9 @@ from gateway.dead import DeadLetters
 from gateway.desk import Desk
 from gateway.mqtt import Message
 from gateway.outbox import Outbox
+from gateway.posters import Posters
 from gateway.privacy import Policy
+from gateway.proofs import Proofs
 from gateway.retained import Retained
 from gateway.store import Store
 
@@ -45,6 +47,8 @@ class Parts:
     store: Store
     outbox: Outbox
     retained: Retained
+    posters: Posters
+    proofs: Proofs
     dead: DeadLetters
     desk: Desk
     clock: Clock

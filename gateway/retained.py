@@ -1,15 +1,15 @@
 """The documents an uplink keeps on the broker: status, health, dossier, states. Newest wins; they are never stored."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 _RESTLESS = ("last_seen", "time")  # alone, they are no change worth an urgent message
 
 
-def encode(document: Mapping[str, Any]) -> str:
-    """The payload of a document."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+def encode(document: Mapping[str, Any] | None) -> str:
+    """The payload of a document; None: an empty one, which takes it off the broker (MQTT 5.0, 3.3.1.3)."""
+    return "" if document is None else json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
 class Retained:
@@ -18,6 +18,7 @@ class Retained:
     def __init__(self) -> None:
         self.urgent: dict[str, str] = {}
         self.rest: dict[str, str] = {}
+        self.on_gone: Callable[[str], None] = lambda _: None  # the broker keeps nothing of this topic any more
         self._confirmed: dict[str, Any] = {}
         self._refused: set[str] = set()
         self._barred: dict[str, int] = {}  # documents that make the broker leave, and how long they were
@@ -27,8 +28,8 @@ class Retained:
         changed = self._confirmed.get(topic) != _essence(document)
         (self.urgent if changed else self.rest)[topic] = encode(document)
 
-    def update(self, topic: str, document: Mapping[str, Any]) -> None:
-        """While connected: replaces what waits for the same topic."""
+    def update(self, topic: str, document: Mapping[str, Any] | None) -> None:
+        """While connected: replaces what waits for the same topic; None takes it off the broker."""
         self.urgent.pop(topic, None)
         self.rest[topic] = encode(document)
 
@@ -43,6 +44,12 @@ class Retained:
 
     def confirmed(self, topic: str, payload: str) -> None:
         """The broker has it."""
+        if not payload:
+            self._confirmed.pop(topic, None)
+            self._barred.pop(topic, None)
+            self._refused.discard(topic)
+            self.on_gone(topic)
+            return
         self._confirmed[topic] = _essence(json.loads(payload))
 
     def bar(self, topic: str, payload: str) -> None:

@@ -94,6 +94,30 @@ def state() -> dict[str, Any]:
     }
 
 
+def alarm() -> dict[str, Any]:
+    """A detector in alarm, seen by a person."""
+    flags = dict.fromkeys(("active", "acknowledged", "latched", "silenced"), True)
+    return {
+        "alarm": _ID,
+        "device": "smoke-b3-u2-f5",
+        "type": "fire.smoke",
+        "severity": "critical",
+        "place": _PLACE,
+        "state": "active_acked",
+        "flags": dict.fromkeys(("confirmed", "shelved", "suppressed", "out_of_service"), False) | flags,
+        "count": 1,
+        "first": _TIME,
+        "last": _TIME,
+        "test": False,
+        "delivery": {"state": "confirmed", "at": _TIME},
+        "first_fire": True,
+        "history": [
+            {"time": _TIME, "step": "raise"},
+            {"time": _TIME, "step": "ack", "who": "王师傅", "from": "page"},
+        ],
+    }
+
+
 def health() -> dict[str, Any]:
     """Everything well but one detector."""
     lane = {"backlog": 0, "sent": 42, "confirmed": 42, "refused": 0, "dropped": 0, "dead": 0}
@@ -104,7 +128,14 @@ def health() -> dict[str, Any]:
         "boot": _BOOT,
         "version": "0.1.0",
         "clock": {"quality": "synced", "offset_ms": 0.4},
-        "uplinks": {"district": {"connected": True, "since": _TIME, "lanes": {"alarm": lane, "event": lane}}},
+        "uplinks": {
+            "district": {
+                "connected": True,
+                "since": _TIME,
+                "lanes": {"alarm": lane, "event": lane},
+                "unconfirmed_alarms": 0,
+            }
+        },
         "disk": {"used_bytes": 1048576, "limit_bytes": 536870912, "free_bytes": 21474836480},
         "cpu_percent": 1.5,
         "rss_bytes": 62914560,

@@ -64,6 +64,10 @@ class Site:
         """`data.place` of the device's events (contract, section 3)."""
         return self.place(self._devices[device].place).document()
 
+    def place_of(self, subject: str) -> dict[str, dict[str, str]]:
+        """`{"place": …}` of a device; empty for the gateway itself and what is configured no more."""
+        return {"place": self.place_data(subject)} if subject in self._devices else {}
+
     def world(self) -> World:
         """Every device as rules see it."""
         return {device.id: Spot(self.kind(device.id), device.place) for device in self.devices}

@@ -152,6 +152,7 @@ class Uplink:
         finally:
             self.delivery = None
             self.parts.retained.clear()
+            self.parts.posters.rest()
 
     def _first_protocol(self) -> None:
         """Under `auto`: 5 once more, unless the broker has said that it does not speak it."""

@@ -24,8 +24,10 @@ from gateway.normalize import Subject
 from gateway.outbox import Outbox
 from gateway.parts import Parts, Plan
 from gateway.pipeline import Pipeline, Rim
+from gateway.posters import Posters
 from gateway.privacy import Policy
 from gateway.profiles import BUILT_IN
+from gateway.proofs import Proofs
 from gateway.retained import Retained
 from gateway.store import Store
 from gateway.uplink import Uplink, actions
@@ -93,7 +95,9 @@ class Rig:
         dead = DeadLetters(name, outbox, Room("gw-0001", self.store, self.pipeline), log)
         rules = Rules(name, BASE, "en", frozenset({"ping", "sync", "resend"}), {"door-1": frozenset({"unlock"})})
         desk = Desk(rules, self.store, self.clock, asked, Audit(self.store, self.clock))
-        parts = Parts(plan, self.store, outbox, Retained(), dead, desk, self.clock, log)
+        proofs = Proofs(name, outbox, self.store, self.clock, log)
+        posters = Posters(self.store, name, lambda: self.pipeline.shown, lambda _: None)
+        parts = Parts(plan, self.store, outbox, Retained(), posters, proofs, dead, desk, self.clock, log)
         uplink = Uplink(parts, target, protocol, next_session)
         asked |= {"unlock": _nobody_answers} | actions(uplink)
         self.store.listeners.append(uplink.grown)

@@ -23,6 +23,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "status": documents.Status,
     "state": documents.State,
     "health": documents.Health,
+    "alarm": documents.AlarmNow,
     "dossier": documents.Dossier,
 }
 CONTRACT_SAMPLE: dict[str, Any] = {
@@ -202,6 +203,7 @@ def test_channels_are_the_contracts_topics() -> None:
         f"{base}/status",
         f"{base}/health",
         f"{base}/dossier",
+        f"{base}/alarm/{{alarm}}",
         f"{base}/command/{{device}}",
         f"{base}/config/desired",
         f"{base}/config/reported",

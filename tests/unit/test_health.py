@@ -56,7 +56,7 @@ async def test_exactly_the_contract_s_fields(tmp_path: Path) -> None:
     assert set(document["clock"]) == {"quality", "offset_ms"}
     assert set(document["disk"]) == {"used_bytes", "limit_bytes", "free_bytes"}
     assert set(document["uplinks"]) == {"district", "dead"}
-    assert set(document["uplinks"]["district"]) == {"connected", "since", "lanes"}
+    assert set(document["uplinks"]["district"]) == {"connected", "since", "lanes", "unconfirmed_alarms"}
     assert set(document["uplinks"]["district"]["lanes"]) == {"alarm", "event", "telemetry"}
     lane = {"backlog", "oldest_s", "sent", "confirmed", "refused", "dropped", "dead"}
     assert all(set(shown) == lane for shown in document["uplinks"]["district"]["lanes"].values())
