@@ -28,19 +28,18 @@ class File(Question):
 
 def fed(house: House) -> Answers:
     """By name: `incidents`, `incident`, `notices`, `dossier`."""
-    cases, notices = house.incidents, house.notices
 
     async def incidents(_: Question) -> Any:
-        return await cases.list()
+        return await house.incidents.list()
 
     async def move(asked: Move) -> Any:
         by = By(asked.who, "installer", "cli")
         if asked.step == "handling":
-            return await cases.handling(asked.incident, by, asked.note)
-        return await cases.handled(asked.incident, by, asked.note, asked.picture)
+            return await house.incidents.handling(asked.incident, by, asked.note)
+        return await house.incidents.handled(asked.incident, by, asked.note, asked.picture)
 
     async def told(_: Question) -> Any:
-        return {"notices": await notices.list(), "feedback": await notices.feedback()}
+        return {"notices": await house.notices.list(), "feedback": await house.notices.feedback()}
 
     async def file(asked: File) -> Any:
         return await house.dossiers.show(asked.uplink or next(iter(house.config.uplinks), ""))

@@ -17,6 +17,7 @@ from tests.faults.daemon import BASE, ROOT, Daemon, token, webhook
 from tests.faults.judge import first_arrivals
 
 COUNT = 200  # events of each lane that are posted first
+CHANGED = 1  # event of the second start: its configuration is another one
 PANIC = {"type": "safety.panic", "phase": "raise"}
 GRANTED = {"type": "access.granted"}
 
@@ -82,15 +83,15 @@ async def test_at_the_start(tmp_path: Path) -> None:
     ):
         later = await post(device, 5)
         await city.until(lambda: set(later) <= {event["id"] for event in city.events()})
-        await city.until(lambda: told(city, Lane.EVENT))
+        await city.until(lambda: told(city, Lane.EVENT) and changed(city))
         missing = set(accepted) - {event["id"] for event in city.events()}
         assert victim in missing
         assert len(missing) < COUNT / 2
         every = [number for lane in Lane for number in numbers(city, lane)]
         gone = told(city, Lane.EVENT)
         assert len(gone) == len(missing)
-        assert gone | set(numbers(city, Lane.EVENT)) == set(range(1, COUNT + 5 + 1))
-        assert len(every) == 2 * (COUNT + 5) - len(missing) + len(
+        assert gone | set(numbers(city, Lane.EVENT)) == set(range(1, COUNT + 5 + CHANGED + 1))
+        assert len(every) == 2 * (COUNT + 5) + CHANGED - len(missing) + len(
             [event for event in first_arrivals(city) if event["type"] == "gateway.data_lost"]
         )
         assert any("was damaged" in line for line in daemon.log), daemon.log
@@ -115,9 +116,15 @@ async def test_while_running(tmp_path: Path) -> None:
             later = await post(device, 5)
             await city.until(lambda: set(later) <= {event["id"] for event in city.events()})
             assert (await daemon.get("/readyz"))[0] == 200
-            assert set(numbers(city, Lane.EVENT)) == set(range(1, COUNT + 5 + 1))
+            await city.until(lambda: changed(city))
+            assert set(numbers(city, Lane.EVENT)) == set(range(1, COUNT + 5 + CHANGED + 1))
             assert numbers(city, Lane.ALARM) == list(range(1, COUNT + 5 + 1))
             assert [event for event in city.events() if event["type"] == "gateway.data_lost"] == []
+
+
+def changed(city: Subscriber) -> bool:
+    """It has been told."""
+    return any(event["type"] == "operator.config" for event in city.events())
 
 
 async def look(state: Path) -> None:
