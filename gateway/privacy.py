@@ -41,9 +41,13 @@ class Policy:
         """Is it meant for the uplink? Without a severity the type's own counts; the gateway itself has no place."""
         if not any(taxonomy.matches(pattern, kind) for pattern in self.types):
             return False
+        return self._bad_enough(kind, severity) and (place is None or self.covers(place))
+
+    def _bad_enough(self, kind: str, severity: str | None) -> bool:
+        if self.least is Severity.INFO:
+            return True
         level = taxonomy.severity(kind, False) if severity is None else severity
-        bad_enough = _LEVELS.index(Severity(level)) <= _LEVELS.index(self.least)
-        return bad_enough and (place is None or self.covers(place))
+        return _LEVELS.index(Severity(level)) <= _LEVELS.index(self.least)
 
     def wants_kept(self, event: Document) -> bool:
         """The same of an event as it stands on disk; what was told to one uplink is no other's."""
