@@ -27,6 +27,7 @@ def error_types(schema: Any) -> Iterator[str]:
         "float": ["float_type", "float_parsing", "finite_number"],
         "bool": ["bool_type", "bool_parsing"],
         "date": ["date_type", "date_parsing", "date_from_datetime_parsing", "date_from_datetime_inexact"],
+        "time": ["time_type", "time_parsing"],
         "literal": ["literal_error"],
         "enum": ["enum"],
         "dict": ["dict_type", "too_short", "too_long"],

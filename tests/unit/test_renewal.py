@@ -60,7 +60,7 @@ class Told:
 
     async def say(self, payload: bytes) -> None:
         """Whatever comes on that topic."""
-        (heard,) = self.house.uplinks[0].parts.plan.inbox.values()
+        heard = self.house.uplinks[0].parts.plan.inbox[f"{BASE}/config/desired"]
         assert await heard(Message(f"{BASE}/config/desired", payload, retained=True)) is None
 
     def reported(self) -> Any:
@@ -105,8 +105,9 @@ async def told(folder: Path) -> AsyncIterator[Told]:
 async def test_only_who_may_push_is_heard_and_told(tmp_path: Path) -> None:
     async with told(tmp_path) as one:
         district, city = (uplink.parts.plan for uplink in one.house.uplinks)
-        assert (list(district.inbox), list(district.documents)) == ([f"{BASE}/config/desired"], ["config/reported"])
-        assert (dict(city.inbox), dict(city.documents)) == ({}, {})
+        pushed = f"{BASE}/config/desired"
+        assert (pushed in district.inbox, list(district.documents)) == (True, ["config/reported"])
+        assert (pushed in city.inbox, dict(city.documents)) == (False, {})
 
 
 @pytest.mark.parametrize(
