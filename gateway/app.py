@@ -8,7 +8,7 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from gateway import holes, newcomers, systemd, watchdog
 from gateway.archive import Start
 from gateway.build import build
+from gateway.clock import Clock
 from gateway.config import Config
 from gateway.control import listening
 from gateway.delivery import FAREWELL_S, FLUSH_S
@@ -101,8 +102,12 @@ async def live(house: House, stopping: asyncio.Event) -> None:
         watch.append(group.create_task(house.timekeeper.run()))
         watch.append(group.create_task(_losses(house)))
         watch.append(group.create_task(watch_disk(house.store, house.vitals.clock)))
-        watch += [group.create_task(errand()) for errand in house.errands]
-        uplinks = [group.create_task(_guard(uplink, leaving)) for uplink in house.uplinks]
+        clock = house.vitals.clock
+        watch += [group.create_task(_lasting("a part of the gateway", errand, clock)) for errand in house.errands]
+        uplinks = [
+            group.create_task(_lasting(f"uplink {uplink.name}", partial(_deliver, uplink, leaving), clock))
+            for uplink in house.uplinks
+        ]
         drivers = group.create_task(house.supervisor.run())
         await tried.wait()  # ready is when devices that post are heard
         gc.collect()
@@ -142,15 +147,23 @@ async def _either(*events: asyncio.Event) -> None:
             wait.cancel()
 
 
-async def _guard(uplink: Uplink, leaving: asyncio.Event) -> None:
-    """A bug in one uplink must not end the others."""
-    while not leaving.is_set():
+async def _lasting(what: str, run: Callable[[], Awaitable[None]], clock: Clock) -> None:
+    """A bug in one part must not end the others; without memory the process ends, and is started anew."""
+    while True:
         try:
-            async with uplink.parts.desk:
-                await uplink.run(leaving)
+            await run()
+        except MemoryError:
+            raise
         except Exception:  # noqa: BLE001  # whatever it is, the other uplinks and the doors go on
-            _LOG.exception("uplink %s failed; it starts again", uplink.name)
-            await uplink.parts.clock.sleep(RESTART_S)
+            _LOG.exception("%s failed; it starts again", what)
+            await clock.sleep(RESTART_S)
+        else:
+            return
+
+
+async def _deliver(uplink: Uplink, leaving: asyncio.Event) -> None:
+    async with uplink.parts.desk:
+        await uplink.run(leaving)
 
 
 def _retention(house: House) -> Retention:

@@ -18,6 +18,7 @@ from gateway import app, build, delivery, documents
 from gateway.access import GRANTED_UNSURE, hash_card
 from gateway.clock import TimeQuality
 from gateway.config import Config
+from gateway.covers import Covers
 from gateway.credentials import CredentialsConfig
 from gateway.driver import registry
 from gateway.errors import Misconfigured, NeedsPerson, StateError, Text, Unreachable
@@ -218,6 +219,26 @@ async def test_a_bug_in_an_uplink_ends_no_other(
             await district.until(lambda: len(district.events()) == 2)
             assert all(uplink.connected for uplink in house.uplinks)
     assert len(told(caplog, "uplink sick failed")) == 2
+
+
+async def test_a_bug_in_a_part_ends_nothing(
+    tmp_path: Path, clock: FastClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bugs, mended = [RuntimeError("a bug") for _ in range(2)], asyncio.Event()
+
+    async def buggy(_: Covers) -> None:
+        if bugs:
+            raise bugs.pop()
+        mended.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Covers, "keep_time", buggy)
+    puppets = Puppets()
+    async with living(config(tmp_path, DEVICES), puppets):
+        async with asyncio.timeout(10):
+            await mended.wait()
+        await puppets.emit("smoke-1", "fire.smoke", "raise")
+    assert len(told(caplog, "a part of the gateway failed")) == 2
 
 
 async def test_the_page_waits_for_its_port_and_is_told_once(
