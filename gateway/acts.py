@@ -68,7 +68,7 @@ class Act:
 
     @property
     def fire(self) -> bool:
-        """Fire has opened a door or switched an output, and it stays so until a person resets the alarm."""
+        """Fire has opened a door or switched an output, until a person has disposed of the alarm."""
         return self.action in ("release", "output") and self.until == "reset" and self.source[1].startswith(FIRE)
 
     @property
@@ -87,6 +87,13 @@ def opposed(one: str, its: Mapping[str, Any], other: str, others: Mapping[str, A
 def crossed(act: Act, action: str, args: Mapping[str, Any]) -> bool:
     """Does the act stand against that action?"""
     return opposed(act.action, act.args, action, args)
+
+
+def _ends(act: Act, action: str, args: Mapping[str, Any]) -> bool:
+    """Would the device, by itself, undo the act after a while?"""
+    if action == "output" == act.action:
+        return args.get("seconds") is not None and args.get("number") == act.args.get("number")
+    return action == "unlock" and act.action == "release"
 
 
 class Acts:
@@ -125,8 +132,11 @@ class Acts:
         return min((act.at_s for act in self.all.values() if act.open and act.place not in busy), default=inf)
 
     def held(self, device: str, action: str, args: Mapping[str, Any] = NOTHING) -> bool:
-        """Does fire hold the door (or output) against this action, whoever asks for it?"""
-        return any(act.fire and crossed(act, action, args) for act in self.wanted(device))
+        """Does fire hold the door (or output) against this action, whoever asks for it?
+
+        An opening for a while is against it, too: when it is over, the device shuts.
+        """
+        return any(act.fire and (crossed(act, action, args) or _ends(act, action, args)) for act in self.wanted(device))
 
     def back(self, device: str, now_s: float) -> None:
         """The device can be reached again: what should last there is made so anew, what waits is tried at once."""

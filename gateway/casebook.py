@@ -1,5 +1,6 @@
 """The platform's cases (案卷) on disk: each as it came, beside what was done here (contract, sections 2 and 5)."""
 
+import asyncio
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -88,6 +89,7 @@ class Casebook:
         self._store = store
         self._clock = clock
         self._cases: dict[Key, Case] | None = None
+        self.lock = asyncio.Lock()  # held from reading a case to keeping it
 
     async def load(self) -> dict[tuple[str, str], Case]:
         """As they stand on disk; read once. StorageError."""
@@ -103,6 +105,10 @@ class Casebook:
 
     async def _hear(self, uplink: str, message: Message) -> None:
         """StorageError: it is heard again."""
+        async with self.lock:
+            await self._take(uplink, message)
+
+    async def _take(self, uplink: str, message: Message) -> None:
         cases = await self.load()
         try:
             name, told = feedback.read(Incident, message.topic, message.payload, INCIDENT_BYTES)

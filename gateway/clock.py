@@ -7,6 +7,7 @@ something is over, never that something has not begun (docs/decisions/0009).
 
 import asyncio
 import ctypes
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -216,3 +217,9 @@ def _kernel() -> tuple[bool, float]:
 def rfc3339(moment: datetime) -> str:
     """`2026-11-23T10:06:19.123Z`: UTC, milliseconds (contract, section 1)."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def live_in(zone: str) -> None:
+    """From now on the process's local time is that of an IANA zone, as tzset(3) finds it."""
+    os.environ["TZ"] = zone
+    time.tzset()

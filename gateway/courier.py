@@ -16,7 +16,7 @@ from gateway.audit import By
 from gateway.charge import Call, Charge, Section, charge
 from gateway.contacts import SOUND
 from gateway.deeds import Hand, filled
-from gateway.errors import StorageError
+from gateway.errors import StorageError, Text
 from gateway.escalation import TAKEN, TOLD, UNTOLD, Pace
 from gateway.measures import cover
 from gateway.notify import PERSON_S, Target, Untold
@@ -105,6 +105,9 @@ class Courier:
             await self.target.send(self._roll.voice.plea(alarms, self._roll.charge(alarms[0]), now_ms))
         except Untold as error:
             return await self._failed(alarms, error)
+        except (ValueError, ArithmeticError, RecursionError) as error:  # an answer that nobody would write
+            what = Text(f"its answer cannot be understood: {error}", f"对方应答无法识别:{error}")
+            return await self._failed(alarms, Untold(self.name, what, retry_s=PERSON_S))
         if self._failures:
             _LOG.info("%s can be told again", self.name)
         self._failures = 0

@@ -136,7 +136,8 @@ class Covers:
         by = By(self._hand.where.gateway, "gateway", "rule:expired")
         now_ms = self._hand.clock.utc().timestamp() * 1000
         for due in [m for m in (await self._hand.book()).lasting.values() if m.until_ms <= now_ms]:
-            await self._expire(due, by)
+            with suppress(NotFound, NotNow):  # somebody has ended it meanwhile
+                await self._expire(due, by)
 
     async def _expire(self, due: Alarm, by: By) -> None:
         if due.rests:

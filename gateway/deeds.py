@@ -1,6 +1,7 @@
 """How a step of a person or a rule is done: the audit's line, then its event and the new flags in one commit."""
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,6 +41,7 @@ class Hand:
         self.listeners: list[Callable[[Alarm], None]] = []
         self._pipeline = pipeline
         self._audit = audit
+        self._turn = asyncio.Lock()
 
     async def book(self) -> Book:
         """The alarms as they stand. StorageError."""
@@ -83,6 +85,10 @@ class Hand:
         deeds = list(deeds)
         if not deeds:
             return []
+        async with self._turn:  # two people at once: one after the other
+            return await self._done(by, what, deeds, more)
+
+    async def _done(self, by: By, what: str, deeds: Sequence[Deed], more: Mapping[str, Any]) -> list[Alarm]:
         await self._audit.put(by, what, ", ".join(sorted({deed.reading.device for deed in deeds})), **more)
         before = {deed.key: self._pipeline.shown.get(deed.key) for deed in deeds}
         made: dict[Key, Alarm] = {}

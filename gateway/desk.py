@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, Self
@@ -21,10 +22,11 @@ from gateway.clock import Clock, rfc3339
 from gateway.commands import GATEWAY, Action, Refused, Reply, Request, Rules, read
 from gateway.errors import StorageError, Text
 from gateway.event import NOTHING
-from gateway.letters import claim, put_reply
+from gateway.letters import Known, claim, put_reply
 from gateway.mqtt import Message, properties
 from gateway.store import Store
 
+PICTURE = "picture"  # an action
 REMEMBERED = timedelta(days=30)  # an id is known for so long after it has expired: a clock may be put back
 TAKEN = Text("this id has been taken already", "该 id 已处理过")
 INTERRUPTED = Text(
@@ -82,7 +84,7 @@ class Desk:
     def _by(self, issuer: str) -> By:
         return By(issuer, "platform", f"uplink:{self._rules.uplink}")
 
-    async def _claim(self, request: Request) -> str | None:
+    async def _claim(self, request: Request) -> Known | None:
         forget = self._clock.utc() - REMEMBERED
         work = partial(
             claim,
@@ -105,20 +107,25 @@ class Desk:
     async def _first(self, request: Request) -> str:
         """Carry it out, and keep the answer; where the disk does not take that, it is given nevertheless."""
         verdict = await self._clerk.attend(request, self._by(request.issuer))
-        return await self._kept(request.id, self._told(request.id, verdict))
+        told = self._told(request.id, verdict)
+        if request.action == PICTURE:  # no second place for pictures, and asking again moves nothing
+            await self._kept(request.id, self._told(request.id, replace(verdict, result=NOTHING)))
+            return told
+        return await self._kept(request.id, told)
 
     async def _kept(self, identity: str, told: str) -> str:
         with suppress(StorageError):  # asked again it will be one that was interrupted
             await self._store.transact(partial(put_reply, identity=identity, reply=told))
         return told
 
-    async def _again(self, request: Request, known: str, message: Message) -> str:
+    async def _again(self, request: Request, known: Known, message: Message) -> str:
         """The id is known: the broker's own repetition gets the kept answer, anybody else's is a duplicate."""
-        if not message.again:
+        if not message.again or not known.own:
             await self._clerk.note(self._by(request.issuer), request.action, request.device, "duplicate", request.id)
-            return self._refused(request.id, "duplicate", TAKEN, json.loads(known) if known else NOTHING)
-        if known:
-            return known
+            first = json.loads(known.reply) if known.reply and known.own else NOTHING
+            return self._refused(request.id, "duplicate", TAKEN, first)
+        if known.reply:
+            return known.reply
         if request.id in self._under_way:
             return await asyncio.shield(self._under_way[request.id])
         await self._clerk.note(self._by(request.issuer), request.action, request.device, "timeout", request.id)

@@ -64,6 +64,12 @@ class Incidents:
     async def _move(
         self, incident: str, step: Literal["handling", "handled"], by: By, note: str, picture: str = ""
     ) -> dict[str, Any]:
+        async with self.casebook.lock:
+            return await self._moved(incident, step, by, note, picture)
+
+    async def _moved(
+        self, incident: str, step: Literal["handling", "handled"], by: By, note: str, picture: str
+    ) -> dict[str, Any]:
         case = await self.casebook.find(incident)
         if case.step not in _from(step):
             stands = STEPS[case.step]  # type: ignore[index]  # a step is one of them
@@ -73,6 +79,7 @@ class Incidents:
             raise NotNow(incident, what, do)
         proofs = await self.witness.evidence(case)
         said: dict[str, Any] = {"incident": case.told.incident, "alarms": list(case.told.alarms)}
+        said["uplink"] = case.uplink
         if step == "handled":
             said["evidence"] = [proof.document() for proof in proofs]
         said = filled(self._hand.said(by, note=note) | said | ({"picture": {"ref": picture}} if picture else {}))

@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.database import TABLES, Row, read_rows, unpacked
 from gateway.event import Lane
@@ -134,12 +134,19 @@ def put_again(connection: sqlite3.Connection, uplink: str, lane: Lane, after: in
         connection.execute("DELETE FROM again WHERE uplink = ? AND lane = ?", (uplink, lane.value))
 
 
-def claim(connection: sqlite3.Connection, identity: str, uplink: str, expires_ms: int, forget_ms: int) -> str | None:
-    """Take a command's id, once: None. Known already: its reply, or "" while that is not known."""
+class Known(NamedTuple):
+    """A command whose id was taken before: its reply, "" while that is not known; whether the same uplink asked."""
+
+    reply: str
+    own: bool
+
+
+def claim(connection: sqlite3.Connection, identity: str, uplink: str, expires_ms: int, forget_ms: int) -> Known | None:
+    """Take a command's id, once: None. Known already: what is known of it."""
     connection.execute("DELETE FROM command WHERE expires_ms < ?", (forget_ms,))
-    found = connection.execute("SELECT reply FROM command WHERE id = ?", (identity,)).fetchone()
+    found = connection.execute("SELECT reply, uplink FROM command WHERE id = ?", (identity,)).fetchone()
     if found is not None:
-        return str(found[0] or "")
+        return Known(str(found[0] or ""), found[1] == uplink)
     connection.execute("INSERT INTO command VALUES (?, ?, ?, NULL)", (identity, uplink, expires_ms))
     return None
 

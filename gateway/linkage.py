@@ -8,9 +8,10 @@ event `gateway.action` with its proof or its failure, and as a line of the audit
 import asyncio
 import logging
 import sqlite3
+from dataclasses import replace
 from math import inf
 
-from gateway.acts import Act, action_of, dump, load
+from gateway.acts import SHUTS, Act, action_of, dump, load
 from gateway.audit import By
 from gateway.database import put_fact, read_fact
 from gateway.doings import Doings, Means, readings
@@ -23,6 +24,7 @@ from gateway.scope import Happening
 
 FACT = "linkage"
 AGAIN_S = 1.0  # after a disk that did not take it
+UNSURE = Outcome("not-allowed", "it is not known yet whether fire holds the door; try again in a moment")
 HELD = Outcome(
     "not-allowed",
     "fire has opened this door: it is locked again when its alarm has been reset (火警已释放此门,复位报警后才可上锁)",
@@ -43,6 +45,7 @@ class Linkage:
         self._fresh: list[Act] = []  # planned, and not in the audit log yet
         self._untold: list[Reading] = []
         self._written = ""
+        self._recalled = False
 
     def took(self, taken: Taken) -> None:
         """A listener of the pipeline."""
@@ -52,6 +55,8 @@ class Linkage:
 
     def guard(self, command: Command) -> Outcome | None:
         """Why a command is not handed to its device: fire holds the door open."""
+        if not self._recalled and command.action in SHUTS:
+            return UNSURE
         return HELD if self._engine.acts.held(command.device, command.action, command.args) else None
 
     async def run(self) -> None:
@@ -86,6 +91,7 @@ class Linkage:
         except (ValueError, TypeError, KeyError) as error:
             _LOG.error("what was planned before the last end cannot be read: %s", error)
         self._fresh += self._engine.catch_up(self._means.pipeline.shown, now_s)
+        self._recalled = True
 
     async def _turn(self, group: asyncio.TaskGroup) -> None:
         """Everything heard, planned and due."""
@@ -169,8 +175,10 @@ class Linkage:
         if not self._untold:
             return
         readings = list(self._untold)
+        known = self._means.supervisor.takes()  # a door of an older plan may have been taken out of the configuration
+        named = [r if r.device in known else replace(r, device=self._means.gateway) for r in readings]
         try:
-            await self._means.pipeline.accept(readings)
+            await self._means.pipeline.accept(named)
         except StorageError as error:
             _LOG.warning("%s", error)
             return

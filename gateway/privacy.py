@@ -150,7 +150,8 @@ def addressee(kind: str, data: Mapping[str, Any]) -> str | None:
     """The one uplink that such an event goes to, past every filter; None where the filters decide."""
     if kind == DATA_LOST:
         return str(data["stream"]).partition(".")[0]
-    return str(data["uplink"]) if asks_to_forget({"type": kind, "data": data}) else None
+    own = "incident" in data and "uplink" in data  # a department's case is nobody else's
+    return str(data["uplink"]) if own or asks_to_forget({"type": kind, "data": data}) else None
 
 
 def profile_named(name: str, own: Mapping[str, Profile]) -> Profile:

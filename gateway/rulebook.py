@@ -139,8 +139,8 @@ class Rule(Model):
         for do in self.do:
             if fire and do.action == "release" and (do.hold is not None or do.until == "cleared"):
                 raise Wrong(
-                    "doors that fire has opened stay open until a person resets the alarm: leave hold: and until: out",
-                    "火警释放的门须保持开启,直到人工复位报警:请去掉 hold: 和 until:",
+                    "doors that fire has opened stay open until the alarm is disposed of: leave hold: and until: out",
+                    "火警释放的门须保持开启,直到人工处置报警:请去掉 hold: 和 until:",
                 )
         return self
 

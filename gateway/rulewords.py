@@ -31,7 +31,7 @@ OUTCOMES: Mapping[str, Text] = {
 }
 UNTIL: Mapping[str, Text] = {
     "cleared": Text("until it has ended", "直到恢复"),
-    "reset": Text("until a person resets its alarm", "直到人工复位报警"),
+    "reset": Text("until its cause is gone and a person has disposed of it", "直到报警消除且人工处置完毕"),
     "": Text("", ""),
 }
 _DAYS_ZH = "一二三四五六日"

@@ -165,7 +165,11 @@ class SiteConfig(Model):
     name: Label
     area: AreaConfig
     grid: Grid | None = None
-    timezone: TimeZone = Field(default=TIMEZONE, description="by which shifts, days and months begin")
+    timezone: TimeZone = Field(
+        default=TIMEZONE,
+        description="by which shifts, days and months begin; where it is written, rules' hours and messages too, "
+        "which else go by the machine's own",
+    )
     external_ids: dict[str, str] = Field(default={}, description="its ids in other systems, by system")
     places: dict[Id, PlaceConfig] = Field(default={}, description="buildings and named spots by id")
 

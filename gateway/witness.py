@@ -72,10 +72,17 @@ class Witness:
         self._devices = frozenset(p.device for p in self._proofs.values() if p.alarm in alarms and p.device)
         self._proofs = {k: p for k, p in self._proofs.items() if p.alarm in alarms or p.device in self._devices}
 
-    async def _look_after(self, case: Case, listed: Listed) -> None:
+    async def _look_after(self, seen: Case, listed: Listed) -> None:
+        async with self._casebook.lock:
+            case = (await self._casebook.load()).get(seen.key)
+            if case is not None:
+                await self._attend(case, listed)
+
+    async def _attend(self, case: Case, listed: Listed) -> None:
         due = case.due
         if due is not None and due < self._hand.clock.at_least() and case.mine.overdue != case.told.due:
-            late = {"incident": case.told.incident, "step": "overdue", "due": case.told.due, "to": case.told.owner}
+            late = {"incident": case.told.incident, "uplink": case.uplink, "step": "overdue",
+                    "due": case.told.due, "to": case.told.owner}  # fmt: skip
             await self._tell("gateway.escalation", filled(late))
             case = await self._casebook.keep(_with(case, overdue=case.told.due))
         proofs = await self._gather(case, listed)
@@ -85,20 +92,23 @@ class Witness:
         if asked or news:
             told = [proof.document() for proof in (proofs if asked else news)]
             said = {"action": "evidence", "result": "ok", "incident": case.told.incident, "evidence": told}
+            said["uplink"] = case.uplink
             await self._tell("gateway.action", said)
             answered = case.told.time if asked else case.mine.answered
             await self._casebook.keep(_with(case, told=fresh, answered=answered))
 
     async def _gather(self, case: Case, listed: Listed) -> list[Proof]:
+        mine = []
         for alarm in case.told.alarms:
-            known = self._proofs.get(alarm)
+            proof = self._proofs.get(alarm)
             if alarm in listed:
-                self._proofs[alarm] = evidence.of_alarm(listed[alarm])
-            elif known is None:
-                self._proofs[alarm] = await self._store.read(partial(evidence.search, alarm_id=alarm))
-            elif known.active:  # its end was not heard of: a person has ended it
-                self._proofs[alarm] = replace(known, active=False)
-        mine = [self._proofs[alarm] for alarm in case.told.alarms]
+                proof = evidence.of_alarm(listed[alarm])
+            elif proof is None:
+                proof = await self._store.read(partial(evidence.search, alarm_id=alarm))
+            elif proof.active:  # its end was not heard of: a person has ended it
+                proof = replace(proof, active=False)
+            self._proofs[alarm] = proof
+            mine.append(proof)
         devices = {proof.device for proof in mine if proof.device}
         self._devices |= devices
         return [*mine, *(p for p in self._proofs.values() if not p.alarm and p.device in devices)]

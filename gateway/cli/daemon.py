@@ -13,6 +13,7 @@ from gateway import __version__
 from gateway.cli import show
 from gateway.cli.language import fall_back_on, say, spoken
 from gateway.cli.where import CONFIG, ConfigOption, JsonOption, chosen, loaded, use_language_of
+from gateway.clock import live_in
 from gateway.errors import GatewayError, Text
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def run(config: ConfigOption = CONFIG) -> None:
     logs.configure(log.format, log.level)
     for warning in found.warnings:
         logging.getLogger("gateway.config").warning("%s", warning.say(spoken()))
+    if "timezone" in found.config.site.model_fields_set:
+        live_in(found.config.site.timezone)
     faulthandler.enable()  # systemd's watchdog ends a process that stands still by SIGABRT: then it says where it stood
     if app.main(found.config, drivers, start):
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # the same command, anew

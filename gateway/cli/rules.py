@@ -8,6 +8,7 @@ import typer
 from gateway.cli import show
 from gateway.cli.language import say
 from gateway.cli.where import CONFIG, ConfigOption, JsonOption, loaded
+from gateway.clock import live_in
 from gateway.errors import Text
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ def play(
     To which device, when, and until when; nothing is moved. A rule that counts is taken to have counted enough.
     """
     found, drivers = loaded(config)
+    if "timezone" in found.config.site.model_fields_set:
+        live_in(found.config.site.timezone)
     from gateway.scope import Happening
     from gateway.site import Site
 

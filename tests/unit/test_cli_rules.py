@@ -104,7 +104,7 @@ def test_a_rule_that_counts_has_counted(capsys: pytest.CaptureFixture[str], file
 def test_as_a_table(capsys: pytest.CaptureFixture[str], file: Path) -> None:
     at = ("--type", "fire.smoke", "--device", "smoke-1", "--at", "2026-11-23T23:00:00")
     _, out, _ = said(capsys, file, "test", *at)
-    assert "until a person resets its alarm" in out
+    assert "until its cause is gone and a person has disposed of it" in out
     assert out.endswith("nothing was moved\n")
     _, out, _ = said(capsys, file, "test", *at, "--lang", "zh")
     assert "火警已释放" in out

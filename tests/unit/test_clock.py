@@ -153,3 +153,9 @@ def test_what_drifts_or_is_slewed_does_not_jump(errors_s: list[float]) -> None:
 def test_the_release_is_not_ahead_of_the_tests() -> None:
     assert datetime.now(UTC) >= RELEASED
     assert RELEASED.tzinfo is UTC
+
+
+def test_the_local_time_is_the_sites() -> None:
+    code = "from gateway.clock import live_in; live_in('Asia/Shanghai'); import time; print(time.strftime('%z'))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == "+0800\n"

@@ -203,6 +203,7 @@ def test_losses_and_orders_to_forget_go_to_their_uplink_alone_and_whole() -> Non
     asked = {"action": "forget", "uplink": "district", "credential": {"ref": "x"}}
     assert addressee("gateway.action", asked) == "district"
     assert addressee("gateway.action", {"action": "suppress"}) is None
+    assert addressee("gateway.escalation", {"incident": "case-1", "uplink": "district", "to": "fire"}) == "district"
     assert addressee(DATA_LOST, {"stream": "fire.alarm"}) == "fire"
     body = json.dumps({"type": "gateway.action", "data": asked})
     assert sent(policy(Profile()), (body, None))["data"] == asked

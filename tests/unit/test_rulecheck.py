@@ -133,7 +133,7 @@ def test_selectors_that_find_nothing_are_warned_of(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rules", "what"),
     [
-        (OPENS.replace("safety.panic", "fire.smoke"), "stay open until a person resets"),
+        (OPENS.replace("safety.panic", "fire.smoke"), "stay open until the alarm is disposed of"),
         (OPENS.replace("release", "snapshot"), "snapshot has no end"),
         (OPENS.replace(", until: cleared", ", hold: 5s, until: cleared"), "either hold: or until:"),
         (shuts(action="output"), "output needs number:"),
@@ -179,7 +179,7 @@ def test_in_words() -> None:
         "switch output 2 on of relay-1, after 5 s, for 60 s",
         "suppress device.offline of every door in the same building, until it has ended",
         "notify 物业经理",
-        "open and keep open in b3, until a person resets its alarm",
+        "open and keep open in b3, until its cause is gone and a person has disposed of it",
     ]
     assert does[1].zh == "抑制 离线:同一楼栋内所有门,直到恢复"
 
