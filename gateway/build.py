@@ -108,9 +108,8 @@ def build(
     pictures = Pictures(config.gateway.state_dir / "pictures", config.pictures, store, clock)
     moves = Moves(supervisor, pipeline, covers, audit, clock, config.devices, pictures)
     means = Means(config.gateway.id, store, pipeline, supervisor, audit, covers, pictures, clock)
-    linkage = Linkage(Engine(config.rules, place.world()), means)
-    supervisor.guard = linkage.guard
-    pipeline.listeners += [moves.took, linkage.took]
+    linkage = _linkage(config, place, means)
+    pipeline.listeners.append(moves.took)
     voice = Voice(place, config.gateway.language, _link(config))
     callout = Callout(Roll(hand, config.responsibility, voice), config.contacts)
     linkage.doings.notify = callout.notify
@@ -132,6 +131,15 @@ def build(
         house.renewal.uplinks = house.uplinks
     _share(house, list(policies.values()))
     return house
+
+
+def _linkage(config: Config, place: Site, means: Means) -> Linkage:
+    """What rules do; it hears of everything, and is asked before a device moves."""
+    linkage = Linkage(Engine(config.rules, place.world()), means)
+    means.supervisor.guard = linkage.guard
+    means.pipeline.listeners.append(linkage.took)
+    means.pipeline.refused.append(linkage.refused)
+    return linkage
 
 
 def _report(house: House) -> None:

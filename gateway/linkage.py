@@ -21,6 +21,7 @@ from gateway.event import Phase, Reading, part_key
 from gateway.pipeline import Taken
 from gateway.rules import Engine
 from gateway.scope import Happening
+from gateway.taxonomy import FIRES
 
 FACT = "linkage"
 AGAIN_S = 1.0  # after a disk that did not take it
@@ -29,6 +30,7 @@ HELD = Outcome(
     "not-allowed",
     "fire has opened this door: it is locked again when its alarm has been reset (火警已释放此门,复位报警后才可上锁)",
 )
+HURRY_S = 10.0  # a fire that no disk takes is told again and again
 _LOG = logging.getLogger("gateway.linkage")
 
 
@@ -46,12 +48,26 @@ class Linkage:
         self._untold: list[Reading] = []
         self._written = ""
         self._recalled = False
+        self._group: asyncio.TaskGroup | None = None
+        self._hurried_s: dict[tuple[str, str, str], float] = {}  # fires that the disk did not take, and when each was
 
     def took(self, taken: Taken) -> None:
         """A listener of the pipeline."""
         if self._engine.cares(taken.reading.type):
             self._heard.append(taken)
             self._wake.set()
+
+    def refused(self, taken: Taken) -> None:
+        """A listener of the pipeline: the disk does not take it. A fire opens doors all the same; it comes again."""
+        fire = taken.reading.type in FIRES and taken.phase is not Phase.CLEAR
+        if not fire or self._group is None:
+            return
+        what, now_s = happening(taken), self._now_s()
+        key = what.device, what.type, what.part
+        if now_s - self._hurried_s.get(key, -inf) >= HURRY_S:
+            self._hurried_s[key] = now_s
+            for act in self._engine.urgent(what, self._means.clock.utc().astimezone(), now_s):
+                self._group.create_task(_hurry(self.doings, act), name=f"linkage {act.rule} {act.device}, not on disk")
 
     def guard(self, command: Command) -> Outcome | None:
         """Why a command is not handed to its device: fire holds the door open."""
@@ -61,8 +77,9 @@ class Linkage:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await self._recall()
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as self._group:
+            await self._recall()
+            group = self._group
             while True:
                 await self._turn(group)
                 next_s = min(self._engine.acts.next_s(self._busy), self._now_s() + AGAIN_S if self._untold else inf)
@@ -186,6 +203,11 @@ class Linkage:
 
     def _now_s(self) -> float:
         return self._means.clock.monotonic()
+
+
+async def _hurry(doings: Doings, act: Act) -> None:
+    code, _ = await doings.result(act)
+    _LOG.warning("rule %s: %s of %s in a fire that is not on disk: %s", act.rule, act.action, act.device, code)
 
 
 def happening(taken: Taken) -> Happening:

@@ -67,6 +67,7 @@ class Pipeline:
         self._epoch = 0  # the store's, when the book was read
         self._loading = asyncio.Lock()
         self.listeners: list[Callable[[Taken], None]] = []  # told of each reading after its commit
+        self.refused: list[Callable[[Taken], None]] = []  # told of each that the disk did not take: it comes again
 
     async def accept(self, readings: Sequence[Reading]) -> list[str]:
         """Returns after the commit, one id per reading, in order. StorageError: none of them was taken in."""
@@ -93,6 +94,9 @@ class Pipeline:
         try:
             await self._rim.store.append([draft for _, draft in drafts])
         except StorageError:
+            for taken, _ in drafts:
+                for listener in self.refused:
+                    listener(taken)
             with suppress(StorageError):
                 await self.load()  # so that `shown` tells no lie for long
             raise

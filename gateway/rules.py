@@ -45,6 +45,12 @@ class Engine:
             self._suppressed_too(happening, now_s)
         return fresh
 
+    def urgent(self, happening: Happening, local: datetime, now_s: float) -> list[Act]:
+        """What a fire that no disk has taken asks for at once: its openings alone. Nothing of it is remembered."""
+        rules = [rule for rule in self._rules.values() if rule.when.count is None]
+        found = [act for rule in rules for act in self._planned(rule, happening, local, now_s)]
+        return [act for act in found if act.fire and act.at_s <= now_s]
+
     def _planned(self, rule: Rule, happening: Happening, local: datetime, now_s: float) -> Iterator[Act]:
         if not fits(rule.when, self._world, happening, local) or not self._often(rule, now_s):
             return

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gateway.audit import By, lines
 from gateway.driver import Command, Handler, Outcome, Picture
-from gateway.errors import Text
+from gateway.errors import StorageError, Text
 from gateway.house import House
 from gateway.rulebook import Rule
 from tests.houses import Puppets, config, disk, living, until
@@ -99,6 +101,20 @@ async def test_nobody_locks_it_until_the_alarm_is_reset(tmp_path: Path) -> None:
         assert made.made == [("door-1", "release"), ("door-1", "lock")]
         assert "door.released" not in made.conditions("door-1")
         assert (await made.house.supervisor.command(Command("2", "door-1", "lock"))).code == "ok"
+
+
+async def test_a_disk_that_takes_nothing_keeps_no_door_shut(tmp_path: Path) -> None:
+    async with stage(tmp_path, FIRE) as made:
+        await made.acted(0)
+        with refusing(tmp_path / "state"):
+            for _ in range(3):  # as a driver does that is not heard
+                with pytest.raises(StorageError):
+                    await made.puppets.emit("smoke-1", "fire.smoke", "raise")
+            await until(made.house, lambda: made.made == [("door-1", "release")])
+        await made.puppets.emit("smoke-1", "fire.smoke", "raise")
+        await made.acted()
+        assert made.made == [("door-1", "release")] * 2
+        assert made.house.linkage.guard(Command("1", "door-1", "lock")) is not None
 
 
 async def test_an_open_door_is_the_better_proof(tmp_path: Path) -> None:
