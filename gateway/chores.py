@@ -12,6 +12,7 @@ from gateway.alarms import Alarm
 from gateway.audit import By
 from gateway.clerk import Clerk
 from gateway.commands import ON_DEVICES, ON_GATEWAY, Action, Order, Refused, Request, Result, Rules
+from gateway.deeds import Theirs
 from gateway.errors import StorageError, Text
 from gateway.house import Filter, House
 from gateway.renewal import NotRight
@@ -42,19 +43,35 @@ class Chores:
         }
 
     async def _silence(self, order: Order) -> Result:
-        return {"alarms": [alarm.id for alarm in await self._house.duty.silence(order.by)]}
+        silenced = await self._house.duty.silence(order.by, self._theirs(order.by))
+        return {"alarms": [alarm.id for alarm in silenced]}
 
     async def _acknowledge(self, order: Order) -> Result:
-        return self._shown(await self._house.duty.acknowledge(order.args.alarm, order.by, order.args.note))
+        alarm = await self._alarm(order)
+        return self._shown(await self._house.duty.acknowledge(alarm, order.by, order.args.note))
 
     async def _dispose(self, order: Order) -> Result:
-        args = order.args
+        alarm, args = await self._alarm(order), order.args
         return self._shown(
-            await self._house.duty.dispose(args.alarm, order.by, args.outcome, cause=args.cause, note=args.note)
+            await self._house.duty.dispose(alarm, order.by, args.outcome, cause=args.cause, note=args.note)
         )
 
     async def _reset(self, order: Order) -> Result:
-        return self._shown(await self._house.duty.reset(order.args.alarm, order.by))
+        return self._shown(await self._house.duty.reset(await self._alarm(order), order.by))
+
+    async def _alarm(self, order: Order) -> str:
+        """The id of the alarm that is asked for. NotFound, also where it is none of the asker's."""
+        return (await self._house.duty.find(order.args.alarm, self._theirs(order.by))).id
+
+    def _theirs(self, by: By) -> Theirs:
+        """A department knows of the alarms that it gets; who stands at the box knows of all."""
+        asking = [uplink.parts.plan.policy for uplink in self._house.uplinks if by.place == f"uplink:{uplink.name}"]
+
+        def theirs(alarm: Alarm) -> bool:
+            place = self._house.site.place_of(alarm.device).get("place", {}).get("path")
+            return all(policy.wants(alarm.type, alarm.severity.value, place) for policy in asking)
+
+        return theirs
 
     async def _drill(self, order: Order) -> Result:
         await self._house.covers.drill(order.args.scope, order.args.seconds, order.by)

@@ -32,6 +32,9 @@ class Where:
     uplinks: frozenset[str] = frozenset()
 
 
+Theirs = Callable[[Alarm], bool]  # may whoever asks know of this alarm? None: who stands at the box knows of all
+
+
 class Hand:
     """Does deeds. `listeners` hear each alarm whose flags changed by one."""
 
@@ -47,9 +50,14 @@ class Hand:
         """The alarms as they stand. StorageError."""
         return await self._pipeline.load()
 
-    async def find(self, alarm_id: str) -> Alarm:
-        """By its id, or a unique beginning or end. NotFound, StorageError."""
-        return found(await self.book(), alarm_id)
+    async def find(self, alarm_id: str, theirs: Theirs | None = None) -> Alarm:
+        """By its id, or a unique beginning or end, if it is `theirs` to know of. NotFound, StorageError."""
+        return found(await self.book(), alarm_id, theirs)
+
+    async def refuse(self, by: By, what: str, subject: str, refusal: GatewayError) -> GatewayError:
+        """A line for a step that was not done; returns why, to be raised. StorageError."""
+        await self._audit.put(by, what, subject, "refused", reason=refusal.what.en)
+        return refusal
 
     def deed(
         self,
@@ -126,10 +134,10 @@ class Hand:
         return int((self.clock.utc().timestamp() + seconds) * 1000) if seconds else 0
 
 
-def found(book: Book, alarm_id: str) -> Alarm:
-    """By its id, or a unique beginning or end. NotFound."""
+def found(book: Book, alarm_id: str, theirs: Theirs | None = None) -> Alarm:
+    """By its id, or a unique beginning or end, if it is `theirs`. NotFound."""
     alarm = book.find(alarm_id)
-    if alarm is None or alarm.severity is Severity.INFO:
+    if alarm is None or alarm.severity is Severity.INFO or not (theirs is None or theirs(alarm)):
         raise NotFound(
             alarm_id,
             Text("there is no such open alarm, or more than one", "没有这个未结束的报警,或不止一个"),

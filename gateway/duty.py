@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from gateway import alarms
 from gateway.alarms import Alarm
 from gateway.audit import By
-from gateway.deeds import Hand, NotNow
+from gateway.deeds import Hand, NotNow, Theirs
 from gateway.errors import Text
 from gateway.event import Severity
 from gateway.pipeline import Deed
@@ -29,10 +29,15 @@ class Duty:
     def __init__(self, hand: Hand) -> None:
         self._hand = hand
 
-    async def silence(self, by: By) -> list[Alarm]:
+    async def find(self, alarm_id: str, theirs: Theirs) -> Alarm:
+        """By its id, or a unique beginning or end. NotFound, also where it is not theirs; StorageError."""
+        return await self._hand.find(alarm_id, theirs)
+
+    async def silence(self, by: By, theirs: Theirs | None = None) -> list[Alarm]:
         """The sound of all alarms that are present now; never of the next. Returns those that sounded."""
         book = await self._hand.book()
-        loud = [a for a in book if a.severity is not Severity.INFO and not a.silenced and not a.acknowledged]
+        sounding = [a for a in book if a.severity is not Severity.INFO and not a.silenced and not a.acknowledged]
+        loud = [alarm for alarm in sounding if theirs is None or theirs(alarm)]
         deeds = [self._hand.deed(alarm, "operator.silence", by, alarms.silenced) for alarm in loud]
         return await self._hand.do(by, "operator.silence", deeds)
 
@@ -71,8 +76,9 @@ class Duty:
         alarm = await self._hand.find(alarm_id)
         held = alarms.holds(alarm)
         if held is not None:
-            do = Text("then reset it", "之后再复位")
-            raise NotNow(f"{alarm.device} {alarm.type}", HOLDS[held], do)
+            do = Text("reset it when that is so no longer", "条件满足后再复位")
+            why = NotNow(f"{alarm.device} {alarm.type}", HOLDS[held], do)
+            raise await self._hand.refuse(by, "operator.reset", alarm.device, why)
         deed = self._hand.deed(alarm, "operator.reset", by, alarms.reset)
         return await self._one(alarm, by, "operator.reset", [deed])
 

@@ -5,15 +5,19 @@ import hashlib
 import json
 import tarfile
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.arguments import ARGUMENTS
 from gateway.audit import By, lines
 from gateway.bundle import MOST_KEPT
 from gateway.chores import ENDS_S, send
+from gateway.commands import Order
 from gateway.config import CredentialsConfig
+from gateway.deeds import NotFound, NotNow
 from gateway.house import House
 from tests.houses import Puppets, ask, config, disk, living
 
@@ -147,3 +151,29 @@ async def test_through_the_socket(house: House) -> None:
     assert answer["code"] == "ok"
     (told,) = [event for event in await disk(house) if event["type"] == "operator.shield"]
     assert (told["data"]["who"], told["data"]["from"]) == ("li", "cli")
+
+
+async def test_a_department_handles_the_alarms_that_it_gets_and_no_others(tmp_path: Path, puppets: Puppets) -> None:
+    doors = {"url": "mqtt://127.0.0.1:1", "types": ["door.*"], "commands": ["silence", "acknowledge"]}
+    by = By("dispatcher", "platform", "uplink:doors")
+    async with living(config(tmp_path, DEVICES, {"doors": doors}), puppets) as house:
+        fire = await puppets.emit("smoke-1", "fire.smoke", "raise")
+        forced = await puppets.emit("door-1", "door.forced", "raise")
+        expires = house.vitals.clock.utc() + timedelta(minutes=1)
+
+        async def ask(action: str, **args: Any) -> Any:
+            model = ARGUMENTS[action].model_validate(args)
+            return await house.actions[action](Order("c-1", "gateway", action, model, by, expires))
+
+        assert await ask("silence") == {"alarms": [forced]}
+        with pytest.raises(NotFound):
+            await ask("acknowledge", alarm=fire)
+        assert (await ask("acknowledge", alarm=forced))["alarm"] == forced
+
+
+async def test_a_reset_that_is_refused_stands_in_the_audit_log(house: House, puppets: Puppets) -> None:
+    fire = await puppets.emit("smoke-1", "fire.smoke", "raise")
+    with pytest.raises(NotNow):
+        await house.duty.reset(fire, PERSON)
+    found = (await house.store.read(lambda connection: lines(connection, 0, 100)))[-1][1]
+    assert (found["what"], found["outcome"], found["reason"]) == ("operator.reset", "refused", "its cause still lasts")
