@@ -77,13 +77,16 @@ class Linkage:
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with asyncio.TaskGroup() as self._group:
-            await self._recall()
-            group = self._group
-            while True:
-                await self._turn(group)
-                next_s = min(self._engine.acts.next_s(self._busy), self._now_s() + AGAIN_S if self._untold else inf)
-                await self._rest(next_s)
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                await self._recall()
+                while True:
+                    await self._turn(group)
+                    again_s = self._now_s() + AGAIN_S if self._untold else inf
+                    await self._rest(min(self._engine.acts.next_s(self._busy), again_s))
+        finally:
+            self._group = None  # nothing is begun in it any more
 
     async def _rest(self, until_s: float) -> None:
         try:
