@@ -130,6 +130,8 @@ def test_a_place_is_told_as_deep_as_the_profile_says(profile: Profile, event: tu
 
 @given(events(), st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32))
 def test_two_uplinks_references_are_never_the_same(event: tuple[str, str | None], mine: bytes, yours: bytes) -> None:
+    if json.loads(event[0])["type"] == DATA_LOST:  # passes as it is: nobody acts in it, and no card
+        return
     share = Profile(fields=("*",), credentials="keyed", operators="keyed")
     one, other = (sent(policy(share, "a", key), event)["data"] for key in (mine, yours))
     for name in ("credential", "who"):
