@@ -198,7 +198,7 @@ async def _page(house: House, tried: asyncio.Event) -> None:
             tried.set()
             await house.vitals.clock.sleep(PAGE_RETRY_S)
             continue
-        async with serve(create(house, web.names, house.public, house.reporting), sockets):
+        async with serve(create(house, names=web.names), sockets):
             host, port = sockets[0].getsockname()[:2]
             announce(_LOG, "page", f"{host}:{port}", ("this machine", "devices that post with their token"))
             tried.set()

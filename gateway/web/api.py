@@ -1,118 +1,45 @@
-"""Routes: `/ingest/{device}`, `/healthz`, `/readyz`, `/api/v1/status`, `/api/v1/devices`, `/` (contract, section 8).
+"""The application: every room of the page, and the HTTP interface (contract, section 8)."""
 
-`/ingest`, `/healthz` and `/public` answer anyone; everything else answers this machine only, whatever address is
-listened on.
-"""
-
-import asyncio
-import base64
-from collections.abc import Mapping, Sequence
-from importlib.resources import files
-from typing import Any, Protocol
+from collections.abc import Sequence
 
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
-from gateway.driver import Answer, Posted
-from gateway.errors import StorageError, Text
-from gateway.web import public, reports, words
-from gateway.web.guard import Guard, error
+from gateway.errors import GatewayError, StorageError
+from gateway.house import House
+from gateway.web import assets, ingest, probes, public, reports, words
+from gateway.web.frame import Frame
+from gateway.web.guard import Guard, LocalKeeper, error
 from gateway.web.pages import environment, render
+from gateway.web.visitor import Keeper, NotAllowed, needs
 
-MAX_BODY_BYTES = 256 * 1024
-BODY_TIMEOUT_S = 10.0
 RETRY_AFTER_S = 5
-_DRAIN_BYTES = 4 * 1024 * 1024  # read on and thrown away, so that a sender gets to read its 413
-_STATIC = {"page.css": "text/css", "page.js": "text/javascript", "report.css": "text/css"}
-_CHALLENGE = {"WWW-Authenticate": 'Basic realm="ingest", charset="UTF-8"'}
+STEP_UP = "X-Step-Up"  # a header of 403: the password is needed once more
 
 
-class House(Protocol):
-    """What the web sees of the gateway; every call is cheap and gives a copy of one moment."""
-
-    @property
-    def language(self) -> str:
-        """The configured language, e.g. `zh-CN`."""
-
-    def ready(self) -> bool:
-        """Everything has started, and the disk takes events."""
-
-    def health(self) -> Mapping[str, Any]:
-        """The health document (contract, section 2), with every uplink."""
-
-    def verdict(self) -> Mapping[str, Any]:
-        """`{"word": fire|alarm|unknown|fault|disconnected|shielded|normal, "since"?: RFC 3339 time}`."""
-
-    def devices(self) -> Sequence[Mapping[str, Any]]:
-        """Each device's state document (contract, section 2) with `label`, `place` (path), `place_label`, `kind`,
-        `driver`, and `building` (label of the first level of its place)."""
-
-    async def ingest(self, device: str, token: str, posted: Posted) -> Answer:
-        """Compares the token in constant time and hands over to the device's intake.
-
-        Unknown device: 404, wrong token: 401, both with an empty body, which is filled in here. StorageError: 503.
-        """
-
-
-def create(
-    house: House,
-    names: Sequence[str] = (),
-    source: public.Source | None = None,
-    figures: reports.Reports | None = None,
-) -> FastAPI:
+def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = ()) -> FastAPI:
     """The application. `names` are host names it may be called by, besides IP addresses and `localhost`."""
     app = FastAPI(title="community-gateway", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
-    app.add_middleware(Guard, names=frozenset(name.lower() for name in names))
+    app.add_middleware(Guard, keeper=keeper or LocalKeeper(), names=frozenset(name.lower() for name in names))
     app.add_exception_handler(HTTPException, _not_here)
-    _probes(app, house)
-    _views(app, house)
-    if source is not None:
-        public.add(app, source, house.language)
-    if figures is not None:
-        reports.add(app, figures, house.language, environment())
-
-    @app.post("/ingest/{device}", summary="A device posts its events; 200 when they are on disk")
-    async def ingest(device: str, request: Request) -> Response:
-        return await _ingest(house, device, request)
-
+    app.add_exception_handler(GatewayError, _refused)
+    frame = Frame(house)
+    for room in (assets,):
+        room.add(app)
+    for part in (ingest, probes):
+        part.add(app, house)
+    public.add(app, house)
+    reports.add(app, house, environment())
+    _front(app, frame)
     return app
 
 
-def _probes(app: FastAPI, house: House) -> None:
-    @app.get("/healthz", summary="The process answers")
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @app.get("/readyz", summary="The gateway takes events")
-    async def readyz() -> Response:
-        ready = house.ready()
-        return JSONResponse({"ready": ready}, 200 if ready else 503)
-
-    @app.get("/api/v1/status", summary="The site in one word, and the health document")
-    async def status() -> dict[str, Any]:
-        return {"verdict": dict(house.verdict()), **house.health()}
-
-    @app.get("/api/v1/devices", summary="Every device's present state")
-    async def devices() -> dict[str, Any]:
-        return {"devices": [dict(device) for device in house.devices()]}
-
-
-def _views(app: FastAPI, house: House) -> None:
-    @app.get("/", include_in_schema=False)
+def _front(app: FastAPI, frame: Frame) -> None:
+    @app.get("/", include_in_schema=False, dependencies=[needs("see").depends])
     async def page(request: Request) -> Response:
-        language = words.choose(request.headers.get("accept-language", ""), house.language)
-        return HTMLResponse(render(house.health(), house.devices(), house.verdict(), language))
-
-    folder = files("gateway.web") / "static"
-    kept = {name: (folder / name).read_bytes() for name in _STATIC}
-
-    @app.get("/static/{name}", include_in_schema=False)
-    async def static(name: str) -> Response:
-        if name not in kept:
-            raise HTTPException(404)
-        return Response(kept[name], media_type=_STATIC[name])
+        house = frame.house
+        return HTMLResponse(render(house.health(), house.devices(), house.verdict(), frame.language(request)))
 
 
 async def _not_here(request: Request, exc: Exception) -> Response:
@@ -120,54 +47,12 @@ async def _not_here(request: Request, exc: Exception) -> Response:
     return error(status, request.url.path, words.refusal(status), headers=headers)
 
 
-async def _ingest(house: House, device: str, request: Request) -> Response:
-    where = f"/ingest/{device[:64]}"
-    token, in_url = _token(request)
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            body = await _body(request)
-    except TimeoutError:
-        return error(408, where, words.refusal(408), headers={"Connection": "close"})
-    except ClientDisconnect:
-        return error(400, where, words.refusal(400))
-    if body is None:
-        return error(
-            413, where, words.refusal(413), Text(f"at most {MAX_BODY_BYTES} bytes", f"最多 {MAX_BODY_BYTES} 字节")
-        )
-    posted = Posted(body, request.headers.get("content-type", ""), in_url)
-    try:
-        answer = await house.ingest(device, token, posted)
-    except StorageError as exc:
+async def _refused(_: Request, exc: Exception) -> Response:
+    """What is said on purpose, with the status that fits: 403 not allowed, 503 the disk, else 409 not so, not now."""
+    assert isinstance(exc, GatewayError)  # noqa: S101  # it is registered for nothing else
+    if isinstance(exc, NotAllowed):
+        return error(403, exc.where, exc.what, exc.do, headers={STEP_UP: "1"} if exc.stale else None)
+    if isinstance(exc, StorageError):
         return error(503, exc.where, exc.what, exc.do, headers={"Retry-After": str(RETRY_AFTER_S)})
-    headers = _CHALLENGE if answer.status == 401 else None
-    if answer.status in (401, 404) and not answer.body:
-        return error(answer.status, where, words.refusal(answer.status), headers=headers)
-    return JSONResponse(dict(answer.body), answer.status, headers)
-
-
-async def _body(request: Request) -> bytes | None:
-    """The whole body, or None where it is too large."""
-    body, size = bytearray(), 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size <= MAX_BODY_BYTES:
-            body += chunk
-        elif size > _DRAIN_BYTES:
-            break
-    return bytes(body) if size <= MAX_BODY_BYTES else None
-
-
-def _token(request: Request) -> tuple[str, bool]:
-    """(the token, whether it came in the address): bearer (RFC 6750), X-Token, basic's password (RFC 7617), ?token=."""
-    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return credentials.strip(), False
-    if scheme.lower() == "basic":
-        try:
-            login = base64.b64decode(credentials.strip(), validate=True).decode()
-        except ValueError:  # no base 64, or no text in it
-            return "", False
-        return login.partition(":")[2], False
-    if "x-token" in request.headers:
-        return request.headers["x-token"], False
-    return request.query_params.get("token", ""), "token" in request.query_params
+    status = 404 if type(exc).__name__ == "NotFound" else 409
+    return error(status, exc.where, exc.what, exc.do)

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from gateway.errors import StorageError, Text
+from gateway.house import House
 from gateway.web import words
 from gateway.web.guard import error
 from gateway.web.pages import environment
@@ -68,30 +69,23 @@ _RULES = ("profile", "types", "places", "severity", "fields", "without", "creden
 _AS_WORDS = frozenset({"credentials", "operators", "place"})
 
 
-class Source(Protocol):
-    """Where the document comes from."""
-
-    async def document(self) -> dict[str, Any]:
-        """See gateway/disclosure.py. StorageError."""
-
-
-def add(app: FastAPI, source: Source, configured: str) -> None:
-    """The two routes; `configured` is the language where the browser likes neither."""
+def add(app: FastAPI, house: House) -> None:
+    """The two routes."""
 
     @app.get("/public", include_in_schema=False)
     async def page(request: Request) -> Response:
         if "application/json" in request.headers.get("accept", ""):
             return await document()
-        language = words.choose(request.headers.get("accept-language", ""), configured)
+        language = words.choose(request.headers.get("accept-language", ""), house.language)
         try:
-            return HTMLResponse(render(await source.document(), language))
+            return HTMLResponse(render(await house.public.document(), language))
         except StorageError as exc:
             return _not_now(exc)
 
     @app.get("/public.json", summary="What is sensed, kept and shared")
     async def document() -> Response:
         try:
-            return JSONResponse(await source.document())
+            return JSONResponse(await house.public.document())
         except StorageError as exc:
             return _not_now(exc)
 

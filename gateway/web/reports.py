@@ -1,7 +1,7 @@
 """`/reports/daily` (contract, section 8): JSON or CSV under `/api/v1`, a page to print (A4, no script) without it."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
@@ -9,6 +9,7 @@ from jinja2 import Environment
 from starlette.exceptions import HTTPException
 
 from gateway.errors import GatewayError, StorageError
+from gateway.house import House
 from gateway.reportview import SIGNATURE, View, to_csv
 from gateway.web import words
 from gateway.web.guard import error
@@ -17,23 +18,16 @@ Form = Literal["html", "json", "csv"]
 _KINDS: Mapping[str, Literal["shift", "day", "month"]] = {"daily": "day", "monthly": "month", "shift": "shift"}
 
 
-class Reports(Protocol):
-    """What the web sees of the reports."""
-
-    async def report(self, kind: Literal["shift", "day", "month"], at: str | None = None) -> Mapping[str, Any]:
-        """The figures. GatewayError: `at` is no date; StorageError."""
-
-
-def add(app: FastAPI, reports: Reports, configured: str, environment: Environment) -> None:
-    """The routes; `configured` is the language of who asks for none."""
+def add(app: FastAPI, house: House, environment: Environment) -> None:
+    """The routes."""
 
     async def answer(request: Request, name: str, at: str | None, form: str) -> Response:
         path = request.url.path
         if name not in _KINDS or form not in get_args(Form):
             raise HTTPException(404)
-        language = words.choose(request.headers.get("accept-language", ""), configured)
+        language = words.choose(request.headers.get("accept-language", ""), house.language)
         try:
-            document = await reports.report(_KINDS[name], at)
+            document = await house.reporting.report(_KINDS[name], at)
         except StorageError as exc:
             return error(503, exc.where, exc.what, exc.do)
         except GatewayError as exc:

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -59,7 +59,7 @@ async def running(link: RecordingLink, **more: Any) -> AsyncIterator[str]:
     config = Config.model_validate({"id": "smoke-1", "driver": "webhook", "place": "gate", "token": TOKEN} | more)
     sockets = bind("127.0.0.1", 0)
     port = sockets[0].getsockname()[1]
-    async with serve(create(House(link)), sockets):
+    async with serve(create(cast(Any, House(link))), sockets):
         task = asyncio.ensure_future(DRIVER.run(Line("smoke-1", None, (config,)), link))
         await link.until(lambda: link.intakes)
         try:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from fastapi import FastAPI
@@ -100,7 +100,7 @@ class House:
 @cache
 def _page() -> tuple[House, FastAPI]:
     house = House()
-    return house, create(house)
+    return house, create(cast(Any, house))
 
 
 async def page(data: bytes) -> None:
