@@ -12,6 +12,30 @@ from tests.browsers import DESKTOP, Screen, window
 from tests.estates import Estate
 
 PASSWORD = "门岗的那只橘猫叫豆包"
+VIEWS = {  # every one, by the name of its picture; {alarm} is an open one
+    "overview": "/",
+    "alarms": "/alarms",
+    "alarm": "/alarms/{alarm}",
+    "alarm-missing": "/alarms/nothing",
+    "alarms-past": "/alarms?tab=past",
+    "devices": "/devices",
+    "device": "/devices/smoke-1",
+    "device-values": "/devices/climate-1",
+    "plans": "/plans",
+    "events": "/events",
+    "uplink": "/uplink",
+    "notices": "/notices",
+    "reports": "/reports",
+    "settings": "/settings",
+    "people": "/settings/people",
+    "tokens": "/settings/tokens",
+    "history": "/settings/history",
+    "audit": "/settings/audit",
+    "account": "/account",
+    "help": "/help",
+    "public": "/public",
+    "login": "/login",
+}
 SHOWN = {"installer": "李工", "manager": "陈经理", "duty": "王师傅", "auditor": "审计小周"}
 
 
