@@ -21,7 +21,7 @@ from gateway.config import Config
 from gateway.control import listening
 from gateway.delivery import FAREWELL_S, FLUSH_S
 from gateway.driver import Driver
-from gateway.errors import ConfigError, StorageError
+from gateway.errors import ConfigError, StorageError, Text
 from gateway.event import Phase, Reading
 from gateway.folder import held
 from gateway.house import House
@@ -84,6 +84,7 @@ async def standing(
         with suppress(StorageError):  # else drivers would not know what stands open, and never tell its end
             await house.pipeline.load()
             await house.audit.load()
+            await _greet(house)
         await stack.enter_async_context(listening(house, folder))
         yield house
 
@@ -138,6 +139,19 @@ def _begin(start: Start | None, language: str) -> None:
             _LOG.error("%s", error.say(language))
 
 
+async def _greet(house: House) -> None:
+    """While nobody has an account: how the first is made. StorageError."""
+    await house.people.load()
+    if house.people.anybody or house.config.gateway.web is None:
+        return
+    code, at = house.people.code.show(), house.people.code.address
+    text = Text(
+        f"nobody has an account yet: open {at} and give the set-up code {code}",
+        f"尚未创建任何账号:请用浏览器打开 {at},输入设置码 {code}",
+    )
+    _LOG.warning("%s", text.say(house.language))
+
+
 async def _either(*events: asyncio.Event) -> None:
     waits = [asyncio.ensure_future(event.wait()) for event in events]
     try:
@@ -185,6 +199,7 @@ async def _page(house: House, tried: asyncio.Event) -> None:
         tried.set()
         return
     from gateway.web.api import create  # nothing of it is imported when the page is off
+    from gateway.web.keeper import PeopleKeeper
     from gateway.web.server import bind, serve
 
     told = ""
@@ -198,9 +213,9 @@ async def _page(house: House, tried: asyncio.Event) -> None:
             tried.set()
             await house.vitals.clock.sleep(PAGE_RETRY_S)
             continue
-        async with serve(create(house, names=web.names), sockets):
+        async with serve(create(house, PeopleKeeper(house.people), web.names), sockets):
             host, port = sockets[0].getsockname()[:2]
-            announce(_LOG, "page", f"{host}:{port}", ("this machine", "devices that post with their token"))
+            announce(_LOG, "page", f"{host}:{port}", ("people with an account", "devices that post with their token"))
             tried.set()
             await asyncio.Event().wait()
 

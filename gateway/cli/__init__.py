@@ -19,6 +19,7 @@ from gateway.cli import (
     handle,
     language,
     look,
+    people,
     profile,
     report,
     revisions,
@@ -84,6 +85,7 @@ for command in (schema.config, schema.events, schema.asyncapi):
 duty.contacts.command("test", cls=Command)(duty.try_out)
 app.add_typer(duty.contacts, name="notify")
 app.add_typer(audit.audits, name="audit")
+app.add_typer(people.people, name="people")
 configs.command("log", cls=Command)(revisions.log)
 configs.command("diff", cls=Command)(revisions.diff)
 configs.command("show", cls=Command)(revisions.print_text)

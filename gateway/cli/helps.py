@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from gateway.cli import helps_alarms
+from gateway.cli import helps_alarms, helps_people
 
 HELP_OPTION = "Show this message and exit."
 HELPS: Mapping[str, str] = {
@@ -350,4 +350,5 @@ HELPS: Mapping[str, str] = {
     "A hub that publishes on a broker, as zigbee2mqtt.": "在消息服务器上发布设备消息的汇聚设备。",
     "The line `help` lists what its devices can be told to report.": "输入 help 列出设备可上报的内容。",
     **helps_alarms.HELPS,
+    **helps_people.HELPS,
 }
