@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 
 from gateway.errors import GatewayError, StorageError
 from gateway.house import House
-from gateway.web import account, assets, ingest, login, people, probes, public, reports, words
+from gateway.web import account, alarms, assets, ingest, login, notices, people, probes, public, reports, words
 from gateway.web.frame import Frame
 from gateway.web.guard import Guard, LocalKeeper, error
 from gateway.web.pages import environment, render
@@ -27,7 +27,7 @@ def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = ()
     frame = Frame(house)
     for room in (assets,):
         room.add(app)
-    for room in (login, account, people):
+    for room in (login, account, people, alarms, notices):
         room.add(app, frame)
     for part in (ingest, probes):
         part.add(app, house)
