@@ -31,7 +31,7 @@ LAYERS = (
     "driver archive pushed access peer packets listeners mqtt tls target schemas asyncapi",
     "normalize measures spans escalation states groups veil privacy loss",
     "folder vault identity packing journal batch database facts roster erase letters salvage writer store pictures",
-    "replay outbox pipeline audit alarmview proofs waits reports reporting reportview",
+    "replay outbox pipeline audit alarmview proofs waits reports reporting reportview browse",
     "lockout passwords setupcode sessions deeds tokens people signin duty covers outages notify plea courier callout",
     "casebook evidence witness incidents notices dossiers dead losses retention timekeeper ledger",
     "holes newcomers backup restore disclosure forget",
@@ -51,6 +51,8 @@ THREADS_IN = {
     "gateway/mqtt.py",
     "gateway/passwords.py",
 }  # the database's; paho-mqtt, which can only connect in blocking code; a password's hash, which takes 50 ms of a CPU
+    "gateway/web/exports.py",
+}  # the database's; paho-mqtt, which can only connect in blocking code; openpyxl, which can only write in such code
 
 
 def words(text: str) -> frozenset[str]:

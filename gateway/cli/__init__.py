@@ -80,7 +80,7 @@ for command in plain:
 outbox.command("show", cls=Command)(look.outbox_show)
 outbox.command("check", cls=Command)(disk.outbox_check)
 outbox.command("resend", cls=Command)(act.resend)
-for command in (schema.config, schema.events, schema.asyncapi):
+for command in (schema.config, schema.events, schema.asyncapi, schema.openapi):
     schemas.command(cls=Command)(command)
 duty.contacts.command("test", cls=Command)(duty.try_out)
 app.add_typer(duty.contacts, name="notify")

@@ -222,6 +222,8 @@ HELPS: Mapping[str, str] = {
     "Print the AsyncAPI 3.0 document of the topics.": "输出主题的 AsyncAPI 3.0 文档。",
     "Every topic, its messages, its quality of service.": "含所有主题、消息及其服务质量(QoS)。",
     "With this site's own topics and brokers.": "按此配置填入本站点的主题和服务器。",
+    "Print the OpenAPI document of the local HTTP interface.": "输出本机 HTTP 接口的 OpenAPI 文档。",
+    "The same as the gateway serves at /openapi.json.": "与网关在 /openapi.json 提供的相同。",
     # profile
     "Register maps of Modbus devices.": "Modbus 设备的寄存器模板。",
     "Read every register of a profile and say what it means.": "逐个读取模板中的寄存器并说明含义。",

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 
 from gateway.errors import GatewayError, StorageError
 from gateway.house import House
-from gateway.web import account, alarms, assets, ingest, login, notices, people, probes, public, reports, words
+from gateway.web import account, alarms, assets, events, ingest, login, notices, openapi, people, public, reports, words
 from gateway.web.frame import Frame
 from gateway.web.guard import Guard, LocalKeeper, error
 from gateway.web.pages import environment, render
@@ -20,7 +20,7 @@ STEP_UP = "X-Step-Up"  # a header of 403: the password is needed once more
 
 def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = ()) -> FastAPI:
     """The application. `names` are host names it may be called by, besides IP addresses and `localhost`."""
-    app = FastAPI(title="community-gateway", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+    app = FastAPI(title="community-gateway", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, keeper=keeper or LocalKeeper(), names=frozenset(name.lower() for name in names))
     app.add_exception_handler(HTTPException, _not_here)
     app.add_exception_handler(GatewayError, _refused)
@@ -29,10 +29,11 @@ def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = ()
         room.add(app)
     for room in (login, account, people, alarms, notices):
         room.add(app, frame)
-    for part in (ingest, probes):
-        part.add(app, house)
+    ingest.add(app, house)
     public.add(app, house)
     reports.add(app, house, environment())
+    openapi.add(app, frame)
+    events.add(app, frame)
     _front(app, frame)
     return app
 
