@@ -8,10 +8,10 @@ from starlette.exceptions import HTTPException
 
 from gateway.errors import GatewayError, StorageError
 from gateway.house import House
-from gateway.web import assets, ingest, probes, public, reports, words
+from gateway.web import assets, audit, ingest, probes, public, reports, uplink, words
 from gateway.web.frame import Frame
 from gateway.web.guard import Guard, LocalKeeper, error
-from gateway.web.pages import environment, render
+from gateway.web.pages import render
 from gateway.web.visitor import Keeper, NotAllowed, needs
 
 RETRY_AFTER_S = 5
@@ -25,12 +25,11 @@ def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = ()
     app.add_exception_handler(HTTPException, _not_here)
     app.add_exception_handler(GatewayError, _refused)
     frame = Frame(house)
-    for room in (assets,):
-        room.add(app)
+    assets.add(app)
+    for room in (uplink, reports, public, audit):
+        room.add(app, frame)
     for part in (ingest, probes):
         part.add(app, house)
-    public.add(app, house)
-    reports.add(app, house, environment())
     _front(app, frame)
     return app
 
