@@ -213,7 +213,10 @@ async def _page(house: House, tried: asyncio.Event) -> None:
             tried.set()
             await house.vitals.clock.sleep(PAGE_RETRY_S)
             continue
-        async with serve(create(house, PeopleKeeper(house.people), web.names), sockets):
+        app = create(house, PeopleKeeper(house.people), web.names)
+        async with serve(app, sockets), asyncio.TaskGroup() as group:
+            for errand in app.state.errands:
+                group.create_task(_lasting("a part of the page", errand, house.vitals.clock))
             host, port = sockets[0].getsockname()[:2]
             announce(_LOG, "page", f"{host}:{port}", ("people with an account", "devices that post with their token"))
             tried.set()

@@ -50,9 +50,9 @@ THREADS_IN = {
     "gateway/writer.py",
     "gateway/mqtt.py",
     "gateway/passwords.py",
-}  # the database's; paho-mqtt, which can only connect in blocking code; a password's hash, which takes 50 ms of a CPU
     "gateway/web/exports.py",
-}  # the database's; paho-mqtt, which can only connect in blocking code; openpyxl, which can only write in such code
+}  # the database's; paho-mqtt, which can only connect in blocking code, as openpyxl can only write; and a password's
+# hash, which takes 50 ms of a CPU
 
 
 def words(text: str) -> frozenset[str]:

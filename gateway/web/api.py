@@ -8,10 +8,25 @@ from starlette.exceptions import HTTPException
 
 from gateway.errors import GatewayError, StorageError
 from gateway.house import House
-from gateway.web import account, alarms, assets, events, ingest, login, notices, openapi, people, public, reports, words
+from gateway.web import (
+    account,
+    alarms,
+    assets,
+    audit,
+    events,
+    ingest,
+    login,
+    notices,
+    openapi,
+    people,
+    public,
+    reports,
+    uplink,
+    words,
+)
 from gateway.web.frame import Frame
 from gateway.web.guard import Guard, LocalKeeper, error
-from gateway.web.pages import environment, render
+from gateway.web.pages import render
 from gateway.web.visitor import Keeper, NotAllowed, needs
 
 RETRY_AFTER_S = 5
@@ -25,15 +40,10 @@ def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = ()
     app.add_exception_handler(HTTPException, _not_here)
     app.add_exception_handler(GatewayError, _refused)
     frame = Frame(house)
-    for room in (assets,):
-        room.add(app)
-    for room in (login, account, people, alarms, notices):
-        room.add(app, frame)
+    assets.add(app)
     ingest.add(app, house)
-    public.add(app, house)
-    reports.add(app, house, environment())
-    openapi.add(app, frame)
-    events.add(app, frame)
+    for room in (login, account, people, alarms, notices, uplink, reports, public, audit, openapi, events):
+        room.add(app, frame)
     _front(app, frame)
     return app
 
