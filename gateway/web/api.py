@@ -28,15 +28,17 @@ from gateway.web.frame import Frame
 from gateway.web.guard import Guard, LocalKeeper, error
 from gateway.web.pages import render
 from gateway.web.visitor import Keeper, NotAllowed, needs
+from gateway.web.ways import Gate, Ways
 
 RETRY_AFTER_S = 5
 STEP_UP = "X-Step-Up"  # a header of 403: the password is needed once more
 
 
-def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = ()) -> FastAPI:
+def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = (), ways: Ways | None = None) -> FastAPI:
     """The application. `names` are host names it may be called by, besides IP addresses and `localhost`."""
     app = FastAPI(title="community-gateway", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, keeper=keeper or LocalKeeper(), names=frozenset(name.lower() for name in names))
+    app.add_middleware(Gate, ways=(ways := ways or Ways()))
     app.add_exception_handler(HTTPException, _not_here)
     app.add_exception_handler(GatewayError, _refused)
     frame = Frame(house)
