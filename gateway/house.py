@@ -38,6 +38,7 @@ from gateway.moves import Moves
 from gateway.notices import Notices
 from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline
+from gateway.plans import Plans
 from gateway.renewal import Renewal
 from gateway.reporting import Reporting
 from gateway.site import Site
@@ -103,6 +104,7 @@ class House:
     public: Public = field(init=False)
     forgetting: Forgetting = field(init=False)
     reporting: Reporting = field(init=False)
+    plans: Plans = field(init=False)  # floor plans, and where devices stand on them
     spots: dict[str, Spot] = field(default_factory=dict)  # by device
     flood: Flood = field(default_factory=Flood)
     errands: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)  # what runs beside, for ever
