@@ -53,6 +53,7 @@ from gateway.people import People
 from gateway.people import Rim as Census
 from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline, Rim
+from gateway.plans import Plans
 from gateway.plea import Voice
 from gateway.posters import Posters
 from gateway.privacy import Policy, profile_named
@@ -122,6 +123,7 @@ def build(
     fed = (Incidents(casebook, witness, hand), Notices(store, clock), Dossiers(store, clock))
     parts = (timekeeper, audit, Duty(hand), covers, *fed, callout, pictures, linkage, moves)
     house = House(config, place, store, pipeline, supervisor, [], vitals, *parts)
+    house.plans = Plans(config.gateway.state_dir, store)
     pipeline.listeners += [witness.took, house.dossiers.took]
     house.errands += [covers.keep_time, callout.run, pictures.run, linkage.run, witness.run]
     house.errands.append(partial(house.dossiers.run, partial(_announce, house)))

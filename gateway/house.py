@@ -39,6 +39,7 @@ from gateway.notices import Notices
 from gateway.people import People
 from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline
+from gateway.plans import Plans
 from gateway.renewal import Renewal
 from gateway.reporting import Reporting
 from gateway.signin import SignIn
@@ -107,6 +108,7 @@ class House:
     reporting: Reporting = field(init=False)
     people: People = field(init=False)  # who may use the page
     signin: SignIn = field(init=False)
+    plans: Plans = field(init=False)  # floor plans, and where devices stand on them
     spots: dict[str, Spot] = field(default_factory=dict)  # by device
     flood: Flood = field(default_factory=Flood)
     errands: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)  # what runs beside, for ever

@@ -10,7 +10,7 @@ _TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 _RUN = """async options => {
     const told = await axe.run(document, {...options, resultTypes: ["violations"]});
     return told.violations.flatMap(rule => rule.nodes.map(
-        node => `${rule.id} at ${node.target.join(" ")}: ${node.any.concat(node.all, node.none).map(c => c.message)[0]}`));
+        node => `${rule.id} at ${node.target.join(" ")}: ` + [node.any, node.all, node.none].flat().map(c => c.message)[0]));
 }"""
 _WIDE = """() => {
     const most = document.documentElement.clientWidth;
