@@ -8,13 +8,18 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import aiomqtt
+
 from drivers.sim import modbus, osdp, webhook
 from gateway.access import hash_card
+from gateway.clock import rfc3339
 from tests.brokers import Mosquitto, Subscriber, subscribed
 from tests.daemons import RESIDENT, Own
+from tests.faults.daemon import BASE
 
 NAMES: Mapping[str, str] = {  # what people call things
     "site": "阳光花园",
@@ -56,6 +61,21 @@ class Estate:
     def smoke(self, active: bool) -> None:
         """On the wire of smoke-1, in 3号楼 on the 5th floor."""
         self.detectors.slaves[5].set_condition("fire.smoke", active)
+
+    async def told_by_the_platform(self, text: str = "周六上午停水两小时") -> None:
+        """A notice and a case, retained as a platform keeps them; which brings them to the gateway."""
+        now = datetime.now(UTC)
+        said = {"time": rfc3339(now), "title": text, "text": text, "owner": text, "reason": text}
+        notice = said | {"id": "n1", "kind": "notice"}
+        case = said | {"incident": "i1", "step": "dispatched", "due": rfc3339(now - timedelta(hours=1)), "alarms": []}
+        async with aiomqtt.Client("127.0.0.1", self.broker.port) as platform:
+            await platform.publish("sc/v1/310104/013/002/notice/n1", json.dumps(notice), qos=1, retain=True)
+            await platform.publish(f"{BASE}/incident/i1", json.dumps(case), qos=1, retain=True)
+
+    async def city_events(self, type: str) -> list[dict[str, Any]]:
+        """Those of that type that the platform has, when there is at least one."""
+        await self.city.until(lambda: any(event["type"] == type for event in self.city.events()))
+        return [event for event in self.city.events() if event["type"] == type]
 
     async def until(self, state: str, device: str) -> None:
         """The platform knows the device in that state."""

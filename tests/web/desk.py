@@ -61,7 +61,7 @@ async def settle_in(here: Estate) -> None:
     """The installer is made by the box's set-up code, and makes the others; each signs in once."""
     code = (here.daemon.state / "setup-code").read_text("ascii").strip()
     first = {"code": code, "shown": SHOWN["installer"], "name": "installer", "password": PASSWORD, "again": PASSWORD}
-    async with aiohttp.ClientSession(here.daemon.url, headers={"Origin": here.daemon.url}) as http:
+    async with _client(here) as http:
         await _post(http, "/setup", first)
         async with http.get("/settings/people") as answer:
             found = re.search(r'data-csrf="([^"]+)"', await answer.text())
@@ -76,10 +76,15 @@ async def settle_in(here: Estate) -> None:
 
 async def signed_in(here: Estate, name: str, password: str = PASSWORD) -> list[dict[str, str]]:
     """The cookies of one who has given their password."""
-    jar = aiohttp.CookieJar(unsafe=True)  # an address is no host name
-    async with aiohttp.ClientSession(here.daemon.url, headers={"Origin": here.daemon.url}, cookie_jar=jar) as http:
+    async with _client(here) as http:
         await _post(http, "/login", {"name": name, "password": password, "next": "/"})
-    return [{"name": cookie.key, "value": cookie.value} for cookie in jar]
+        return [{"name": cookie.key, "value": cookie.value} for cookie in http.cookie_jar]
+
+
+def _client(here: Estate) -> aiohttp.ClientSession:
+    """As a browser: from the page's own origin, with a jar; an address is no host name."""
+    jar = aiohttp.CookieJar(unsafe=True)
+    return aiohttp.ClientSession(here.daemon.url, headers={"Origin": here.daemon.url}, cookie_jar=jar)
 
 
 async def _post(

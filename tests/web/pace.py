@@ -9,8 +9,9 @@ _AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text("utf-8")
 _TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 _RUN = """async options => {
     const told = await axe.run(document, {...options, resultTypes: ["violations"]});
-    return told.violations.flatMap(rule => rule.nodes.map(
-        node => `${rule.id} at ${node.target.join(" ")}: ` + [node.any, node.all, node.none].flat().map(c => c.message)[0]));
+    const why = node => [node.any, node.all, node.none].flat().map(check => check.message)[0];
+    const where = node => node.target.join(" ");
+    return told.violations.flatMap(rule => rule.nodes.map(node => `${rule.id} at ${where(node)}: ${why(node)}`));
 }"""
 _WIDE = """() => {
     const most = document.documentElement.clientWidth;

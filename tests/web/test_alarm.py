@@ -152,8 +152,9 @@ async def test_fire_is_never_acknowledged_with_the_rest(browser: Browser, here: 
         await page.goto("/alarms")
         rest = page.locator("[hx-post='/alarms/acknowledge-rest']")
         await rest.scroll_into_view_if_needed()
-        last = page.locator("article.call").last
-        assert (await rest.bounding_box() or {})["y"] > (await last.bounding_box() or {})["y"]  # after all were seen
+        below = "(rest, last) => rest.getBoundingClientRect().top > last.getBoundingClientRect().top"
+        last = await page.locator("article.call").last.element_handle()
+        assert await rest.evaluate(below, last)  # where all were seen
         await rest.click()
         await expect(page.locator("#said")).to_contain_text("1")
         seen = {a["device"]: a["flags"]["acknowledged"] for a in await ask(here.daemon.state, "alarms")}
