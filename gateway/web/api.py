@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from gateway.errors import GatewayError, StorageError
 from gateway.house import House
-from gateway.web import assets, ingest, probes, public, reports, words
+from gateway.web import assets, ingest, overview, probes, public, reports, stream, words
 from gateway.web.frame import Frame
 from gateway.web.guard import Guard, LocalKeeper, error
-from gateway.web.pages import environment, render
-from gateway.web.visitor import Keeper, NotAllowed, needs
+from gateway.web.visitor import Keeper, NotAllowed
 
 RETRY_AFTER_S = 5
 STEP_UP = "X-Step-Up"  # a header of 403: the password is needed once more
@@ -21,7 +20,8 @@ STEP_UP = "X-Step-Up"  # a header of 403: the password is needed once more
 def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = ()) -> FastAPI:
     """The application. `names` are host names it may be called by, besides IP addresses and `localhost`."""
     app = FastAPI(title="community-gateway", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
-    app.add_middleware(Guard, keeper=keeper or LocalKeeper(), names=frozenset(name.lower() for name in names))
+    keeper = keeper or LocalKeeper()
+    app.add_middleware(Guard, keeper=keeper, names=frozenset(name.lower() for name in names))
     app.add_exception_handler(HTTPException, _not_here)
     app.add_exception_handler(GatewayError, _refused)
     frame = Frame(house)
@@ -30,16 +30,10 @@ def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = ()
     for part in (ingest, probes):
         part.add(app, house)
     public.add(app, house)
-    reports.add(app, house, environment())
-    _front(app, frame)
+    reports.add(app, house, frame.environment)
+    stream.add(app, frame, keeper)
+    overview.add(app, frame)
     return app
-
-
-def _front(app: FastAPI, frame: Frame) -> None:
-    @app.get("/", include_in_schema=False, dependencies=[needs("see").depends])
-    async def page(request: Request) -> Response:
-        house = frame.house
-        return HTMLResponse(render(house.health(), house.devices(), house.verdict(), frame.language(request)))
 
 
 async def _not_here(request: Request, exc: Exception) -> Response:

@@ -22,6 +22,7 @@ from gateway.web.visitor import Keeper, Visitor
 AT_ONCE = 4  # requests of one peer
 REFUSED_S = 0.1  # how long a refused one keeps its place: whoever only guesses, or sends rubbish, is slow at it
 _OPEN = ("/healthz", "/public", "/public.json")
+_LASTING = ("/stream", "/api/v1/events/stream")  # they hold no place among what is answered and done
 _OPEN_BELOW = ("/ingest/", "/static/")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 _HEADERS = {
@@ -74,9 +75,14 @@ class Guard:
             await self._app(scope, receive, send)
             return
         async with self._turns.of((scope.get("client") or ("",))[0]):
-            await (await self._refusal(scope) or self._app)(scope, receive, with_headers)
+            refusal = await self._refusal(scope)
+            lasts = refusal is None and scope["path"] in _LASTING
+            if not lasts:
+                await (refusal or self._app)(scope, receive, with_headers)
             if refused:
                 await asyncio.sleep(REFUSED_S)
+        if lasts:
+            await self._app(scope, receive, with_headers)
 
     async def _refusal(self, scope: Scope) -> Response | None:
         path = scope["path"]

@@ -10,8 +10,8 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from gateway.errors import StorageError, Text
 from gateway.house import House
 from gateway.web import words
+from gateway.web.frame import environment
 from gateway.web.guard import error
-from gateway.web.pages import environment
 
 RETRY_AFTER_S = 5
 SAID: Mapping[str, Text] = {

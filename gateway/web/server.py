@@ -161,6 +161,8 @@ async def serve(app: FastAPI, sockets: Sequence[socket.socket]) -> AsyncIterator
         await server.up.wait()
         yield
     finally:
+        for end in getattr(app.state, "ends", ()):  # streams, which would last
+            end()
         server.stop.set()
         await task
         for connection in list(server.server_state.connections):
