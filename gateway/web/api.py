@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from gateway.errors import GatewayError, StorageError
@@ -18,16 +18,17 @@ from gateway.web import (
     login,
     notices,
     openapi,
+    overview,
     people,
     public,
     reports,
+    stream,
     uplink,
     words,
 )
 from gateway.web.frame import Frame
 from gateway.web.guard import Guard, LocalKeeper, error
-from gateway.web.pages import render
-from gateway.web.visitor import Keeper, NotAllowed, needs
+from gateway.web.visitor import Keeper, NotAllowed
 from gateway.web.ways import Gate, Ways
 
 RETRY_AFTER_S = 5
@@ -37,24 +38,18 @@ STEP_UP = "X-Step-Up"  # a header of 403: the password is needed once more
 def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = (), ways: Ways | None = None) -> FastAPI:
     """The application. `names` are host names it may be called by, besides IP addresses and `localhost`."""
     app = FastAPI(title="community-gateway", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Guard, keeper=keeper or LocalKeeper(), names=frozenset(name.lower() for name in names))
+    keeper = keeper or LocalKeeper()
+    app.add_middleware(Guard, keeper=keeper, names=frozenset(name.lower() for name in names))
     app.add_middleware(Gate, ways=(ways := ways or Ways()))
     app.add_exception_handler(HTTPException, _not_here)
     app.add_exception_handler(GatewayError, _refused)
     frame = Frame(house)
     assets.add(app)
     ingest.add(app, house)
-    for room in (login, account, people, alarms, notices, uplink, reports, public, audit, openapi, events):
+    stream.add(app, frame, keeper)
+    for room in (overview, login, account, people, alarms, notices, uplink, reports, public, audit, openapi, events):
         room.add(app, frame)
-    _front(app, frame)
     return app
-
-
-def _front(app: FastAPI, frame: Frame) -> None:
-    @app.get("/", include_in_schema=False, dependencies=[needs("see").depends])
-    async def page(request: Request) -> Response:
-        house = frame.house
-        return HTMLResponse(render(house.health(), house.devices(), house.verdict(), frame.language(request)))
 
 
 async def _not_here(request: Request, exc: Exception) -> Response:

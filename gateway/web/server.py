@@ -221,6 +221,8 @@ async def serve(
         await server.up.wait()
         yield
     finally:
+        for end in getattr(app.state, "ends", ()):  # streams, which would last
+            end()
         server.stop.set()
         await task
         for connection in list(server.server_state.connections):
