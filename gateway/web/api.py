@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 
 from gateway.errors import GatewayError, StorageError
 from gateway.house import House
-from gateway.web import assets, ingest, probes, public, reports, words
+from gateway.web import assets, device, devices, ingest, plans, probes, public, reports, words
 from gateway.web.frame import Frame
 from gateway.web.guard import Guard, LocalKeeper, error
 from gateway.web.pages import environment, render
@@ -27,6 +27,8 @@ def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = ()
     frame = Frame(house)
     for room in (assets,):
         room.add(app)
+    for view in (devices, device, plans):
+        view.add(app, frame)
     for part in (ingest, probes):
         part.add(app, house)
     public.add(app, house)
