@@ -182,7 +182,9 @@ def _is(name: str, manifest: Manifest, found: Mapping[str, str]) -> bool:
 def _harmless(name: str) -> bool:
     parts = name.split("/")
     safe = not {"", ".", ".."} & set(parts)
-    return name == EVENTS or (safe and (parts[0] == CONFIG or (parts[0] in (KEYS, REVISIONS, PLANS) and len(parts) == 2)))
+    return name == EVENTS or (
+        safe and (parts[0] == CONFIG or (parts[0] in (KEYS, REVISIONS, PLANS) and len(parts) == 2))
+    )
 
 
 def _content_sha256(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:

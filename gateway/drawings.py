@@ -48,7 +48,8 @@ def drawing(body: bytes) -> Drawing:
     made = next((make(body) for begins, make in _KINDS if begins(body)), None)
     if made is None:
         raise _no("it is no PNG, JPEG or WebP picture", "不是 PNG、JPEG 或 WebP 图片",
-                  "save it as PNG or JPEG; SVG and PDF are not taken", "请另存为 PNG 或 JPEG;不接受 SVG 和 PDF")  # fmt: skip
+                  "save it as PNG or JPEG; SVG and PDF are not taken",
+                  "请另存为 PNG 或 JPEG;不接受 SVG 和 PDF")  # fmt: skip
     if not (0 < made.width <= MOST_SIDE and 0 < made.height <= MOST_SIDE and made.width * made.height <= MOST_PIXELS):
         raise _no(f"it has {made.width} × {made.height} pixels", f"图片为 {made.width} × {made.height} 像素",
                   f"at most {MOST_SIDE} a side and 32 million together are taken",

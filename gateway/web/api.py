@@ -13,6 +13,8 @@ from gateway.web import (
     alarms,
     assets,
     audit,
+    device,
+    devices,
     events,
     ingest,
     login,
@@ -20,6 +22,7 @@ from gateway.web import (
     openapi,
     overview,
     people,
+    plans,
     public,
     reports,
     stream,
@@ -47,7 +50,9 @@ def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = ()
     assets.add(app)
     ingest.add(app, house)
     stream.add(app, frame, keeper)
-    for room in (overview, login, account, people, alarms, notices, uplink, reports, public, audit, openapi, events):
+    for room in (overview, alarms, devices, device, plans, events, uplink, notices, reports, audit):
+        room.add(app, frame)
+    for room in (login, account, people, public, openapi):
         room.add(app, frame)
     return app
 
