@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 
 from gateway.errors import GatewayError, StorageError
 from gateway.house import House
-from gateway.web import assets, ingest, probes, public, reports, words
+from gateway.web import assets, downloads, history, ingest, probes, public, reports, settings, words
 from gateway.web.frame import Frame
 from gateway.web.guard import Guard, LocalKeeper, error
 from gateway.web.pages import environment, render
@@ -27,12 +27,15 @@ def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = ()
     app.add_exception_handler(HTTPException, _not_here)
     app.add_exception_handler(GatewayError, _refused)
     frame = Frame(house)
+    app.state.ways, app.state.errands = ways, []
     for room in (assets,):
         room.add(app)
     for part in (ingest, probes):
         part.add(app, house)
     public.add(app, house)
     reports.add(app, house, environment())
+    for place in (settings, downloads, history):
+        place.add(app, frame)
     _front(app, frame)
     return app
 

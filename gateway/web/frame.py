@@ -81,7 +81,7 @@ class Frame:
             answer.set_cookie(LANGUAGE, language, max_age=31_536_000, samesite="strict", path="/")
         return answer
 
-    def render(self, template: str, room: str, language: str, **values: Any) -> str:
+    def render(self, template: str, room: str, language: str, /, **values: Any) -> str:
         """A template with what every one of them may use: `say`, `dates`, `sign`, `label`, `hue`, `now`."""
         given = {
             "say": Speaker(room, language),
