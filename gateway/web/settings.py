@@ -36,11 +36,11 @@ class Card:
 
 
 CARDS = (
-    Card("devices", "/settings/devices", "building"),
+    Card("points", "/settings/devices", "building"),
     Card("places", "/settings/places", "map"),
     Card("people", "/settings/people", "user", "people"),
-    Card("tokens", "/settings/tokens", "door", "people"),
-    Card("machine", "/settings/machine", "check"),
+    Card("tokens", "/settings/tokens", "upload", "people"),
+    Card("machine", "/settings/machine", "clock"),
     Card("history", "/settings/history", "list", "configure"),
     Card("backup", "/settings/backup", "download", "configure"),
     Card("audit", "/settings/audit", "search", "audit"),
