@@ -1,4 +1,4 @@
-"""A gateway that was started from a file, as on a box: its configuration has a history, and commands know where it is."""
+"""A gateway started from a file, as on a box: its configuration has a history, and commands know where it is."""
 
 import asyncio
 import json
@@ -23,7 +23,9 @@ site:
   grid: "00000031010401300201"
   places:
     b10: {{label: 10号楼}}
-    b3: {{label: 3号楼, units: {{u2: {{label: 2单元, floors: {{f5: {{label: 5层, rooms: {{"501": {{label: 501室}}}}}}}}}}}}}}
+    b3:
+      label: 3号楼
+      units: {{u2: {{label: 2单元, floors: {{f5: {{label: 5层, rooms: {{"501": {{label: 501室}}}}}}}}}}}}
     gate: {{label: 大门, grid: "00000031010401300202"}}
 uplinks: {{district: {{url: "mqtt://127.0.0.1:{broker}", username: gw, password: {password}}}}}
 devices:
