@@ -96,7 +96,7 @@ async def live(house: House, stopping: asyncio.Event) -> None:
         watch.append(group.create_task(_tell_holes(house)))
         watch.append(group.create_task(_tell_systemd(house)))
         tried = asyncio.Event()
-        page = group.create_task(_page(house, tried))
+        page = group.create_task(_lasting("the page", partial(_page, house, tried), house.vitals.clock))
         watch.append(group.create_task(_retention(house).run(house.vitals.clock)))
         watch.append(group.create_task(house.timekeeper.run()))
         watch.append(group.create_task(_losses(house)))

@@ -15,7 +15,9 @@ from gateway.web import (
     audit,
     device,
     devices,
+    downloads,
     events,
+    history,
     ingest,
     login,
     notices,
@@ -25,6 +27,7 @@ from gateway.web import (
     plans,
     public,
     reports,
+    settings,
     stream,
     uplink,
     words,
@@ -47,12 +50,13 @@ def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = ()
     app.add_exception_handler(HTTPException, _not_here)
     app.add_exception_handler(GatewayError, _refused)
     frame = Frame(house)
+    app.state.ways, app.state.errands = ways, []
     assets.add(app)
     ingest.add(app, house)
     stream.add(app, frame, keeper)
     for room in (overview, alarms, devices, device, plans, events, uplink, notices, reports, audit):
         room.add(app, frame)
-    for room in (login, account, people, public, openapi):
+    for room in (settings, downloads, history, login, account, people, public, openapi):
         room.add(app, frame)
     return app
 

@@ -38,6 +38,8 @@ class Entrance:
     async def open(self, app: FastAPI, tried: asyncio.Event) -> None:
         """`tried`: devices that post are heard, or not yet."""
         async with asyncio.TaskGroup() as group:
+            for errand in app.state.errands:  # of the rooms
+                group.create_task(errand())
             group.create_task(self._keep_trying(lambda: self._clear(app, tried), tried))
             if self.ways.certificate is not None:
                 certificate = self.ways.certificate

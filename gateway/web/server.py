@@ -132,7 +132,7 @@ class _Http(H11Protocol):
             self._deadline = None
 
 
-class _Plain(_Http):
+class _Protocol(_Http):
     """For whom there is room."""
 
     config: _Config
@@ -168,7 +168,7 @@ class _Secure(SSLProtocol):
             None,  # type: ignore[arg-type]  # nobody waits for it; asyncio's own code allows for that
             server_side=True,
             ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,  # type: ignore[arg-type]  # any number of seconds will do
-            ssl_shutdown_timeout=_GOODBYE_S,  # type: ignore[arg-type]
+            ssl_shutdown_timeout=_GOODBYE_S,
         )
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -196,7 +196,7 @@ async def serve(
 
     `context`: over TLS, with what it gives for each connection.
     """
-    protocol: type[asyncio.Protocol] = _Plain if context is None else _Secure  # type: ignore[assignment]
+    protocol: type[asyncio.Protocol] = _Protocol if context is None else _Secure  # type: ignore[assignment]
     config = _Config(
         app,
         http=protocol,
