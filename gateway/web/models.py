@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.arguments import Note, Reason
+from gateway.arguments import Args, Note, OutputArgs, Reason, TestArgs, UnlockArgs
 from gateway.duty import Outcome
 from gateway.event import Phase, Severity
 from gateway.feedback import STEPS
@@ -453,11 +453,36 @@ class DrillOrder(Asked):
     seconds: Annotated[Seconds, Field(ge=0, le=366 * 86400)]
 
 
-class Command(Asked):
-    """What the device is to do; the arguments are those of the contract's section 10."""
+class Unlock(Asked):
+    """Open the door for a moment."""
 
-    action: Literal["unlock", "lock", "release", "lockdown", "output", "snapshot", "test"]
-    args: dict[str, Any] = Field({}, examples=[{"seconds": 5}])
+    action: Literal["unlock"]
+    args: UnlockArgs = Field(UnlockArgs(), examples=[{"seconds": 5}])
+
+
+class Output(Asked):
+    """Switch an output."""
+
+    action: Literal["output"]
+    args: OutputArgs
+
+
+class TestRun(Asked):
+    """What it raises meanwhile is a test."""
+
+    __test__ = False  # nothing for pytest
+    action: Literal["test"]
+    args: TestArgs
+
+
+class Plain(Asked):
+    """What takes no arguments."""
+
+    action: Literal["lock", "release", "lockdown", "snapshot"]
+    args: Args = Args()
+
+
+Command = Annotated[Unlock | Output | TestRun | Plain, Field(discriminator="action")]  # contract, section 10
 
 
 class Commanded(Answer):

@@ -123,7 +123,7 @@ def _drills(house: House) -> dict[str, Any]:
 
 async def _commanded(house: House, device: str, asked: models.Command, by: By) -> dict[str, Any]:
     """What became of it, where it was done. NotFound, BadRequest, NotNow, StorageError."""
-    answer = await chores.send(house, device, asked.action, asked.args, by)
+    answer = await chores.send(house, device, asked.action, asked.args.model_dump(exclude_unset=True), by)
     if answer["status"] == "done":
         return answer
     what, do = Text(**answer["message"]), None
