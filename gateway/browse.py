@@ -8,6 +8,7 @@ goes on from there.
 
 import asyncio
 import json
+import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -79,6 +80,8 @@ class _Search:
         self._kinds = frozenset(name for name, row in TYPES.items() if self._said(name, row.en, row.zh))
         self._named = frozenset(d.id for d in site.devices if self._said(d.id, d.name, site.place(d.place).label))
         types = [t for t in TYPES if any(matches(pattern, t) for pattern in wanted.types)]
+        told = [f'"type":"{name}"' for name in self._kinds] + [f'"subject":"{name}"' for name in self._named]
+        self._told = None if re.search(r'["\\\\\x00-\x1f]', self._text) else told  # as it stands in JSON
         self._heads = [f'"type":"{name}"' for name in types] if wanted.types else []
         self._subjects = [f'"subject":{json.dumps(name, ensure_ascii=False)}' for name in wanted.devices]
 
@@ -95,7 +98,11 @@ class _Search:
             return False
         if self._wanted.alarm not in body or (self._wanted.opening and '"severity":"info"' in head):
             return False
-        return not self._subjects or any(mark in head for mark in self._subjects)
+        if self._subjects and not any(mark in head for mark in self._subjects):
+            return False
+        if not self._text or self._told is None:
+            return True
+        return self._text in body.casefold() or any(mark in head for mark in self._told)
 
     def _takes(self, event: Mapping[str, Any]) -> bool:
         wanted, data = self._wanted, event.get("data", {})
@@ -149,10 +156,9 @@ class Browse:
         looked_rows = 0
         while True:
             lowest = max(walks, key=lambda walk: walk.reached)
-            events += _down_to(walks, lowest.reached, limit - len(events))
-            if len(events) == limit:
-                more = lowest.reached != _END or any(walk.found for walk in walks)
-                return Page(events, str(events[-1]["id"]) if more else None)
+            events += _down_to(walks, lowest.reached, limit + 1 - len(events))
+            if len(events) > limit:
+                return Page(events[:limit], str(events[limit - 1]["id"]))
             if lowest.reached == _END:
                 return Page(events, None)
             if looked_rows >= MOST_ROWS:

@@ -1,6 +1,7 @@
 """The application: every room of the page, and the HTTP interface (contract, section 8)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
@@ -59,6 +60,11 @@ def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = ()
     for room in (settings, downloads, history, login, account, people, public, openapi):
         room.add(app, frame)
     return app
+
+
+def described() -> dict[str, Any]:
+    """The OpenAPI document without a gateway: of a house that is there to be described, not to be asked."""
+    return create(object.__new__(House)).openapi()
 
 
 async def _not_here(request: Request, exc: Exception) -> Response:
