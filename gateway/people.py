@@ -7,8 +7,9 @@ have read it: until then nobody is known, and nothing may be concluded from that
 import re
 import sqlite3
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from gateway.audit import Audit, By
@@ -18,7 +19,7 @@ from gateway.errors import GatewayError, Text
 from gateway.lockout import Lockout, neighbourhood
 from gateway.passwords import Passwords, complaint
 from gateway.rights import ROLES, Right, Role
-from gateway.roster import Kept, Person, Token, Visited, drop, put, read
+from gateway.roster import Kept, Person, Token, Visited, drop, now_ms, put, read
 from gateway.sessions import Sessions
 from gateway.setupcode import SetupCode
 from gateway.store import Store
@@ -62,7 +63,7 @@ class People:
         self.lockout = Lockout(rim.clock.monotonic)
         self.code = SetupCode(rim.folder, rim.gateway, rim.address)
         self._people: dict[str, Person] = {}
-        self._homes: dict[tuple[str, str], int] = {}  # (person, address) → ms since 1970
+        self._homes: dict[str, int] = {}  # `PERSON ADDRESS` → ms since 1970
         self._loaded = False
 
     async def load(self) -> None:
@@ -73,7 +74,7 @@ class People:
         people, kept, tokens, visited = await transact(_read_all)
         if not self._loaded:
             self._people = {person.name: person for person in people}
-            self._homes = {(home.person, home.address): home.time_ms for home in visited}
+            self._homes = {home.name: home.time_ms for home in visited}
             self.sessions.load(kept)
             self.tokens.load(tokens)
             self._loaded = True
@@ -96,8 +97,8 @@ class People:
         """A new person."""
         await self.load()
         name, shown = folded(name), " ".join(shown.split()) or name.strip()
-        self._check(name, shown, password)
-        person = Person(name, shown, role, await self.passwords.hash(password), self._now_ms())
+        _check(name, shown, password, self._people.values())
+        person = Person(name, shown, role, await self.passwords.hash(password), now_ms(self.rim.clock))
         if name in self._people:  # somebody was as quick
             raise _taken(name)
         self._people[name] = person  # nobody else may take it meanwhile
@@ -109,20 +110,6 @@ class People:
             raise
         self.code.forget()
         return person
-
-    def _check(self, name: str, shown: str, password: str) -> None:
-        if not _NAME.fullmatch(name):
-            what = Text(
-                "a sign-in name has 1 to 32 letters, digits, dots or dashes", "登录名为 1 至 32 个字母、数字、点或横线"
-            )
-            raise NotSo("name", what)
-        if len(shown) > MOST_SHOWN_CHARS or not shown.isprintable():
-            raise NotSo("shown", Text("a name has 40 characters at most", "姓名最多 40 个字符"))
-        if name in self._people or any(shown == person.shown for person in self._people.values()):
-            raise _taken(name)
-        if len(self._people) >= MOST_PEOPLE:
-            raise NotSo("name", Text("there are 200 people already", "已有 200 个账号"))
-        _check_password(password, name, shown)
 
     async def set_password(self, by: By, name: str, password: str) -> None:
         """Another one; whoever is signed in by the old one is so no more."""
@@ -137,19 +124,21 @@ class People:
         """From their next step on."""
         person = self._known(name)
         if role != "installer":
-            self._refuse_last(person)
+            _refuse_last(person, self._people.values())
         await self.rim.audit.put(by, "person.role", person.name, role=role)
         await self._keep(replace(person, role=role))
 
     async def remove(self, by: By, name: str) -> None:
         """They are signed out at once."""
         person = self._known(name)
-        self._refuse_last(person)
+        _refuse_last(person, self._people.values())
         await self.rim.audit.put(by, "person.remove", person.name, role=person.role, name=person.shown)
         await self.sessions.end(*self.sessions.of(person.name))
-        await self.rim.store.transact(lambda connection: _forget(connection, person.name))
+        homes = [home for home in self._homes if home.startswith(f"{person.name} ")]
+        await self.rim.store.transact(partial(_forget, person=person.name, homes=homes))
         self._people.pop(person.name, None)
-        self._homes = {home: at_ms for home, at_ms in self._homes.items() if home[0] != person.name}
+        for home in homes:
+            self._homes.pop(home, None)
 
     async def unlock(self, by: By, name: str) -> bool:
         """Wrong passwords given so far are forgotten. Was the account locked?"""
@@ -159,14 +148,14 @@ class People:
 
     def at_home(self, name: str, address: str) -> bool:
         """Somebody has signed in to this account from there, not long ago."""
-        at_ms = self._homes.get((name, neighbourhood(address)), 0)
-        return at_ms > self._now_ms() - HOME_S * 1000
+        at_ms = self._homes.get(f"{name} {neighbourhood(address)}", 0)
+        return at_ms > now_ms(self.rim.clock) - HOME_S * 1000
 
     async def came(self, person: Person, address: str) -> None:
         """They have signed in from there. StorageError: it is not remembered over a restart."""
-        home, now_ms = (person.name, neighbourhood(address)), self._now_ms()
-        self._homes[home] = now_ms
-        await self._keep(replace(person, seen_ms=now_ms), Visited(*home, now_ms))
+        home = Visited(f"{person.name} {neighbourhood(address)}", now_ms(self.rim.clock))
+        self._homes[home.name] = home.time_ms
+        await self._keep(replace(person, seen_ms=home.time_ms), home)
 
     async def _keep(self, person: Person, *more: Visited) -> None:
         if self._people.get(person.name) is not None:
@@ -179,28 +168,38 @@ class People:
             raise NotFound(name, Text("there is no such person", "没有这个人员"))
         return person
 
-    def _refuse_last(self, person: Person) -> None:
-        installers = [each for each in self._people.values() if each.role == "installer"]
-        if installers == [person]:
-            what = Text("this is the only installer: nobody could configure any more", "这是唯一的安装员,必须保留")
-            raise NotSo(person.name, what, Text("make another one first", "请先添加另一名安装员"))
-
-    def _now_ms(self) -> int:
-        return int(self.rim.clock.utc().timestamp() * 1000)
-
 
 def _read_all(connection: sqlite3.Connection) -> tuple[list[Person], list[Kept], list[Token], list[Visited]]:
     return read(connection, Person), read(connection, Kept), read(connection, Token), read(connection, Visited)
 
 
-def _forget(connection: sqlite3.Connection, name: str) -> None:
-    drop(connection, Person, [name])
-    drop(connection, Visited, [name])
+def _forget(connection: sqlite3.Connection, person: str, homes: Sequence[str]) -> None:
+    drop(connection, Person, [person])
+    drop(connection, Visited, homes)
 
 
 def may_give(mine: frozenset[Right], wanted: frozenset[Right]) -> bool:
     """Nobody gives more than they have; that a machine reads figures (`metrics`) is no more than to see."""
     return wanted - {"metrics"} <= mine
+
+
+def _check(name: str, shown: str, password: str, others: Collection[Person]) -> None:
+    if not _NAME.fullmatch(name):
+        en, zh = "a sign-in name has 1 to 32 letters, digits, dots or dashes", "登录名为 1 至 32 个字母、数字、点或横线"
+        raise NotSo("name", Text(en, zh))
+    if len(shown) > MOST_SHOWN_CHARS or not shown.isprintable():
+        raise NotSo("shown", Text("a name has 40 characters at most", "姓名最多 40 个字符"))
+    if any(name == other.name or shown == other.shown for other in others):
+        raise _taken(name)
+    if len(others) >= MOST_PEOPLE:
+        raise NotSo("name", Text("there are 200 people already", "已有 200 个账号"))
+    _check_password(password, name, shown)
+
+
+def _refuse_last(person: Person, everybody: Collection[Person]) -> None:
+    if [each for each in everybody if each.role == "installer"] == [person]:
+        what = Text("this is the only installer: nobody could configure any more", "这是唯一的安装员,必须保留")
+        raise NotSo(person.name, what, Text("make another one first", "请先添加另一名安装员"))
 
 
 def _check_password(password: str, *names: str) -> None:

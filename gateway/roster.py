@@ -1,10 +1,13 @@
-"""People, sessions, tokens as they stand in the database (schema/005.sql), synchronously."""
+"""People, sessions, tokens as they stand in the database (schema/005.sql), synchronously. Times are ms since 1970."""
 
+import json
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
-from typing import TypeVar, get_args
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import TypeVar
 
+from gateway.clock import Clock
 from gateway.rights import RIGHTS, ROLES, Right, Role
 
 
@@ -27,9 +30,9 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A session on disk."""
+    """A session on disk; its name is the SHA-256 of its token."""
 
-    sha256: str
+    name: str
     person: str
     address: str
     began_ms: int
@@ -38,10 +41,10 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A machine's. `until_ms` 0: for ever; `used_ms` 0: never."""
+    """A machine's; its name is its SHA-256. `until_ms` 0: for ever; `used_ms` 0: never."""
 
-    sha256: str
     name: str
+    shown: str
     scopes: str
     made_by: str
     made_ms: int
@@ -57,32 +60,37 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Visited:
-    """Somebody signed in from an address, last at that time."""
+    """Somebody signed in from an address, last at that time; its name is `PERSON ADDRESS`."""
 
-    person: str
-    address: str
+    name: str
     time_ms: int
 
 
 Line = Person | Kept | Token | Visited
 L = TypeVar("L", Person, Kept, Token, Visited)
-_TABLES: dict[type[Line], str] = dict(zip(get_args(Line), ("person", "session", "token", "visited"), strict=True))
+_KINDS: dict[type[Line], str] = {Person: "person", Kept: "session", Token: "token", Visited: "visited"}
+
+
+def now_ms(clock: Clock) -> int:
+    """Wall time."""
+    return int(clock.utc().timestamp() * 1000)
 
 
 def read(connection: sqlite3.Connection, kind: type[L]) -> list[L]:
-    """All there are."""
-    names = ", ".join(f.name for f in fields(kind))
-    return [kind(*row) for row in connection.execute(f"SELECT {names} FROM {_TABLES[kind]}")]  # noqa: S608
+    """All there are; what is none any more, of a damaged file, is left out."""
+    found: list[L] = []
+    for (line,) in connection.execute("SELECT line FROM roster WHERE kind = ?", (_KINDS[kind],)):
+        with suppress(ValueError, TypeError):
+            found.append(kind(**json.loads(line)))
+    return found
 
 
 def put(connection: sqlite3.Connection, *lines: Line) -> None:
     """Add or replace."""
-    for line in lines:
-        marks = ", ".join("?" for _ in fields(line))
-        connection.execute(f"INSERT OR REPLACE INTO {_TABLES[type(line)]} VALUES ({marks})", astuple(line))  # noqa: S608
+    rows = [(_KINDS[type(line)], line.name, json.dumps(asdict(line), ensure_ascii=False)) for line in lines]
+    connection.executemany("INSERT OR REPLACE INTO roster VALUES (?, ?, ?)", rows)
 
 
-def drop(connection: sqlite3.Connection, kind: type[Line], keys: Iterable[str]) -> None:
-    """By what stands first: a person's name, a session's or token's hash; of `Visited` all of a person."""
-    key = fields(kind)[0].name
-    connection.executemany(f"DELETE FROM {_TABLES[kind]} WHERE {key} = ?", [(each,) for each in keys])  # noqa: S608
+def drop(connection: sqlite3.Connection, kind: type[Line], names: Iterable[str]) -> None:
+    """Of these names."""
+    connection.executemany("DELETE FROM roster WHERE kind = ? AND name = ?", [(_KINDS[kind], name) for name in names])

@@ -16,7 +16,7 @@ from functools import partial
 
 from gateway.clock import Clock
 from gateway.errors import StorageError
-from gateway.roster import Kept, drop, put
+from gateway.roster import Kept, drop, now_ms, put
 from gateway.store import Store
 
 IDLE_S = 12 * 3600.0
@@ -56,7 +56,7 @@ class Session:
     @property
     def key(self) -> str:
         """Its name for its own person: shows nothing of the token."""
-        return self.kept.sha256[:16]
+        return self.kept.name[:16]
 
     def left_s(self, now_s: float) -> float:
         """Until its end, if nothing comes any more."""
@@ -73,18 +73,18 @@ class Sessions:
 
     def load(self, kept: list[Kept]) -> None:
         """As they stand on disk."""
-        now_s, now_ms = self._clock.monotonic(), self._now_ms()
+        now_s, wall_ms = self._clock.monotonic(), now_ms(self._clock)
         for one in kept:
-            began_s = now_s - max(0, now_ms - one.began_ms) / 1000
-            seen_s = now_s - max(0, now_ms - one.seen_ms) / 1000
-            self._by_hash[one.sha256] = Session(one, began_s, seen_s, fresh_s=now_s, written_s=now_s)
+            began_s = now_s - max(0, wall_ms - one.began_ms) / 1000
+            seen_s = now_s - max(0, wall_ms - one.seen_ms) / 1000
+            self._by_hash[one.name] = Session(one, began_s, seen_s, fresh_s=now_s, written_s=now_s)
 
     async def begin(self, person: str, address: str) -> tuple[str, Session]:
         """A new one, fresh, with its token; what a failing disk does not take is written later."""
-        token, now_s, now_ms = new_token(), self._clock.monotonic(), self._now_ms()
-        kept = Kept(sha256(token), person, address, now_ms, now_ms)
+        token, now_s, wall_ms = new_token(), self._clock.monotonic(), now_ms(self._clock)
+        kept = Kept(sha256(token), person, address, wall_ms, wall_ms)
         session = Session(kept, now_s, now_s, now_s + FRESH_S, float("-inf"))
-        self._by_hash[kept.sha256] = session
+        self._by_hash[kept.name] = session
         with suppress(StorageError):
             await self.end(*self.of(person)[MOST_SESSIONS:])
             await self.write()
@@ -119,11 +119,11 @@ class Sessions:
 
     async def end(self, *sessions: Session) -> None:
         """At once, whatever the disk does. StorageError: they would be there again after a restart."""
-        gone = [session.kept.sha256 for session in sessions]
+        gone = [session.kept.name for session in sessions]
         for key in gone:
             self._by_hash.pop(key, None)
         if gone:
-            await self._store.transact(partial(drop, kind=Kept, keys=gone))
+            await self._store.transact(partial(drop, kind=Kept, names=gone))
 
     async def write(self) -> None:
         """What is due: new ones, those seen since; those that are over leave. StorageError."""
@@ -137,10 +137,7 @@ class Sessions:
             each.written_s = now_s
 
     def _line(self, session: Session, now_s: float) -> Kept:
-        kept, now_ms = session.kept, self._now_ms()
-        seen_ms, began_ms = (now_ms - int((now_s - at_s) * 1000) for at_s in (session.seen_s, session.began_s))
-        session.kept = Kept(kept.sha256, kept.person, kept.address, max(0, began_ms), max(0, seen_ms))
+        kept, wall_ms = session.kept, now_ms(self._clock)
+        seen_ms, began_ms = (wall_ms - int((now_s - at_s) * 1000) for at_s in (session.seen_s, session.began_s))
+        session.kept = Kept(kept.name, kept.person, kept.address, max(0, began_ms), max(0, seen_ms))
         return session.kept
-
-    def _now_ms(self) -> int:
-        return int(self._clock.utc().timestamp() * 1000)

@@ -1,5 +1,6 @@
 """Signing in, giving the password once more, setting up: counted, slowed down, audited; locks are told as events."""
 
+import asyncio
 import hmac
 import logging
 from contextlib import suppress
@@ -16,6 +17,7 @@ from gateway.sessions import Session
 LOCKED = "access.lockout"
 LOOK_S = 5.0  # how soon the end of a lock is told
 _SETUP = "-"  # the account that set-up codes are counted for: no sign-in name
+_NOT_YOURS = Text("the password is wrong", "密码错误")
 _LOG = logging.getLogger("gateway.people")
 
 
@@ -40,6 +42,7 @@ class SignIn:
         self._people = people
         self._pipeline = pipeline
         self._key = key
+        self._first = asyncio.Lock()
 
     async def sign_in(self, name: str, password: str, address: str) -> tuple[str, Session]:
         """The token of a new session. Wrong, Locked, Busy, StorageError."""
@@ -65,8 +68,8 @@ class SignIn:
             people.lockout.forgive(keys)
             return person
         await self._tell_failed(person, address, what, locked)
-        words = Text("name or password is wrong", "登录名或密码错误"), Text("try again", "请重新输入")
-        raise Wrong("sign-in", *words)
+        wrong = Text("name or password is wrong", "登录名或密码错误") if what == "login" else _NOT_YOURS
+        raise Wrong("sign-in", wrong, Text("try again", "请重新输入"))
 
     async def set_up(self, code: str, name: str, shown: str, password: str, address: str) -> tuple[str, Session]:
         """The first person, by the code of the box: an installer. Wrong, Locked, Busy, NotSo, StorageError."""
@@ -74,12 +77,16 @@ class SignIn:
         await people.load()
         keys = (_SETUP, neighbourhood(address)), ("", neighbourhood(address))
         self._refuse_locked(keys)
-        if people.anybody or not people.code.fits(code):
-            locked = people.lockout.failed(keys)
-            await self._tell_failed(None, address, "setup", locked)
-            do = Text("look at the label, or ask the box: gateway people code", "请查看标签,或执行:gateway people code")
-            raise Wrong("code", Text("the set-up code is wrong", "设置码错误"), do)
-        person = await people.add(By(shown.strip() or name, "installer", "page"), name, shown, "installer", password)
+        async with self._first:  # there is one first
+            if not people.anybody and people.code.fits(code):
+                by = By(" ".join(shown.split()) or name, "installer", "page")
+                person = await people.add(by, name, shown, "installer", password)
+            else:
+                await self._tell_failed(None, address, "setup", people.lockout.failed(keys))
+                do = Text(
+                    "look at the label, or ask the box: gateway people code", "请查看标签,或执行:gateway people code"
+                )
+                raise Wrong("code", Text("the set-up code is wrong", "设置码错误"), do)
         with suppress(StorageError):
             await people.came(person, address)
         return await people.sessions.begin(person.name, address)

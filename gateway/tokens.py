@@ -6,7 +6,7 @@ from gateway.clock import Clock
 from gateway.deeds import NotFound
 from gateway.errors import GatewayError, Text
 from gateway.rights import Right
-from gateway.roster import Token, drop, put
+from gateway.roster import Token, drop, now_ms, put
 from gateway.sessions import new_token, sha256
 from gateway.store import Store
 
@@ -31,7 +31,7 @@ class Tokens:
 
     def load(self, kept: list[Token]) -> None:
         """As they stand on disk."""
-        self._by_hash = {token.sha256: token for token in kept}
+        self._by_hash = {token.name: token for token in kept}
 
     def list(self) -> list[Token]:
         """The newest first."""
@@ -40,34 +40,34 @@ class Tokens:
     def find(self, text: str) -> Token | None:
         """The one of this text, where its time is not over."""
         token = self._by_hash.get(sha256(text))
-        now_ms = int(self._clock.utc().timestamp() * 1000)
-        if token is None or 0 < token.until_ms <= now_ms:
+        wall_ms = now_ms(self._clock)
+        if token is None or 0 < token.until_ms <= wall_ms:
             return None
-        if now_ms - token.used_ms >= USED_S * 1000:
-            self._by_hash[token.sha256] = token = replace(token, used_ms=now_ms)
-            self._unwritten.add(token.sha256)
+        if wall_ms - token.used_ms >= USED_S * 1000:
+            self._by_hash[token.name] = token = replace(token, used_ms=wall_ms)
+            self._unwritten.add(token.name)
         return token
 
     async def make(self, name: str, scopes: frozenset[Right], made_by: str, last_s: float) -> str:
         """A new one, for ever where `last_s` is 0; its text, which is nowhere else. NoSuchToken, StorageError."""
         name = " ".join(name.split())
-        if not 0 < len(name) <= MOST_NAME_CHARS or any(token.name == name for token in self._by_hash.values()):
+        if not 0 < len(name) <= MOST_NAME_CHARS or any(token.shown == name for token in self._by_hash.values()):
             what = Text("a token needs a name of its own, of 40 characters at most", "令牌名称不能重复,最多 40 字")
             raise NoSuchToken(name, what)
         if not scopes:
             raise NoSuchToken(name, Text("choose what the token may do", "请选择令牌的权限"))
         if len(self._by_hash) >= MOST_TOKENS:
             raise NoSuchToken(name, Text("there are 50 tokens already", "已有 50 个令牌"), _REMOVE)
-        text, now_ms = PREFIX + new_token(), int(self._clock.utc().timestamp() * 1000)
-        until_ms = now_ms + int(last_s * 1000) if last_s else 0
-        token = Token(sha256(text), name, " ".join(sorted(scopes)), made_by, now_ms, 0, until_ms)
+        text, wall_ms = PREFIX + new_token(), now_ms(self._clock)
+        until_ms = wall_ms + int(last_s * 1000) if last_s else 0
+        token = Token(sha256(text), name, " ".join(sorted(scopes)), made_by, wall_ms, 0, until_ms)
         await self._store.transact(lambda connection: put(connection, token))
-        self._by_hash[token.sha256] = token
+        self._by_hash[token.name] = token
         return text
 
     async def remove(self, name: str) -> None:
         """It is over at once. NotFound, StorageError: it would be there again after a restart."""
-        gone = [token.sha256 for token in self._by_hash.values() if token.name == name]
+        gone = [token.name for token in self._by_hash.values() if token.shown == name]
         if not gone:
             raise NotFound(name, Text("there is no such token", "没有这个令牌"))
         for key in gone:

@@ -42,7 +42,7 @@ class PeopleKeeper:
 
     def _machine(self, text: str) -> Visitor | None:
         token = self._people.tokens.find(text)
-        return Visitor(token.name, "platform", token.rights, fresh=True) if token else None
+        return Visitor(token.shown, "platform", token.rights, fresh=True) if token else None
 
     def _ends(self, session: Session) -> str:
         clock = self._people.rim.clock

@@ -102,7 +102,7 @@ def _add_tokens(app: FastAPI, frame: Frame) -> None:
     @app.post("/settings/tokens/remove", include_in_schema=False, dependencies=[needs("people", fresh=True).depends])
     async def remove(request: Request) -> Response:
         visitor, name = visitor_of(request), (await posted.fields(request)).get("name", "")
-        found = next((token for token in frame.house.people.tokens.list() if token.name == name), None)
+        found = next((token for token in frame.house.people.tokens.list() if token.shown == name), None)
         _refuse_more(request, visitor, found.rights if found else frozenset())
         await frame.house.audit.put(visitor.by, "token.remove", name)
         await frame.house.people.tokens.remove(name)
@@ -150,7 +150,7 @@ def _person(person: Person, visitor: Visitor, locked: bool) -> dict[str, Any]:
 def _token(token: Token, visitor: Visitor) -> dict[str, Any]:
     times = {"made": moment(token.made_ms), "used": moment(token.used_ms), "until": moment(token.until_ms)}
     mine = may_give(visitor.rights, token.rights)
-    return {"name": token.name, "rights": sorted(token.rights), "by": token.made_by, "mine": mine, **times}
+    return {"name": token.shown, "rights": sorted(token.rights), "by": token.made_by, "mine": mine, **times}
 
 
 def _say(frame: Frame, request: Request) -> Speaker:

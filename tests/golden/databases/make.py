@@ -108,7 +108,7 @@ def _fifth_version(connection: sqlite3.Connection) -> None:
     """What schema/005.sql added."""
     put(connection, Person("wang", "王师傅", "duty", "$argon2id$v=19$m=12288,t=3,p=1$c2FsdA$dGFn", NOW_MS, NOW_MS + 9))
     put(connection, Kept("0" * 64, "wang", "192.0.2.7", NOW_MS, NOW_MS + 9))
-    put(connection, Token("1" * 64, "city", "see metrics", "王师傅", NOW_MS), Visited("wang", "192.0.2.7", NOW_MS))
+    put(connection, Token("1" * 64, "city", "see metrics", "王师傅", NOW_MS), Visited("wang 192.0.2.7", NOW_MS))
 
 
 async def leave(path: Path, folder: Path) -> None:
