@@ -7,9 +7,11 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import Response
 
 from gateway.alarms import Alarm
-from gateway.deeds import found
+from gateway.deeds import NotFound
 from gateway.duty import OUTCOMES
 from gateway.errors import Text
+from gateway.event import Severity
+from gateway.house import House
 from gateway.measures import Cover, cover
 from gateway.web.catalogue import Speaker, sayings
 from gateway.web.filledform import Form, WrongForm, number, said, text
@@ -51,43 +53,43 @@ def _one(app: FastAPI, frame: Frame, speaker: Callable[[Request], Speaker]) -> N
 
     @app.post("/alarms/{alarm}/acknowledge", include_in_schema=False)
     async def acknowledge(request: Request, visitor: Handles, alarm: str) -> Response:
-        return said(speaker(request)(_next(await duty.acknowledge(alarm, visitor.by), "said_acknowledged")))
+        one, _ = await present(frame.house, alarm)
+        done = await duty.acknowledge(one.id, visitor.by)
+        return said(speaker(request)(_next(done, "said_acknowledged")))
 
     @app.post("/alarms/{alarm}/dispose", include_in_schema=False)
     async def dispose(request: Request, visitor: Handles, alarm: str, form: Form) -> Response:
+        one, _ = await present(frame.house, alarm)
         outcome = form.get("outcome", "")
         if outcome not in OUTCOMES:
             what = Text("it is not chosen what it was", "尚未选择处置结论")
-            raise WrongForm(alarm, what, Text("choose one of the five", "请在五项中选择一项"))
+            raise WrongForm(one.device, what, Text("choose one of the five", "请在五项中选择一项"))
         cause = text(form, "cause", _label("cause"), needed=False) or None
         note = text(form, "note", _label("note"), needed=False) or None
-        done = await duty.dispose(alarm, visitor.by, outcome, cause, note)
+        done = await duty.dispose(one.id, visitor.by, outcome, cause, note)
         say = speaker(request)
         return said(say(_next(done, "said_disposed"), outcome=say(_outcome(outcome, done.type))))
 
     @app.post("/alarms/{alarm}/reset", include_in_schema=False)
     async def reset(request: Request, visitor: Handles, alarm: str) -> Response:
-        await duty.reset(alarm, visitor.by)
+        one, _ = await present(frame.house, alarm)
+        await duty.reset(one.id, visitor.by)
         return said(speaker(request)("said_reset"))
 
 
 def _laid(app: FastAPI, frame: Frame, speaker: Callable[[Request], Speaker]) -> None:
     house = frame.house
 
-    async def over(alarm_id: str) -> tuple[Alarm, Cover]:
-        book = await house.pipeline.load()
-        alarm = found(book, alarm_id)
-        return alarm, cover(book, alarm)
-
     @app.post("/alarms/{alarm}/shelve", include_in_schema=False)
     async def shelve(request: Request, visitor: Lays, alarm: str, form: Form) -> Response:
         minutes, reason = number(form, "minutes", _label("minutes"), 1, MOST_MINUTES), text(form, "reason", _REASON)
-        await house.covers.shelve(alarm, minutes * 60, reason, visitor.by)
+        one, _ = await present(house, alarm)
+        await house.covers.shelve(one.id, minutes * 60, reason, visitor.by)
         return said(speaker(request)("said_shelved", minutes=minutes))
 
     @app.post("/alarms/{alarm}/unshelve", include_in_schema=False)
     async def unshelve(request: Request, visitor: Lays, alarm: str) -> Response:
-        one, laid = await over(alarm)
+        one, laid = await present(house, alarm)
         whole = laid.shelf is not None and not laid.shelf.part  # over all of the device
         await house.covers.shelve(one.device if whole else one.id, 0, "", visitor.by)
         return said(speaker(request)("said_unshelved"))
@@ -95,17 +97,27 @@ def _laid(app: FastAPI, frame: Frame, speaker: Callable[[Request], Speaker]) -> 
     @app.post("/alarms/{alarm}/shield", include_in_schema=False)
     async def shield(request: Request, visitor: Lays, alarm: str, form: Form) -> Response:
         hours, reason = number(form, "hours", _label("hours"), 1, MOST_HOURS), text(form, "reason", _REASON)
-        one, _ = await over(alarm)
+        one, _ = await present(house, alarm)
         await house.covers.shield(one.device, hours * 3600, reason, visitor.by, one.part)
         return said(speaker(request)("said_shielded", hours=hours))
 
     @app.post("/alarms/{alarm}/unshield", include_in_schema=False)
     async def unshield(request: Request, visitor: Lays, alarm: str, form: Form) -> Response:
         reason = text(form, "reason", _REASON)
-        one, laid = await over(alarm)
+        one, laid = await present(house, alarm)
         part = one.part if laid.shield is None else laid.shield.part
         await house.covers.unshield(one.device, reason, visitor.by, part)
         return said(speaker(request)("said_unshielded"))
+
+
+async def present(house: House, alarm_id: str) -> tuple[Alarm, Cover]:
+    """An alarm that is open, and what lies over it. NotFound: somebody else was quicker, or it never was."""
+    book = await house.pipeline.load()
+    alarm = book.find(alarm_id)
+    if alarm is None or alarm.severity is Severity.INFO:
+        what = Text("this alarm is over already, or there is none of this name", "该报警已结束,或没有此编号的报警")
+        raise NotFound(alarm_id[:64], what, Text("look at the list of alarms once more", "请查看最新的报警列表"))
+    return alarm, cover(book, alarm)
 
 
 def _next(alarm: Alarm, key: str) -> str:
