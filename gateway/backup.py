@@ -2,8 +2,8 @@
 
 The file is a tar, mode 0600: `manifest.json` first (what it is, and the SHA-256 of each member), then `events.db` (one
 moment of it), `keys/…` (what makes references and readers' keys the same for ever), `revisions/…` (the history of
-configurations: a pushed one may run) and `config/…` (gateway.yaml and the files it names in its folder). So it holds
-every secret of the site.
+configurations: a pushed one may run), `plans/…` (floor plans and the devices on them) and `config/…` (gateway.yaml and
+the files it names in its folder). So it holds every secret of the site.
 """
 
 import hashlib
@@ -27,6 +27,7 @@ from gateway.errors import StateError, Text
 FORMAT = 1
 MANIFEST, EVENTS, KEYS, CONFIG = "manifest.json", "events.db", "keys", "config"
 REVISIONS = "revisions"  # of the configuration; on the box STATE_DIR/config
+PLANS = "plans"
 PIECE_BYTES = 2**20
 
 
@@ -68,6 +69,7 @@ def write(archive: Path, box: Box, now: datetime) -> Manifest:
         _copy_database(box.state_dir / EVENTS, copy)
         members = {EVENTS: copy} | {f"{KEYS}/{key.name}": key for key in _kept_files(box.state_dir / KEYS)}
         members |= {f"{REVISIONS}/{one.name}": one for one in _kept_files(box.state_dir / CONFIG)}
+        members |= {f"{PLANS}/{plan.name}": plan for plan in _kept_files(box.state_dir / PLANS)}
         members |= {f"{CONFIG}/{name}": path for name, path in _inside(box).items()}
         manifest = Manifest(
             format=FORMAT, version=__version__, gateway=box.gateway, time=now, config=box.config.absolute(),
@@ -180,7 +182,7 @@ def _is(name: str, manifest: Manifest, found: Mapping[str, str]) -> bool:
 def _harmless(name: str) -> bool:
     parts = name.split("/")
     safe = not {"", ".", ".."} & set(parts)
-    return name == EVENTS or (safe and (parts[0] == CONFIG or (parts[0] in (KEYS, REVISIONS) and len(parts) == 2)))
+    return name == EVENTS or (safe and (parts[0] == CONFIG or (parts[0] in (KEYS, REVISIONS, PLANS) and len(parts) == 2)))
 
 
 def _content_sha256(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:

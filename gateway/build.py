@@ -1,6 +1,7 @@
 """Every part from the configuration, put together: the one place that knows them all."""
 
 import logging
+import socket
 import sqlite3
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -41,14 +42,18 @@ from gateway.identity import Identities
 from gateway.incidents import Incidents
 from gateway.ledger import Ledger
 from gateway.linkage import Linkage
+from gateway.listeners import EVERYWHERE
 from gateway.moves import Moves
 from gateway.normalize import Subject
 from gateway.notices import Notices
 from gateway.outages import Outages
 from gateway.outbox import Outbox
 from gateway.parts import Hearing, Parts, Plan
+from gateway.people import People
+from gateway.people import Rim as Census
 from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline, Rim
+from gateway.plans import Plans
 from gateway.plea import Voice
 from gateway.posters import Posters
 from gateway.privacy import Policy, profile_named
@@ -59,7 +64,8 @@ from gateway.reporting import Names, Reporting
 from gateway.retained import Retained
 from gateway.rules import Engine
 from gateway.schemas import spoken
-from gateway.sections import place_paths
+from gateway.sections import WebConfig, place_paths
+from gateway.signin import SignIn
 from gateway.signing import public_key
 from gateway.site import Site
 from gateway.states import States
@@ -117,11 +123,13 @@ def build(
     fed = (Incidents(casebook, witness, hand), Notices(store, clock), Dossiers(store, clock))
     parts = (timekeeper, audit, Duty(hand), covers, *fed, callout, pictures, linkage, moves)
     house = House(config, place, store, pipeline, supervisor, [], vitals, *parts)
+    house.plans = Plans(config.gateway.state_dir, store)
     pipeline.listeners += [witness.took, house.dossiers.took]
     house.errands += [covers.keep_time, callout.run, pictures.run, linkage.run, witness.run]
     house.errands.append(partial(house.dossiers.run, partial(_announce, house)))
     house.actions |= moves.actions() | Chores(house).actions()
     _watch_floods(house, hand)
+    _know_people(house, vault)
     if start is not None:
         around = Around(config.gateway, audit, pipeline, supervisor, states, clock, house.ending.restart)
         house.renewal = Renewal(start, around)
@@ -170,6 +178,22 @@ def _share(house: House, policies: Sequence[Policy]) -> None:
     house.public = Public(house.config, house.site, house.store, house.vitals.clock, house.ledger)
     house.forgetting = Forgetting(house.config.gateway.id, house.store, house.pipeline, house.audit, shares)
     _report(house)
+
+
+def _know_people(house: House, vault: Vault) -> None:
+    config, clock = house.config.gateway, house.vitals.clock
+    house.people = People(Census(house.store, clock, house.audit, config.id, config.state_dir, _set_up_at(config.web)))
+    house.signin = SignIn(house.people, house.pipeline, vault.key("people"))
+    house.errands.append(house.signin.run)
+
+
+def _set_up_at(web: WebConfig | None) -> str:
+    """Where the first person is made; "" without a page. What listens everywhere is called by the machine's name."""
+    if web is None:
+        return ""
+    host = web.listen[0]
+    name = web.names[0] if web.names else f"{socket.gethostname()}.local" if host in EVERYWHERE else host
+    return f"http://{f'[{name}]' if ':' in name else name}:{web.listen[1]}/setup"
 
 
 def _link(config: Config) -> str:

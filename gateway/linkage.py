@@ -28,7 +28,8 @@ AGAIN_S = 1.0  # after a disk that did not take it
 UNSURE = Outcome("not-allowed", "it is not known yet whether fire holds the door; try again in a moment")
 HELD = Outcome(
     "not-allowed",
-    "fire has opened this door: it is locked again when its alarm has been reset (火警已释放此门,复位报警后才可上锁)",
+    "fire has opened this door: it may be locked once the alarm is over and disposed of "
+    "(火警已打开此门,报警消除并处置后才可上锁)",
 )
 HURRY_S = 10.0  # a fire that no disk takes is told again and again
 _LOG = logging.getLogger("gateway.linkage")

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gateway.backup import CONFIG, EVENTS, KEYS, PIECE_BYTES, REVISIONS, Manifest, explained, opened, sync_folder
+from gateway.backup import CONFIG, EVENTS, KEYS, PIECE_BYTES, PLANS, REVISIONS, Manifest, explained, opened, sync_folder
 from gateway.clock import rfc3339
 from gateway.database import Hole
 from gateway.errors import StateError, Text
@@ -50,7 +50,7 @@ def place(archive: Path, manifest: Manifest, target: Target) -> list[Hole]:
         for name in sorted(manifest.members, key=lambda name: name == f"{CONFIG}/{manifest.config.name}"):
             if name != EVENTS:
                 _put(unpacked / name, _there(name, target), members[name], when)
-        for path in (target.state_dir, *(target.state_dir / name for name in (EVENTS, KEYS, CONFIG, LOCK))):
+        for path in (target.state_dir, *(target.state_dir / name for name in (EVENTS, KEYS, CONFIG, PLANS, LOCK))):
             _give(path, members[EVENTS])
     return holes
 
@@ -98,7 +98,7 @@ def _refuse_what_is_there(manifest: Manifest, target: Target) -> None:
 
 
 def _put_aside(state_dir: Path, aside: Path) -> None:
-    old = [path for path in state_dir.iterdir() if path.name.startswith(EVENTS) or path.name in (KEYS, CONFIG)]
+    old = [path for path in state_dir.iterdir() if path.name.startswith(EVENTS) or path.name in (KEYS, CONFIG, PLANS)]
     if old:
         aside.mkdir(mode=0o700)
         for path in old:

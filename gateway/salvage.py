@@ -57,6 +57,10 @@ _SMALL = {
     "notice": "uplink, id",
     "disclosure": "day, uplink, type, fields",
     "audit": "n",
+    "person": "name",
+    "session": "sha256",
+    "token": "sha256",
+    "visited": "person, address",
 }
 _LANED = ("cursor", "stream", "dead", "again")  # whose second column is a lane
 Raw = tuple[int, int, bytes, bytes, bytes | None]

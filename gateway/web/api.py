@@ -8,29 +8,44 @@ from starlette.exceptions import HTTPException
 
 from gateway.errors import GatewayError, StorageError
 from gateway.house import House
-from gateway.web import assets, ingest, probes, public, reports, words
+from gateway.web import (
+    account,
+    alarms,
+    assets,
+    audit,
+    events,
+    ingest,
+    login,
+    notices,
+    openapi,
+    people,
+    public,
+    reports,
+    uplink,
+    words,
+)
 from gateway.web.frame import Frame
 from gateway.web.guard import Guard, LocalKeeper, error
-from gateway.web.pages import environment, render
+from gateway.web.pages import render
 from gateway.web.visitor import Keeper, NotAllowed, needs
+from gateway.web.ways import Gate, Ways
 
 RETRY_AFTER_S = 5
 STEP_UP = "X-Step-Up"  # a header of 403: the password is needed once more
 
 
-def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = ()) -> FastAPI:
+def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = (), ways: Ways | None = None) -> FastAPI:
     """The application. `names` are host names it may be called by, besides IP addresses and `localhost`."""
-    app = FastAPI(title="community-gateway", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+    app = FastAPI(title="community-gateway", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, keeper=keeper or LocalKeeper(), names=frozenset(name.lower() for name in names))
+    app.add_middleware(Gate, ways=(ways := ways or Ways()))
     app.add_exception_handler(HTTPException, _not_here)
     app.add_exception_handler(GatewayError, _refused)
     frame = Frame(house)
-    for room in (assets,):
-        room.add(app)
-    for part in (ingest, probes):
-        part.add(app, house)
-    public.add(app, house)
-    reports.add(app, house, environment())
+    assets.add(app)
+    ingest.add(app, house)
+    for room in (login, account, people, alarms, notices, uplink, reports, public, audit, openapi, events):
+        room.add(app, frame)
     _front(app, frame)
     return app
 

@@ -8,9 +8,11 @@ from zoneinfo import ZoneInfo
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from gateway.house import House
 from gateway.web import assets, show, words
+from gateway.web.banner import banner
 from gateway.web.catalogue import Speaker
 from gateway.web.visitor import Right, Visitor
 
@@ -81,7 +83,7 @@ class Frame:
             answer.set_cookie(LANGUAGE, language, max_age=31_536_000, samesite="strict", path="/")
         return answer
 
-    def render(self, template: str, room: str, language: str, **values: Any) -> str:
+    def render(self, template: str, room: str, language: str, /, **values: Any) -> str:
         """A template with what every one of them may use: `say`, `dates`, `sign`, `label`, `hue`, `now`."""
         given = {
             "say": Speaker(room, language),
@@ -97,12 +99,14 @@ class Frame:
     def around(self, request: Request, room: str) -> dict[str, Any]:
         """What the frame itself shows."""
         visitor: Visitor | None = getattr(request.state, "visitor", None)
+        calls = banner(self, self.language(request), visitor.rights, self.house.alarms()) if visitor else ""
         return {
             "room": room,
             "visitor": visitor,
             "site": self.house.config.site.name,
             "verdict": self.house.verdict(),
             "path": request.url.path,
+            "banner": Markup(calls),  # noqa: S704  # a template of ours made it
         }
 
     @property

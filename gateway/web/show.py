@@ -88,6 +88,11 @@ class Dates:
         return datetime.fromisoformat(text).astimezone(self.zone)
 
 
+def local(text: str, zone: tzinfo) -> str:
+    """`2026-11-23 09:41:03`, where there is no markup."""
+    return datetime.fromisoformat(text).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def size(count: float) -> str:
     """Bytes as KiB, MiB or GiB."""
     for unit in ("KiB", "MiB"):

@@ -1,0 +1,24 @@
+"""What the browser tests share: one chromium for all of them, one estate for each file; they live in one event loop."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from tests.browsers import chromium
+from tests.estates import Estate, estate
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """Debian's chromium."""
+    async with chromium() as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Estate]:
+    """An estate where all is well; a test leaves it so."""
+    async with estate(tmp_path_factory.mktemp("estate")) as made:
+        yield made
