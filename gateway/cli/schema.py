@@ -48,6 +48,6 @@ def openapi() -> None:
 
     The same as the gateway serves at /openapi.json.
     """
-    from gateway.web.openapi import described
+    from gateway.web.api import described
 
     show.document(described())

@@ -1,6 +1,7 @@
 """The application: every room of the page, and the HTTP interface (contract, section 8)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
@@ -48,6 +49,11 @@ def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = ()
         room.add(app, frame)
     _front(app, frame)
     return app
+
+
+def described() -> dict[str, Any]:
+    """The OpenAPI document without a gateway: of a house that is there to be described, not to be asked."""
+    return create(object.__new__(House)).openapi()
 
 
 def _front(app: FastAPI, frame: Frame) -> None:

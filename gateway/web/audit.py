@@ -116,7 +116,7 @@ class Reader:
             said["time"],
             said["who"],
             self._word("role", said["role"]),
-            self._origin(said["from"]),
+            self._origin(said),
             self._what(said["what"], entry),
             self._subject(said["what"], said["subject"]),
             self._word("outcome", said["outcome"]),
@@ -127,9 +127,10 @@ class Reader:
         key = f"{prefix}_{name}"
         return self.say(key) if key in self._known else name
 
-    def _origin(self, place: str) -> str:
-        kind, _, name = place.partition(":")
-        return f"{self._word('from', kind)} {name}".rstrip()
+    def _origin(self, said: Mapping[str, str]) -> str:
+        """`page`, `uplink:district`, `rule:NAME`; a rule's own name is not told twice."""
+        kind, _, name = said["from"].partition(":")
+        return f"{self._word('from', kind)} {'' if name == said['who'] else name}".rstrip()
 
     def _what(self, what: str, entry: Mapping[str, Any]) -> str:
         """`operator.ack`, `command.lock`, `login`, or what a rule did: `release, snapshot`."""

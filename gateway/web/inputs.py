@@ -183,4 +183,6 @@ def _what(detail: Mapping[str, Any]) -> Text:
     said = Text(sentence.en.format_map(words), sentence.zh.format_map(words))
     if detail["type"] in ("literal_error", "enum"):
         return joined(said, allowed(detail["input"], choices(context["expected"])))
+    if detail["type"] == "union_tag_invalid":
+        return joined(said, allowed(context["tag"], choices(context["expected_tags"])))
     return said

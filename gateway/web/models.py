@@ -1,14 +1,12 @@
-"""What the HTTP interface answers and takes, as pydantic models: the OpenAPI document is made from them.
+"""What the HTTP interface answers, as pydantic models: the OpenAPI document is made from them.
 
-Answers may grow by fields that are not named here; fields without a value are left out (contract, section 10). What is
-taken in is exactly this.
+Answers may grow by fields that are not named here; fields without a value are left out (contract, section 10).
 """
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.arguments import Note, Reason
 from gateway.duty import Outcome
 from gateway.event import Phase, Severity
 from gateway.feedback import STEPS
@@ -19,7 +17,6 @@ Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=
 _ALARM = "01a207de-e9f3-7c3e-9d1f-3a5b6c7d8e9f"
 Uuid = Annotated[str, Field(examples=[_ALARM])]
 Count = Annotated[int, Field(ge=0)]
-Seconds = Annotated[float, Field(examples=[3600], description="from now")]
 
 
 class Answer(BaseModel):
@@ -398,68 +395,6 @@ class AuditLines(Answer):
     next: int | None = None
 
 
-# --- what is taken in
-
-
-class Asked(BaseModel):
-    """Exactly this."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class Remark(Asked):
-    """What is to be remembered."""
-
-    note: Note | None = Field(None, examples=["已到现场"])
-
-
-class Nothing(Asked):
-    """No more to say."""
-
-
-class Disposal(Remark):
-    """What it was, from what cause."""
-
-    outcome: Outcome
-    cause: Note | None = Field(None, examples=["灰尘"])
-
-
-class Shelf(Asked):
-    """For how long, at most 8 h (0 ends it), and why."""
-
-    seconds: Annotated[Seconds, Field(ge=0, le=8 * 3600)]
-    reason: Reason = Field(examples=["装修粉尘"])
-
-
-class Shield(Asked):
-    """For how long, and why; of a part of the device where `part` is given."""
-
-    seconds: Annotated[Seconds, Field(ge=1, le=366 * 86400)]
-    reason: Reason = Field(examples=["更换探测器"])
-    part: Annotated[str, Field(max_length=64)] = ""
-
-
-class Unshield(Asked):
-    """Why."""
-
-    reason: Reason = Field(examples=["已更换"])
-    part: Annotated[str, Field(max_length=64)] = ""
-
-
-class DrillOrder(Asked):
-    """A device, a place, or the whole site (""); for how long: 0 ends it."""
-
-    target: Annotated[str, Field(max_length=200)] = ""
-    seconds: Annotated[Seconds, Field(ge=0, le=366 * 86400)]
-
-
-class Command(Asked):
-    """What the device is to do; the arguments are those of the contract's section 10."""
-
-    action: Literal["unlock", "lock", "release", "lockdown", "output", "snapshot", "test"]
-    args: dict[str, Any] = Field({}, examples=[{"seconds": 5}])
-
-
 class Commanded(Answer):
     """What became of it."""
 
@@ -468,9 +403,3 @@ class Commanded(Answer):
     code: Literal["ok"]
     message: Words
     result: dict[str, Any] = {}
-
-
-class Handling(Remark):
-    """`picture`: the reference of one that is kept (with `handled`)."""
-
-    picture: Annotated[str, Field(max_length=200)] | None = None

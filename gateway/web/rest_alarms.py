@@ -8,7 +8,7 @@ from gateway.browse import Browse, Wanted
 from gateway.deeds import NotFound
 from gateway.house import House
 from gateway.identity import moment_ms
-from gateway.web import models
+from gateway.web import models, orders
 from gateway.web.inputs import Cursor, Limit, Number
 from gateway.web.rest import refusals, router
 from gateway.web.visitor import Handles, Sees, Visitor, needs
@@ -52,30 +52,30 @@ def _add_steps(api: APIRouter, house: House) -> None:
     @api.post("/alarms/silence", operation_id="silence_all", summary="Silence all that sound now; never the next",
               response_model=models.Silenced, response_model_exclude_unset=True,
               responses=refusals(415))  # fmt: skip
-    async def silence_all(visitor: Handles, _: models.Nothing | None = None) -> Any:
+    async def silence_all(visitor: Handles, _: orders.Nothing | None = None) -> Any:
         return {"silenced": [house.alarm(alarm) for alarm in await house.duty.silence(visitor.by)]}
 
     @api.post("/alarms/{alarm}/silence", operation_id="silence", summary="Silence one", **_STEP)
-    async def silence(alarm: Number, visitor: Handles, _: models.Nothing | None = None) -> Any:
+    async def silence(alarm: Number, visitor: Handles, _: orders.Nothing | None = None) -> Any:
         meant = (await house.duty.find(alarm, lambda _: True)).id
         await house.duty.silence(visitor.by, lambda one: one.id == meant)
         return await _shown(house, meant)
 
     @api.post("/alarms/{alarm}/acknowledge", operation_id="acknowledge", summary="Somebody has seen it", **_STEP)
-    async def acknowledge(alarm: Number, visitor: Handles, said: models.Remark | None = None) -> Any:
+    async def acknowledge(alarm: Number, visitor: Handles, said: orders.Remark | None = None) -> Any:
         return house.alarm(await house.duty.acknowledge(alarm, visitor.by, said.note if said else None))
 
     @api.post("/alarms/{alarm}/dispose", operation_id="dispose", summary="Say what it was", **_STEP)
-    async def dispose(alarm: Number, visitor: Handles, said: models.Disposal) -> Any:
+    async def dispose(alarm: Number, visitor: Handles, said: orders.Disposal) -> Any:
         return house.alarm(await house.duty.dispose(alarm, visitor.by, said.outcome, said.cause, said.note))
 
     @api.post("/alarms/{alarm}/reset", operation_id="reset", summary="Let go of the latch, if nothing holds", **_STEP)
-    async def reset(alarm: Number, visitor: Handles, _: models.Nothing | None = None) -> Any:
+    async def reset(alarm: Number, visitor: Handles, _: orders.Nothing | None = None) -> Any:
         return house.alarm(await house.duty.reset(alarm, visitor.by))
 
     @api.post("/alarms/{alarm}/shelve", operation_id="shelve", summary="Put one aside for a while; never a fire",
               **_STEP)  # fmt: skip
-    async def shelve(alarm: Number, asked: models.Shelf, visitor: Visitor = covers.depends) -> Any:
+    async def shelve(alarm: Number, asked: orders.Shelf, visitor: Visitor = covers.depends) -> Any:
         meant = (await house.duty.find(alarm, lambda _: True)).id
         await house.covers.shelve(meant, asked.seconds, asked.reason, visitor.by)
         return await _shown(house, meant)

@@ -12,7 +12,7 @@ from gateway.browse import Browse, Wanted
 from gateway.deeds import NotFound, NotNow
 from gateway.errors import GatewayError, StorageError, Text
 from gateway.house import House
-from gateway.web import models
+from gateway.web import models, orders
 from gateway.web.inputs import BadRequest, Name
 from gateway.web.rest import refusals, router
 from gateway.web.visitor import Sees, Visitor, needs
@@ -41,13 +41,13 @@ def add(app: FastAPI, house: House) -> None:
     @api.post("/devices/{device}/commands", operation_id="command", summary="Have the device do something",
               responses=refusals(404, 409, 415), response_model=models.Commanded,
               response_model_exclude_unset=True)  # fmt: skip
-    async def command(device: Name, asked: models.Command, visitor: Visitor = opens.depends) -> Any:
+    async def command(device: Name, asked: orders.Command, visitor: Visitor = opens.depends) -> Any:
         return await _commanded(house, device, asked, visitor.by)
 
     @api.post("/devices/{device}/shield", operation_id="shield", summary="Take a device out of service for a while",
               responses=refusals(404, 409, 415), response_model=models.Device,
               response_model_exclude_unset=True)  # fmt: skip
-    async def shield(device: Name, asked: models.Shield, visitor: Visitor = covers.depends) -> Any:
+    async def shield(device: Name, asked: orders.Shield, visitor: Visitor = covers.depends) -> Any:
         found(house, device)
         await house.covers.shield(device, asked.seconds, asked.reason, visitor.by, asked.part)
         return found(house, device)
@@ -55,7 +55,7 @@ def add(app: FastAPI, house: House) -> None:
     @api.post("/devices/{device}/unshield", operation_id="unshield", summary="Put it into service again",
               responses=refusals(404, 409, 415), response_model=models.Device,
               response_model_exclude_unset=True)  # fmt: skip
-    async def unshield(device: Name, asked: models.Unshield, visitor: Visitor = covers.depends) -> Any:
+    async def unshield(device: Name, asked: orders.Unshield, visitor: Visitor = covers.depends) -> Any:
         await house.covers.unshield(device, asked.reason, visitor.by, asked.part)
         return found(house, device)
 
@@ -65,7 +65,7 @@ def add(app: FastAPI, house: House) -> None:
 
     @api.post("/drills", operation_id="drill", summary="Begin a drill, or end it: what is raised meanwhile is a test",
               responses=refusals(404, 409, 415), response_model=models.Drills)  # fmt: skip
-    async def drill(asked: models.DrillOrder = Body(), visitor: Visitor = covers.depends) -> Any:  # noqa: B008
+    async def drill(asked: orders.DrillOrder = Body(), visitor: Visitor = covers.depends) -> Any:  # noqa: B008
         await house.covers.drill(asked.target, asked.seconds, visitor.by)
         return _drills(house)
 
@@ -121,9 +121,9 @@ def _drills(house: House) -> dict[str, Any]:
     return {"drills": told}
 
 
-async def _commanded(house: House, device: str, asked: models.Command, by: By) -> dict[str, Any]:
+async def _commanded(house: House, device: str, asked: orders.Command, by: By) -> dict[str, Any]:
     """What became of it, where it was done. NotFound, BadRequest, NotNow, StorageError."""
-    answer = await chores.send(house, device, asked.action, asked.args, by)
+    answer = await chores.send(house, device, asked.action, asked.args.model_dump(exclude_unset=True), by)
     if answer["status"] == "done":
         return answer
     what, do = Text(**answer["message"]), None

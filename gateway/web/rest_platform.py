@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Path
 
 from gateway.house import House
-from gateway.web import models
+from gateway.web import models, orders
 from gateway.web.rest import refusals, router
 from gateway.web.visitor import Handles, needs
 
@@ -37,11 +37,11 @@ def add(app: FastAPI, house: House) -> None:
         return {"incidents": await house.incidents.list()}
 
     @api.post("/incidents/{incident}/handling", operation_id="handling", summary="Take a case in hand", **_STEP)
-    async def handling(incident: Case, visitor: Handles, said: models.Remark | None = None) -> Any:
+    async def handling(incident: Case, visitor: Handles, said: orders.Remark | None = None) -> Any:
         return await house.incidents.handling(incident, visitor.by, (said.note or "") if said else "")
 
     @api.post("/incidents/{incident}/handled", operation_id="handled", summary="Report a case as handled", **_STEP)
-    async def handled(incident: Case, visitor: Handles, said: models.Handling | None = None) -> Any:
+    async def handled(incident: Case, visitor: Handles, said: orders.Handling | None = None) -> Any:
         note, picture = (said.note or "", said.picture or "") if said else ("", "")
         return await house.incidents.handled(incident, visitor.by, note, picture)
 

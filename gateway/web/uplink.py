@@ -46,7 +46,7 @@ class Lines:
     lane: str
     backlog: int
     oldest_s: float
-    counts: Sequence[tuple[str, int]]
+    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ def add(app: FastAPI, frame: Frame) -> None:
             "streams": list(_streams(house)),
             "zone": frame.zone.key,
         }
+        shown |= {"counts": COUNTS, "poster": bool(house.config.gateway.web and house.config.gateway.web.names)}
         found = await cards(house, beat, language)
         return frame.page(request, "uplink", "uplink.html", cards=found, since=beat.since, **shown)
 
@@ -194,7 +195,7 @@ def _card(
 def _lines(lane: Lane, row: Mapping[str, Any], queue: Queue) -> Lines:
     flying = sum(entry.state != "confirmed" for entry in queue.flying)
     counts = {**row, "again": max(0, row["sent"] - row["confirmed"] - flying)}
-    return Lines(lane.value, row["backlog"], row["oldest_s"], [(name, counts[name]) for name in COUNTS])
+    return Lines(lane.value, row["backlog"], row["oldest_s"], counts)
 
 
 def series(record: Record) -> dict[str, Any]:

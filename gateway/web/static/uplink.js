@@ -14,13 +14,13 @@ function options(box, width) {
     width,
     height: 220,
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), box.dataset.zone),
-    scales: { count: { range: (_, least, most) => [0, Math.max(5, most)] }, percent: { range: [0, 105] }, s: { range: (_, least, most) => [0, Math.max(10, most)] } },
+    scales: { count: { range: (_, least, most) => [0, Math.max(5, most)] }, percent: { range: [0, 100] }, s: { range: (_, least, most) => [0, Math.max(10, most)] } },
     series: [
-      { value: "{YYYY}-{MM}-{DD} {HH}:{mm}" },
-      line(box.dataset.connected, "percent", "ok-text", { width: 1 }),
+      { label: box.dataset.time, value: "{YYYY}-{MM}-{DD} {HH}:{mm}" },
+      { label: box.dataset.away, scale: "percent", fill: `${colour("warn")}99`, stroke: colour("warn"), width: 0, points: { show: false } },
       line(box.dataset.backlog, "count", "warn-text", {}),
       line(box.dataset.confirmed, "count", "link", { dash: [6, 3] }),
-      line(box.dataset.longest, "s", "alarm-text", { paths: () => null, points: { show: true, size: 6 } }),
+      line(box.dataset.longest, "s", "text", { paths: () => null, points: { show: true, size: 6 } }),
     ],
     axes: [
       { ...axis, space: 60, values: [[3600, "{HH}:{mm}", null, null, null, null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1], [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]] },
@@ -33,7 +33,7 @@ async function draw(box) {
   const answer = await fetch(box.dataset.source);
   if (!answer.ok) return;
   const day = await answer.json();
-  const rows = [day.time, day.connected, day.backlog, day.confirmed, day.longest_s];
+  const rows = [day.time, day.connected.map((share) => 100 - share), day.backlog, day.confirmed, day.longest_s];
   const fresh = new uPlot(options(box, box.clientWidth), rows, document.createElement("div"));
   box.replaceChildren(fresh.root);
   box.plot?.destroy();
