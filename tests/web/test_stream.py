@@ -22,7 +22,8 @@ GAP_S = 0.05
 # when each event's row first stood in the document, by the browser's own clock
 _WATCH = """() => {
     window.seen = {};
-    const look = () => document.querySelectorAll("#rows li[id]").forEach(row => { window.seen[row.id] ??= Date.now(); });
+    const note = row => { window.seen[row.id] ??= Date.now(); };
+    const look = () => document.querySelectorAll("#rows li[id]").forEach(note);
     new MutationObserver(look).observe(document.body, {childList: true, subtree: true});
 }"""
 
