@@ -35,45 +35,45 @@ def add(app: FastAPI, frame: Frame) -> None:
 
 
 def _all(app: FastAPI, frame: Frame, speaker: Callable[[Request], Speaker]) -> None:
-    duty = frame.house.duty
+    house = frame.house
 
     @app.post("/alarms/silence", include_in_schema=False)
     async def silence(request: Request, visitor: Handles) -> Response:
-        quiet = await duty.silence(visitor.by)
+        quiet = await house.duty.silence(visitor.by)
         return said(speaker(request)("said_silent" if quiet else "said_was_silent", count=len(quiet)))
 
     @app.post("/alarms/acknowledge-rest", include_in_schema=False)
     async def acknowledge_rest(request: Request, visitor: Handles) -> Response:
-        seen = await duty.acknowledge_rest(visitor.by)
+        seen = await house.duty.acknowledge_rest(visitor.by)
         return said(speaker(request)("said_rest", count=len(seen)))
 
 
 def _one(app: FastAPI, frame: Frame, speaker: Callable[[Request], Speaker]) -> None:
-    duty = frame.house.duty
+    house = frame.house
 
     @app.post("/alarms/{alarm}/acknowledge", include_in_schema=False)
     async def acknowledge(request: Request, visitor: Handles, alarm: str) -> Response:
-        one, _ = await present(frame.house, alarm)
-        done = await duty.acknowledge(one.id, visitor.by)
+        one, _ = await present(house, alarm)
+        done = await house.duty.acknowledge(one.id, visitor.by)
         return said(speaker(request)(_next(done, "said_acknowledged")))
 
     @app.post("/alarms/{alarm}/dispose", include_in_schema=False)
     async def dispose(request: Request, visitor: Handles, alarm: str, form: Form) -> Response:
-        one, _ = await present(frame.house, alarm)
+        one, _ = await present(house, alarm)
         outcome = form.get("outcome", "")
         if outcome not in OUTCOMES:
             what = Text("it is not chosen what it was", "尚未选择处置结论")
             raise WrongForm(one.device, what, Text("choose one of the five", "请在五项中选择一项"))
         cause = text(form, "cause", _label("cause"), needed=False) or None
         note = text(form, "note", _label("note"), needed=False) or None
-        done = await duty.dispose(one.id, visitor.by, outcome, cause, note)
+        done = await house.duty.dispose(one.id, visitor.by, outcome, cause, note)
         say = speaker(request)
         return said(say(_next(done, "said_disposed"), outcome=say(_outcome(outcome, done.type))))
 
     @app.post("/alarms/{alarm}/reset", include_in_schema=False)
     async def reset(request: Request, visitor: Handles, alarm: str) -> Response:
-        one, _ = await present(frame.house, alarm)
-        await duty.reset(one.id, visitor.by)
+        one, _ = await present(house, alarm)
+        await house.duty.reset(one.id, visitor.by)
         return said(speaker(request)("said_reset"))
 
 
