@@ -27,6 +27,7 @@ from gateway.web.visitor import Keeper, NotAllowed, Visitor
 AT_ONCE = 4  # requests of one peer
 REFUSED_S = 0.1  # how long a refused one keeps its place: whoever only guesses, or sends rubbish, is slow at it
 _OPEN = ("/healthz", "/public", "/public.json")
+_LASTING = ("/stream", "/api/v1/events/stream")  # they hold no place among what is answered and done
 _OPEN_BELOW = ("/ingest/", "/static/")
 _DOORS = ("/login", "/setup")  # open, under our own names and from our own pages
 _READS = ("GET", "HEAD", "OPTIONS")
@@ -82,9 +83,13 @@ class Guard:
             return
         async with self._turns.of((scope.get("client") or ("",))[0]):
             answer, receive = await self._judged(scope, receive)
-            await (answer or self._app)(scope, receive, with_headers)
+            lasts = answer is None and scope["path"] in _LASTING
+            if not lasts:
+                await (answer or self._app)(scope, receive, with_headers)
             if refused:
                 await asyncio.sleep(REFUSED_S)
+        if lasts:
+            await self._app(scope, receive, with_headers)
 
     async def _judged(self, scope: Scope, receive: Receive) -> tuple[Response | None, Receive]:
         """What is answered at once, or None; and what is left to read of the request."""
