@@ -107,7 +107,7 @@ async def test_nobody_gets_in_anywhere(house: House) -> None:
             answer = await client.request(method, re.sub(r"{[^}]+}", "x", path), headers={"Accept": "*/*"})
             assert answer.status_code == 401, (method, path)
             assert answer.headers["WWW-Authenticate"] == "Bearer"
-            assert set(answer.json()["error"]) == {"where", "what", "do"}
+            assert method == "HEAD" or set(answer.json()["error"]) == {"where", "what", "do"}
 
 
 async def test_a_browser_is_shown_the_door_and_finds_its_way_back(house: House) -> None:
