@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
+import httpx
 import pytest
 import trustme
 
@@ -239,3 +240,15 @@ def test_certificates_tell_how_long_they_are_good(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").unlink()
     assert [(paper.state, paper.day("Asia/Shanghai")) for paper in papers(made, now)] == [("unreadable", "")] * 2
     assert list(papers(UplinkConfig.model_validate({"url": "mqtt://127.0.0.1"}), now)) == []
+
+
+async def test_the_running_page_remembers_by_itself(tmp_path: Path) -> None:
+    """Its errand is the daemon's own."""
+    port = free_port()
+    made = config(tmp_path, {"smoke-1": "smoke"}, {"district": to(free_port())}, web={"listen": f"127.0.0.1:{port}"})
+    async with living(made, Puppets()) as house, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        await until(house, lambda: house.uplinks[0].why)
+        told = (await client.get("/uplink/district/day")).json()
+        text = (await client.get("/uplink")).text
+    assert told["connected"] == [0]
+    assert re.search(r"\(([1-9]\d*)\)</summary>", text)  # changes of the connection
