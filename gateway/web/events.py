@@ -123,7 +123,8 @@ def links(asked: Asked, page: Page, cursor: str, trail: str) -> dict[str, str]:
         query = urlencode(asked.given | {name: value for name, value in more.items() if value})
         return f"{path}?{query}" if query else path
 
-    found = {name: to(f"/api/v1/export.{name}") for name in ("csv", "xlsx")}
+    table = urlencode({"type": _BUT_MEASURED} | asked.given, doseq=True)
+    found = {name: f"/api/v1/export.{name}?{table}" for name in ("csv", "xlsx")}
     if cursor:
         found["newest"] = to("/events")
         found["newer"] = to("/events", cursor=back[-1] if back else "", trail=",".join(back[:-1]))

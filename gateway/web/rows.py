@@ -29,7 +29,7 @@ class Row:
     name: str
     type: str
     label: str
-    phase: str
+    phase: str  # of what lasts
     severity: str
     who: str
     outcome: str
@@ -65,7 +65,7 @@ class Rows:
             name=self._name(subject, data),
             type=str(event["type"]),
             label=show.label(str(event["type"]), self._language),
-            phase=self._word(PHASES, event["phase"], Phase),
+            phase="" if event["phase"] == "pulse" else self._word(PHASES, event["phase"], Phase),
             severity=self._word(SEVERITIES, event["severity"], Severity),
             who=self._who(data),
             outcome=" · ".join(self._outcome(data)),
