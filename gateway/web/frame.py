@@ -90,7 +90,7 @@ class Frame:
         """
         language = self.language(request)
         around = self.around(request, room, values.pop("beat", None) or self.beat())
-        answer = HTMLResponse(self.render(template, speaks or room, language, **around, **values))
+        answer = HTMLResponse(self.render(template, speaks or room, language, **(around | values)))
         answer.status_code = status
         if request.query_params.get(LANGUAGE) == language:
             answer.set_cookie(LANGUAGE, language, max_age=31_536_000, samesite="strict", path="/")
