@@ -104,7 +104,7 @@ class Look:
         if self.covered:
             return f"todo_{self.doc['state']}"
         if not flags["acknowledged"]:
-            return "todo_acknowledge"
+            return "todo_repair" if self.hue == "fault" else "todo_acknowledge"
         if not flags["confirmed"] and (flags["latched"] or flags["active"]):
             return "todo_dispose"
         return "todo_wait"

@@ -118,6 +118,7 @@ def test_the_next_step_is_told_until_there_is_none() -> None:
     todo = [look(flags=flags).todo for flags in ({}, {"acknowledged": True}, {"acknowledged": True, "confirmed": True})]
     assert todo == ["todo_acknowledge", "todo_dispose", "todo_wait"]
     assert look(state="shelved").todo == "todo_shelved"
+    assert look(type="device.offline").todo == "todo_repair"
 
 
 def test_who_acknowledged_is_told_only_while_that_counts() -> None:
