@@ -5,16 +5,19 @@ file that is two things at once is refused or becomes one. Its size is read from
 than a phone can hold is refused before anybody unpacks it.
 """
 
+import re
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 from gateway.errors import GatewayError, Text
 
+T = TypeVar("T")
 Kind = Literal["png", "jpg", "webp"]
 MOST_BYTES = 4 * 2**20
+MOST_PIECES = 5000  # that a file is made of: a real one has some hundred
 MOST_SIDE = 8000  # pixels
 MOST_PIXELS = 32_000_000  # unpacked four bytes each
 CONTENT_TYPES: dict[str, str] = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
@@ -23,6 +26,7 @@ _PNG_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"sRGB", b"IDAT", b"IEND"}
 _SIZES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOFn: the segments that say how large it is
 _APP, _COMMENT = range(0xE0, 0xF0), 0xFE
 _ADOBE, _JFIF = 0xEE, 0xE0  # of the APPn, those that say how colours are meant
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # where coded data ends
 _WEBP_KEPT = {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ICCP"}
 _ICC, _ALPHA = 0x20, 0x10  # flags of VP8X; EXIF, XMP and animation are gone
 
@@ -67,7 +71,7 @@ def _damaged() -> NoDrawing:
 
 
 def _png(body: bytes) -> Drawing:
-    chunks = list(_png_chunks(body))
+    chunks = list(_few(_png_chunks(body)))
     names = [name for name, _, _ in chunks]
     header = chunks[0][1] if chunks else b""
     if names[:1] != [b"IHDR"] or names[-1] != b"IEND" or b"IDAT" not in names or len(header) != 13:
@@ -93,7 +97,7 @@ def _png_chunks(body: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
 
 def _jpg(body: bytes) -> Drawing:
     kept, width, height = [b"\xff\xd8"], 0, 0
-    for marker, data, whole in _segments(body):
+    for marker, data, whole in _few(_segments(body)):
         if marker in _SIZES and len(data) >= 5:
             height, width = struct.unpack(">HH", data[1:5])
         if marker != _COMMENT and (marker not in _APP or marker in (_ADOBE, _JFIF)):
@@ -123,20 +127,17 @@ def _segments(body: bytes) -> Iterator[tuple[int, bytes, bytes]]:
 
 def _coded(body: bytes, at: int) -> int:
     """Where the next marker stands behind coded data: FF00 is data, FFD0 to FFD7 are beats in it."""
-    while True:
-        at = body.find(b"\xff", at)
-        if at < 0:
-            raise _damaged()
-        if (following := _slice(body, at + 1, 1)[0]) != 0 and not 0xD0 <= following <= 0xD7:
-            return at
-        at += 2
+    found = _MARKER.search(body, at)
+    if found is None:
+        raise _damaged()
+    return found.start()
 
 
 def _webp(body: bytes) -> Drawing:
     if struct.unpack("<I", _slice(body, 4, 4))[0] + 8 != len(body):
         raise _damaged()
     kept, size, icc = [], (0, 0), 0
-    for name, data in _webp_chunks(body):
+    for name, data in _few(_webp_chunks(body)):
         if name not in _WEBP_KEPT:
             continue
         icc |= _ICC if name == b"ICCP" else 0
@@ -178,6 +179,14 @@ def _webp_size(name: bytes, data: bytes) -> tuple[int, int]:
 def _plain(header: bytes, icc: int) -> bytes:
     """VP8X that promises no more than is left."""
     return bytes([_slice(header, 0, 1)[0] & _ALPHA | icc]) + header[1:]
+
+
+def _few(pieces: Iterable[T]) -> Iterator[T]:
+    """What is cut into very many pieces would keep the gateway busy, and is no picture."""
+    for number, piece in enumerate(pieces):
+        if number >= MOST_PIECES:
+            raise _damaged()
+        yield piece
 
 
 def _slice(body: bytes, at: int, length: int) -> bytes:

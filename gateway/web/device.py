@@ -234,6 +234,7 @@ async def _values(request: Request, frame: Frame, device: str, hours: int) -> Re
         "hours": hours,
         "all_hours": HOURS,
         "moment": moment,
+        "from_ms": int(since.timestamp() * 1000),
         "zone": frame.zone.key,
         "word": lambda group, name: word(sheet.say, group, name),
     }

@@ -169,13 +169,26 @@ class Wall:
     def _unit(self, path: str, tiles: Sequence[Tile]) -> Unit:
         floors = _by(tiles, lambda tile: _upto(tile.place, 3))
         made = [self._floor(at, path, inside) for at, inside in floors.items()]
-        made.sort(key=lambda floor: natural(floor.label), reverse=True)
-        return Unit(path, _own_label(self._site, path, 1), made)
+        made.sort(key=lambda floor: (bool(floor.label), natural(floor.label)), reverse=True)
+        return Unit(path, _own_label(self._site, path, 1), _storeys(made))
 
     def _floor(self, path: str, unit: str, tiles: Sequence[Tile]) -> Floor:
         shown = sorted((tile for tile in tiles if not (self.folded and tile.calm)), key=lambda tile: tile.key)
         label = "" if path == unit else _own_label(self._site, path, 2)
         return Floor(path, label, shown, len(tiles) - len(shown))
+
+
+def _storeys(floors: Sequence[Floor]) -> list[Floor]:
+    """Floors on each other of which nothing is shown become one: `5层–9层`."""
+    found: list[Floor] = []
+    for floor in floors:
+        above = found[-1] if found else floor
+        if found and floor.label and not floor.tiles and not above.tiles:
+            label = f"{floor.label}–{above.label.rpartition('–')[2]}"
+            found[-1] = Floor(floor.path, label, (), above.calm + floor.calm)
+        else:
+            found.append(floor)
+    return found
 
 
 def _buildings(

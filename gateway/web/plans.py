@@ -71,10 +71,11 @@ class Plan:
         return [tile for tile in self.tiles if tile.id not in self._pinned]
 
 
-def levels(house: House, sheets: Mapping[str, Sheet]) -> list[Level]:
-    """Every place with devices in it or a picture, as a tree that is read from top to bottom."""
+def levels(house: House, sheets: Mapping[str, Sheet], building: str = "") -> list[Level]:
+    """Every building with devices in it or a picture, and what is in one of them, as it is read from top to bottom."""
     tiles = [tile_of(device) for device in house.devices()]
-    made = [_level(house, place, tiles, sheets) for place in house.site.places]
+    open_ = [place for place in house.site.places if "/" not in place.path or _within(place.path, building)]
+    made = [_level(house, place, tiles, sheets) for place in open_]
     shown = [level for level in made if level.count or level.has_picture]
     return sorted(shown, key=lambda level: _order(house, level.place.path))
 
@@ -96,8 +97,12 @@ def _within(place: str, path: str) -> bool:
     return place == path or place.startswith(f"{path}/")
 
 
+def _paths(house: House) -> set[str]:
+    return {place.path for place in house.site.places}
+
+
 def _known(house: House, path: str) -> str:
-    if path not in {place.path for place in house.site.places}:
+    if path not in _paths(house):
         raise NotFound(path, _ALL["no_place"], _ALL["do_choose"])
     return path
 
@@ -117,9 +122,11 @@ def _chosen(house: House, place: str, device: str, sheets: Mapping[str, Sheet]) 
         path = house.site.device(device).place
         around = [path.rsplit("/", up)[0] for up in range(path.count("/") + 1)]
         return next((each for each in around if each in sheets), path)
+    pictured = sorted((path for path in sheets if path in _paths(house)), key=lambda path: _order(house, path))
+    if pictured:
+        return pictured[0]
     first = levels(house, sheets)
-    pictured = [level for level in first if level.has_picture]
-    return (pictured or first)[0].place.path if first else ""
+    return first[0].place.path if first else ""
 
 
 def add(app: FastAPI, frame: Frame) -> None:
@@ -139,7 +146,7 @@ def add(app: FastAPI, frame: Frame) -> None:
             ROOM,
             "plans.html",
             plan=plan,
-            levels=levels(house, sheets),
+            levels=levels(house, sheets, path.partition("/")[0]),
             device=device,
             arranging=arranging,
             wide=_wide,
@@ -188,7 +195,7 @@ def _add_steps(app: FastAPI, frame: Frame) -> None:
 
 def _wide(text: str) -> int:
     """About how wide a word of a pin is, in CSS pixels."""
-    return 20 + sum(15 if char > "⺀" else 8 for char in text)
+    return 20 + sum(15 if char > "⺀" else 9 for char in text)
 
 
 def _told(frame: Frame, request: Request, key: str, then: str) -> Response:

@@ -14,12 +14,14 @@
   const draw = (plot) => {
     const points = JSON.parse(plot.dataset.points);
     const data = [points.map((point) => point[0] / 1000), points.map((point) => point[1])];
-    const days = data[0].at(-1) - data[0][0] > 2 * 86400;
+    const { from, hours } = plot.closest(".charts").dataset;
+    const days = Number(hours) > 48;
+    const span = [from / 1000, from / 1000 + hours * 3600];
     const axis = { stroke: colour("--soft"), grid: { stroke: colour("--faint"), width: 1 }, ticks: { show: false } };
     plot.dataset.drawn = "1";
     new uPlot({
       width: Math.max(220, plot.clientWidth), height: 150, legend: { show: false }, cursor: { show: false },
-      scales: { y: { range: (_, low, high) => (low === high ? [low - 1, high + 1] : uPlot.rangeNum(low, high, 0.1, true)) } },
+      scales: { x: { range: () => span }, y: { range: (_, low, high) => (low === high ? [low - 1, high + 1] : uPlot.rangeNum(low, high, 0.1, true)) } },
       series: [{}, { stroke: colour("--link"), width: 2, points: { show: points.length < 2 } }],
       axes: [{ ...axis, values: (_, ticks) => ticks.map((tick) => clock(tick, days)) }, { ...axis, size: 56 }],
     }, data, plot);
