@@ -156,11 +156,17 @@ def ended(target: Target, reason: int | None, why: Text, often: bool) -> LinkErr
 
 def no_commands(target: Target, reason: str) -> LinkError:
     """The broker refuses our subscription to commands; events go out all the same."""
+    why, topics = _named(reason), ", ".join(target.subscribe)
     return LinkError(
         target.name,
         Text(
-            f"the broker refuses {target.subscribe} ({reason}): events go out, no command is heard",
-            f"服务器拒绝订阅 {target.subscribe}({reason}):事件照常上报,但收不到平台命令",
+            f"the broker refuses us commands ({why.en}): events go out, no command is heard",
+            f"服务器拒绝下发命令({why.zh}):事件照常上报,但收不到平台命令",
         ),
-        Text("check this gateway's rights to read that topic", "请检查本网关对该主题的读(订阅)权限"),
+        Text(f"check this gateway's rights to read {topics}", f"请检查本网关对 {topics} 的读(订阅)权限"),
     )
+
+
+def _named(reason: str) -> Text:
+    """What the library calls a reason code, in words."""
+    return _REASONS[_NOT_AUTHORIZED] if reason == "Not authorized" else Text(reason, reason)

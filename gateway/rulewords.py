@@ -43,8 +43,7 @@ _DAYS_ZH = "一二三四五六日"
 
 def when_text(when: When) -> Text:
     """What a rule waits for."""
-    types = [type_text(pattern) for pattern in when.type]
-    en, zh = ", ".join(text.en for text in types), "、".join(text.zh for text in types)
+    en, zh = ", ".join(when.type), "、".join(type_text(pattern).zh for pattern in when.type)
     if when.outcome is not None:
         outcome = OUTCOMES[when.outcome]
         en, zh = f"a person says that {en} was {outcome.en}", f"{zh} 被处置为{outcome.zh}"
@@ -100,10 +99,10 @@ def _object(do: Do) -> Text:
         state = Text("on", "开") if do.state else Text("off", "关")
         return Text(f"{do.number} {state.en} of {devices.en}", f"{do.number} {state.zh}:{devices.zh}")
     if do.action == "suppress":
-        type = type_text(do.type or "")
-        return Text(f"{type.en} of {devices.en}", f"{type.zh}:{devices.zh}")
+        type = do.type or ""
+        return Text(f"{type} of {devices.en}", f"{type_text(type).zh}:{devices.zh}")
     if do.action == "notify":
-        return told(do.target or "")
+        return whom(do.target or "")
     return devices
 
 
@@ -134,7 +133,7 @@ def type_text(pattern: str) -> Text:
     return Text(f"all of {category.en}", f"{category.zh}类") if category is not None else Text(pattern, pattern)
 
 
-def told(name: str) -> Text:
+def whom(name: str) -> Text:
     """Whom a step or a rule tells: the page, its sound, else a contact or uplink by its name."""
     return TOLD.get(name, Text(name, name))
 

@@ -25,6 +25,7 @@ function options(box, width) {
     axes: [
       { ...axis, space: 60, values: [[3600, "{HH}:{mm}", null, null, null, null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1], [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]] },
       { ...axis, scale: "count", size: 44 },
+      { ...axis, scale: "s", side: 1, size: 36, grid: { show: false } },
     ],
   };
 }
