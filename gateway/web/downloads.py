@@ -93,7 +93,7 @@ class Backups:
 
     async def _make(self) -> None:
         house, now = self._house, self._house.vitals.clock.utc()
-        path = self.folder / f"{house.config.gateway.id}-{now:%Y%m%d-%H%M%S}.tar"
+        path = self.folder / f"{house.config.gateway.id}-{now:%Y%m%dT%H%M%SZ}.tar"
         try:
             assert house.renewal is not None  # noqa: S101  # asked before
             self.folder.mkdir(mode=0o700)

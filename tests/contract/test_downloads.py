@@ -58,7 +58,7 @@ async def test_a_backup_is_made_fetched_and_leaves_nothing_behind(tmp_path: Path
             assert folder.stat().st_mode & 0o777 == 0o700
             where = (await client.post("/settings/backup/fetch")).headers["HX-Redirect"]
             answer = await client.get(where)
-            assert re.fullmatch(r'attachment; filename="gw-0001-[0-9-]+\.tar"', answer.headers["Content-Disposition"])
+            assert re.fullmatch(r'attachment; filename="gw-0001-[0-9TZ]+\.tar"', answer.headers["Content-Disposition"])
             assert answer.headers["Cache-Control"] == "no-store"
             assert int(answer.headers["Content-Length"]) == len(answer.content)
             (tmp_path / "copy.tar").write_bytes(answer.content)
