@@ -199,7 +199,7 @@ async def _page(house: House, tried: asyncio.Event) -> None:
             await house.vitals.clock.sleep(PAGE_RETRY_S)
             continue
         app = create(house, names=web.names)
-        async with serve(app, sockets), asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as group, serve(app, sockets):
             for errand in app.state.errands:
                 group.create_task(_lasting("a part of the page", errand, house.vitals.clock))
             host, port = sockets[0].getsockname()[:2]
