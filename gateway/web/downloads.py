@@ -136,7 +136,7 @@ class Tickets:
 def add(app: FastAPI, frame: Frame) -> None:
     """The routes, and what makes backups."""
     house = frame.house
-    backups, tickets = Backups(house), Tickets(lambda: house.vitals.clock.monotonic())
+    backups, tickets = Backups(house), Tickets(lambda: house.vitals.clock.monotonic())  # noqa: PLW0108  # asked when there is one
     app.state.errands.append(backups.run)
 
     @app.get("/settings/backup", include_in_schema=False, dependencies=[_CONFIGURES])
