@@ -202,7 +202,10 @@ async def _page(house: House, tried: asyncio.Event) -> None:
 
     entrance = Entrance(house, web)
     app = create(house, PeopleKeeper(house.people), entrance.names, entrance.ways)
-    await entrance.open(app, tried)
+    async with asyncio.TaskGroup() as group:
+        for errand in app.state.errands:
+            group.create_task(_lasting("a part of the page", errand, house.vitals.clock))
+        await entrance.open(app, tried)
 
 
 async def _tell_systemd(house: House) -> None:

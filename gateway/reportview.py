@@ -208,7 +208,8 @@ class View:
         return f"{row['hours']:.2f}", str(row["times"]), self.say(state)
 
     def _notes(self) -> Table:
-        rows = [(self.time(n["time"]), n.get("who", ""), n["label"], n["note"]) for n in self._of["notes"]]
+        told = [(self.time(n["time"]), n.get("who", ""), n["label"], n["note"]) for n in self._of["notes"]]
+        rows = list(dict.fromkeys(told))  # an outcome acknowledges, with the same note
         handed = self.say(_KINDS["handover"])
         for h in self._of["handovers"]:
             about = f"{handed} {shift_name(h.get('shift', ''), self._language)}".rstrip()

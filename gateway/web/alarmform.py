@@ -68,7 +68,7 @@ def _one(app: FastAPI, frame: Frame, speaker: Callable[[Request], Speaker]) -> N
         note = text(form, "note", _label("note"), needed=False) or None
         done = await house.duty.dispose(one.id, visitor.by, outcome, cause, note)
         say = speaker(request)
-        return said(say(_next(done, "said_disposed"), outcome=say(_outcome(outcome, done.type))))
+        return said(say(_next(done, "said_disposed"), outcome=say(_outcome(outcome, done.type))), _page(one))
 
     @app.post("/alarms/{alarm}/reset", include_in_schema=False)
     async def reset(request: Request, visitor: Handles, alarm: str) -> Response:
@@ -85,21 +85,21 @@ def _laid(app: FastAPI, frame: Frame, speaker: Callable[[Request], Speaker]) -> 
         minutes, reason = number(form, "minutes", _label("minutes"), 1, MOST_MINUTES), text(form, "reason", _REASON)
         one, _ = await present(house, alarm)
         await house.covers.shelve(one.id, minutes * 60, reason, visitor.by)
-        return said(speaker(request)("said_shelved", minutes=minutes))
+        return said(speaker(request)("said_shelved", minutes=minutes), _page(one))
 
     @app.post("/alarms/{alarm}/unshelve", include_in_schema=False)
     async def unshelve(request: Request, visitor: Lays, alarm: str) -> Response:
         one, laid = await present(house, alarm)
         whole = laid.shelf is not None and not laid.shelf.part  # over all of the device
         await house.covers.shelve(one.device if whole else one.id, 0, "", visitor.by)
-        return said(speaker(request)("said_unshelved"))
+        return said(speaker(request)("said_unshelved"), _page(one))
 
     @app.post("/alarms/{alarm}/shield", include_in_schema=False)
     async def shield(request: Request, visitor: Lays, alarm: str, form: Form) -> Response:
         hours, reason = number(form, "hours", _label("hours"), 1, MOST_HOURS), text(form, "reason", _REASON)
         one, _ = await present(house, alarm)
         await house.covers.shield(one.device, hours * 3600, reason, visitor.by, one.part)
-        return said(speaker(request)("said_shielded", hours=hours))
+        return said(speaker(request)("said_shielded", hours=hours), _page(one))
 
     @app.post("/alarms/{alarm}/unshield", include_in_schema=False)
     async def unshield(request: Request, visitor: Lays, alarm: str, form: Form) -> Response:
@@ -107,7 +107,7 @@ def _laid(app: FastAPI, frame: Frame, speaker: Callable[[Request], Speaker]) -> 
         one, laid = await present(house, alarm)
         part = one.part if laid.shield is None else laid.shield.part
         await house.covers.unshield(one.device, reason, visitor.by, part)
-        return said(speaker(request)("said_unshielded"))
+        return said(speaker(request)("said_unshielded"), _page(one))
 
 
 async def present(house: House, alarm_id: str) -> tuple[Alarm, Cover]:
@@ -118,6 +118,10 @@ async def present(house: House, alarm_id: str) -> tuple[Alarm, Cover]:
         what = Text("this alarm is over already, or there is none of this name", "该报警已结束,或没有此编号的报警")
         raise NotFound(alarm_id[:64], what, Text("look at the list of alarms once more", "请查看最新的报警列表"))
     return alarm, cover(book, alarm)
+
+
+def _page(alarm: Alarm) -> str:
+    return f"/alarms/{alarm.id}"
 
 
 def _next(alarm: Alarm, key: str) -> str:

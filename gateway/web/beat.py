@@ -5,6 +5,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from statistics import median
 from typing import Any, Literal
 
@@ -149,12 +150,23 @@ def _ms(text: str) -> int:
 
 
 class Beat:
-    """`run()` is an errand of the page."""
+    """`run()` is an errand of the page; what there is to see is seen from then on."""
 
     def __init__(self, house: House) -> None:
-        self._clock = house.vitals.clock
-        self._began_s = self._clock.monotonic()
-        self.records = {uplink.name: Record(uplink, self._clock) for uplink in house.uplinks}
+        self._house = house
+
+    @cached_property
+    def records(self) -> Mapping[str, Record]:
+        """By uplink."""
+        return {uplink.name: Record(uplink, self._clock) for uplink in self._house.uplinks}
+
+    @cached_property
+    def _clock(self) -> Clock:
+        return self._house.vitals.clock
+
+    @cached_property
+    def _began_s(self) -> float:
+        return self._clock.monotonic()
 
     @property
     def since(self) -> str:
@@ -164,6 +176,7 @@ class Beat:
 
     def look(self) -> None:
         """At every uplink."""
+        _ = self._began_s
         for record in self.records.values():
             record.tick()
 

@@ -51,11 +51,15 @@ class Backups:
     def __init__(self, house: House) -> None:
         self._house = house
         self._wanted = asyncio.Event()
-        self._language = house.language
-        self.folder = house.config.gateway.state_dir / FOLDER
+        self._language = ""
         self.making = False
         self.made: Made | None = None
         self.failed: GatewayError | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where it stands until it is fetched."""
+        return self._house.config.gateway.state_dir / FOLDER
 
     def want(self, language: str) -> None:
         """Soon there will be one. StateError: not now, and why."""
@@ -132,7 +136,7 @@ class Tickets:
 def add(app: FastAPI, frame: Frame) -> None:
     """The routes, and what makes backups."""
     house = frame.house
-    backups, tickets = Backups(house), Tickets(house.vitals.clock.monotonic)
+    backups, tickets = Backups(house), Tickets(lambda: house.vitals.clock.monotonic())  # noqa: PLW0108  # asked when there is one
     app.state.errands.append(backups.run)
 
     @app.get("/settings/backup", include_in_schema=False, dependencies=[_CONFIGURES])

@@ -15,6 +15,7 @@ from gateway.web.frame import Frame
 from gateway.web.visitor import Handles, needs
 
 WAY = ("reported", "accepted", "dispatched", "handling", "handled", "verified", "closed")  # 上报 … 结案, in order
+PATH = "/notices"
 _STANDS = {"returned": "dispatched", "not-passed": "verified", "rejected": "accepted", "void": "closed"}
 
 
@@ -22,7 +23,7 @@ def add(app: FastAPI, frame: Frame) -> None:
     """The view, and the two steps that people here may take."""
     house = frame.house
 
-    @app.get("/notices", include_in_schema=False, dependencies=[needs("see").depends])
+    @app.get(PATH, include_in_schema=False, dependencies=[needs("see").depends])
     async def notices(request: Request) -> HTMLResponse:
         language = frame.language(request)
         values: dict[str, Any] = {
@@ -39,14 +40,14 @@ def add(app: FastAPI, frame: Frame) -> None:
     async def handling(request: Request, visitor: Handles, uplink: str, incident: str, form: Form) -> Response:
         note = text(form, "note", sayings("notices")["note"], needed=False)
         await house.incidents.handling(f"{uplink}/{incident}", visitor.by, note)
-        return said(Speaker("notices", frame.language(request))("said_handling"))
+        return said(Speaker("notices", frame.language(request))("said_handling"), PATH)
 
     @app.post("/notices/{uplink}/{incident}/handled", include_in_schema=False)
     async def handled(request: Request, visitor: Handles, uplink: str, incident: str, form: Form) -> Response:
         note = text(form, "note", sayings("notices")["note"])
         picture = text(form, "picture", sayings("notices")["picture"], needed=False)
         await house.incidents.handled(f"{uplink}/{incident}", visitor.by, note, picture)
-        return said(Speaker("notices", frame.language(request))("said_handled"))
+        return said(Speaker("notices", frame.language(request))("said_handled"), PATH)
 
 
 def _shown(house: House, case: Mapping[str, Any]) -> dict[str, Any]:

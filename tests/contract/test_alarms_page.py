@@ -192,6 +192,7 @@ async def test_shelf_and_shield_are_laid_and_lifted(tmp_path: Path) -> None:
         ):
             answer = await me.post(f"/alarms/{door}/{step}", data=form)
             assert (answer.status_code, state(house, door)) == (204, after)
+            assert answer.headers["HX-Redirect"] == f"/alarms/{door}"
             assert f'hx-post="/alarms/{door}/{button}"' in (await me.get(f"/alarms/{door}")).text
         await house.covers.shelve("door-1", 600, "整机", WANG)  # over all of the device
         assert "大门门禁" in plain(await me.get("/alarms?tab=covered"))
