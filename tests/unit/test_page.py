@@ -5,10 +5,10 @@ from html.parser import HTMLParser
 from importlib.resources import files
 
 import pytest
+from gateway.web.pages import render
 
 from gateway.errors import Text
 from gateway.web import words
-from gateway.web.pages import render
 from tests.contract.test_web import HEALTH, NOW, device
 
 

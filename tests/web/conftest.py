@@ -8,7 +8,7 @@ from playwright.async_api import Browser
 
 from tests.browsers import chromium
 from tests.estates import Estate, estate
-from tests.web.desk import calm
+from tests.web.desk import calm, settle_in
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -20,8 +20,9 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Estate]:
-    """An estate where all is well at the start of each test."""
+    """An estate with people in it, where all is well at the start of each test."""
     async with estate(tmp_path_factory.mktemp("estate")) as made:
+        await settle_in(made)
         yield made
 
 

@@ -51,8 +51,6 @@ async def at_desk(
     **more: Any,
 ) -> AsyncIterator[Page]:
     """A window of a person of this role; "" is nobody."""
-    if not here.people:
-        await settle_in(here)
     cookies = here.people[role] if role else ()
     async with window(browser, here.daemon.url, screen, language, cookies=cookies, **more) as page:
         yield page
@@ -92,7 +90,8 @@ async def _post(
     http: aiohttp.ClientSession, path: str, form: dict[str, str], headers: dict[str, str] | None = None
 ) -> None:
     async with http.post(path, data=form, headers=headers, allow_redirects=False) as answer:
-        assert answer.status in (204, 303), f"{path}: {answer.status} {await answer.text()}"
+        why = re.search(r'class="problem"[^>]*>(.*?)</p>', await answer.text(), re.DOTALL)
+        assert answer.status in (204, 303), f"{path}: {answer.status} {why[1] if why else ''}"
 
 
 async def begin_duty(page: Page) -> None:

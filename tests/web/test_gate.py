@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.browsers import PHONE, window
 from tests.estates import Estate, estate
 from tests.houses import ask
-from tests.web.desk import PASSWORD, at_desk, settle_in, signed_in
+from tests.web.desk import PASSWORD, at_desk, signed_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 WRONG = "这不是那只猫的名字"
@@ -139,8 +139,6 @@ async def test_five_wrong_passwords_lock_the_account_for_a_minute_and_the_right_
 
 
 async def test_a_door_asks_for_the_password_once_more_when_it_was_long_ago(browser: Browser, here: Estate) -> None:
-    if not here.people:
-        await settle_in(here)
     await here.daemon.stop()
     await here.daemon.start()  # who is signed in stays so; that the password was just given is forgotten
     async with at_desk(browser, here, expects=["403: POST .*/devices/door-1/do", "403: POST .*/step-up"]) as page:
@@ -168,8 +166,6 @@ async def test_a_door_asks_for_the_password_once_more_when_it_was_long_ago(brows
     ids=["no token", "another token", "another origin", "another site", "another host"],
 )
 async def test_a_forged_step_is_refused(here: Estate, headers: dict[str, str], status: int) -> None:
-    if not here.people:
-        await settle_in(here)
     cookies = {cookie["name"]: cookie["value"] for cookie in await signed_in(here, "duty")}
     async with aiohttp.ClientSession(here.daemon.url, cookies=cookies) as http:
         async with http.get("/") as answer:

@@ -14,7 +14,7 @@ from tests.browsers import DESKTOP, PHONE, Screen
 from tests.daemons import RESIDENT_BITS
 from tests.estates import NAMES, Estate, estate
 from tests.houses import ask
-from tests.web.desk import VIEWS, at_desk
+from tests.web.desk import VIEWS, at_desk, settle_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 MARKUP = (
@@ -33,6 +33,7 @@ HOSTILE = {key: f"{name}{markup}" for (key, name), markup in zip(NAMES.items(), 
 async def hostile(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Estate]:
     """Everything is called so, and everything has happened; a person has written so, too."""
     async with estate(tmp_path_factory.mktemp("hostile"), HOSTILE) as made:
+        await settle_in(made)
         await made.told_by_the_platform(MARKUP[0])
         made.readers.readers[1].present(*RESIDENT_BITS)
         made.smoke(True)
