@@ -194,7 +194,9 @@ async def test_shelf_and_shield_are_laid_and_lifted(tmp_path: Path) -> None:
             assert (answer.status_code, state(house, door)) == (204, after)
             assert answer.headers["HX-Redirect"] == f"/alarms/{door}"
             assert f'hx-post="/alarms/{door}/{button}"' in (await me.get(f"/alarms/{door}")).text
-        await house.covers.shelve("door-1", 600, "整机", WANG)  # over all of the device
+        await house.covers.shelve("door-1", 600, "整机检修", WANG)  # over all of the device
+        assert "暂缓中 · 至" in plain(await me.get(f"/alarms/{door}"))
+        assert "理由:整机检修" in plain(await me.get(f"/alarms/{door}"))
         assert "大门门禁" in plain(await me.get("/alarms?tab=covered"))
         assert (await me.post(f"/alarms/{door}/unshelve")).status_code == 204
         assert state(house, door) == "active_unacked"
