@@ -146,7 +146,8 @@ async def _one(frame: Frame, wanted: str, language: str) -> dict[str, Any] | Non
     open_ = book.find(wanted)
     if open_ is not None and open_.severity is Severity.INFO:
         return None
-    tale = await house.store.read(partial(past.tale, alarm_id=open_.id if open_ else wanted))
+    most_rows = past.OPEN_ROWS if open_ else past.SCAN_ROWS
+    tale = await house.store.read(partial(past.tale, alarm_id=open_.id if open_ else wanted, most_rows=most_rows))
     if open_ is not None:
         look = Look(house.alarm(open_), spot(house.site, house.config.gateway.id, open_.device))
         charged = _charged(house, open_, frame.zone)
