@@ -15,8 +15,8 @@ from gateway.house import House
 from gateway.listeners import announce
 from gateway.sections import WebConfig
 from gateway.web import server
-from gateway.web.certificate import Certificate, Files, own_names
-from gateway.web.ways import Ways
+from gateway.web.certificate import Certificate, Files
+from gateway.web.ways import Ways, own_names
 
 RETRY_S = 10.0
 _LOG = logging.getLogger("gateway.web")
@@ -40,10 +40,10 @@ class Entrance:
         async with asyncio.TaskGroup() as group:
             for errand in app.state.errands:  # of the rooms
                 group.create_task(errand())
-            group.create_task(self._keep_trying(lambda: self._clear(app, tried), tried))
-            if self.ways.certificate is not None:
-                certificate = self.ways.certificate
+            certificate = self.ways.certificate
+            if certificate is not None:
                 group.create_task(self._keep_trying(lambda: self._secure(app, certificate), asyncio.Event()))
+            await self._keep_trying(lambda: self._clear(app, tried), tried)
 
     async def _keep_trying(self, stand: Callable[[], Awaitable[None]], tried: asyncio.Event) -> None:
         told = ""
@@ -67,7 +67,7 @@ class Entrance:
 
     async def _secure(self, app: FastAPI, certificate: Certificate) -> None:
         assert self._web.https is not None  # noqa: S101  # there is a certificate only for it
-        certificate.load()
+        await certificate.load()
         sockets = server.bind(*self._web.https, key="https")
         async with server.serve(app, sockets, lambda: certificate.context):
             announce(logging.getLogger("gateway"), "page over HTTPS", _at(sockets), ("people who sign in",))

@@ -5,6 +5,7 @@ their own, or nothing that is secret. `plain: true` lifts the rule, and is told 
 """
 
 import re
+import socket
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
@@ -85,3 +86,9 @@ def elsewhere(scope: Scope) -> bool:
         return True
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return not (mapped or address).is_loopback
+
+
+def own_names() -> tuple[str, ...]:
+    """Under which the local network may find this machine (mDNS: RFC 6762)."""
+    host = socket.gethostname().partition(".")[0].lower()
+    return (host, f"{host}.local") if host and host != "localhost" else ()
