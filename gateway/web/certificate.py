@@ -25,7 +25,6 @@ from typing import Any
 from gateway.clock import Clock
 from gateway.errors import ConfigError, StorageError, Text
 from gateway.vault import Vault
-from gateway.web.ways import own_names
 
 RENEWED_BEFORE = timedelta(days=30)
 SLACK = timedelta(days=1)  # a phone's clock may be late
@@ -205,6 +204,12 @@ def _unusable(path: Path, why: str) -> ConfigError:
 
 
 # what it is to say
+
+
+def own_names() -> tuple[str, ...]:
+    """Under which the local network may find this machine (mDNS: RFC 6762)."""
+    host = socket.gethostname().partition(".")[0].lower()
+    return (host, f"{host}.local") if host and host != "localhost" else ()
 
 
 def wanted_names(configured: Sequence[str]) -> frozenset[str]:

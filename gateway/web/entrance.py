@@ -15,8 +15,8 @@ from gateway.house import House
 from gateway.listeners import announce
 from gateway.sections import WebConfig
 from gateway.web import server
-from gateway.web.certificate import Certificate, Files
-from gateway.web.ways import Ways, own_names
+from gateway.web.certificate import Certificate, Files, own_names
+from gateway.web.ways import Ways
 
 RETRY_S = 10.0
 _LOG = logging.getLogger("gateway.web")
