@@ -87,7 +87,7 @@ async def test_values_are_the_houses(house: House, puppets: Puppets) -> None:
 async def test_names_of_labels_never_grow_with_what_happens(house: House, puppets: Puppets) -> None:
     _, before = await scraped(house)
     for number in range(20):
-        await puppets.emit("smoke-1", "telemetry.sample", **{f"v{number}": 1.0})
+        await puppets.emit("smoke-1", "telemetry.sample", "pulse", **{f"v{number}": 1.0})
         await puppets.emit("door-1", "access.denied")
     _, after = await scraped(house)
     assert before.keys() == after.keys()
