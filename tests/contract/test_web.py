@@ -323,7 +323,11 @@ async def test_stopping_takes_less_than_two_seconds_with_a_request_under_way(hou
 
 def test_the_schema_names_the_routes() -> None:
     paths = create(cast(Any, Model())).openapi()["paths"]
-    assert {"/healthz", "/readyz", "/api/v1/status", "/api/v1/devices", "/ingest/{device}"} <= set(paths)
+    named = {"status", "devices", "devices/{device}", "devices/{device}/commands", "drills", "events", "alarms"}
+    named |= {"alarms/{alarm}", "notices", "incidents", "uplinks", "audit", "reports/{name}", "export.csv"}
+    named |= {f"alarms/{{alarm}}/{step}" for step in ("silence", "acknowledge", "dispose", "reset", "shelve")}
+    assert {"/healthz", "/readyz", "/metrics", "/ingest/{device}"} <= set(paths)
+    assert {f"/api/v1/{name}" for name in named} <= set(paths)
     assert "/api/v1/events/stream" in paths
     assert not {"/", "/stream", "/help"} & set(paths)  # the page is no interface
     json.dumps(paths)
