@@ -211,7 +211,9 @@ async def test_a_page_asks_whether_its_reader_is_known(house: House) -> None:
         assert (await client.get("/login", headers=json)).json() == {"known": False}
         await sign_in(client)
         assert (await client.get("/login", headers=json)).json() == {"known": True}
-        assert "王师傅" in (await client.get("/login")).text
+        page = (await client.get("/login")).text
+        assert "当前登录:王师傅" in page
+        assert 'value="wang"' in page
 
 
 # --- steps that nobody asked for -------------------------------------------------------------------------------------
