@@ -16,7 +16,7 @@ from gateway.sessions import Session
 
 LOCKED = "access.lockout"
 LOOK_S = 5.0  # how soon the end of a lock is told
-_SETUP = "-"  # the account that set-up codes are counted for: no sign-in name
+_SETUP = " setup"  # the account that set-up codes are counted for: no sign-in name
 _NOT_YOURS = Text("the password is wrong", "密码错误")
 _LOG = logging.getLogger("gateway.people")
 

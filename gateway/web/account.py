@@ -11,6 +11,7 @@ from gateway.clock import rfc3339
 from gateway.deeds import NotFound
 from gateway.errors import Text
 from gateway.people import NotSo
+from gateway.rights import RIGHTS
 from gateway.roster import Person
 from gateway.sessions import Session
 from gateway.signin import Locked, Wrong
@@ -33,7 +34,10 @@ def add(app: FastAPI, frame: Frame) -> None:
     async def account(request: Request, visitor: Sees) -> Response:
         person, mine = _own(frame, visitor)
         sessions = [_shown(each, mine) for each in frame.house.people.sessions.of(person.name)]
-        return frame.page(request, "account", "account.html", speaks="people", person=person, sessions=sessions)
+        rights = [right for right in RIGHTS if right in person.rights]
+        return frame.page(
+            request, "account", "account.html", speaks="people", person=person, rights=rights, sessions=sessions
+        )
 
     @app.post("/account/password", include_in_schema=False)
     async def password(request: Request, visitor: Sees) -> Response:

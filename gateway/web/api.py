@@ -1,13 +1,13 @@
 """The application: every room of the page, and the HTTP interface (contract, section 8)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from gateway.errors import GatewayError, StorageError
+from gateway.errors import GatewayError, StorageError, Text
 from gateway.house import House
 from gateway.web import (
     account,
@@ -26,6 +26,7 @@ from gateway.web import (
     overview,
     people,
     plans,
+    problem,
     public,
     reports,
     settings,
@@ -50,7 +51,7 @@ def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = ()
     app.add_middleware(Gate, ways=(ways := ways or Ways()))
     app.add_exception_handler(HTTPException, _not_here)
     app.add_exception_handler(GatewayError, _refused)
-    frame = Frame(house)
+    app.state.frame = frame = Frame(house)
     app.state.ways, app.state.errands = ways, []
     assets.add(app)
     ingest.add(app, house)
@@ -69,15 +70,28 @@ def described() -> dict[str, Any]:
 
 async def _not_here(request: Request, exc: Exception) -> Response:
     status, headers = (exc.status_code, exc.headers) if isinstance(exc, HTTPException) else (500, None)
-    return error(status, request.url.path, words.refusal(status), headers=headers)
+    return _told(request, status, request.url.path, words.refusal(status), headers=headers)
 
 
-async def _refused(_: Request, exc: Exception) -> Response:
+async def _refused(request: Request, exc: Exception) -> Response:
     """What is said on purpose, with the status that fits: 403 not allowed, 503 the disk, else 409 not so, not now."""
     assert isinstance(exc, GatewayError)  # noqa: S101  # it is registered for nothing else
     if isinstance(exc, NotAllowed):
-        return error(403, exc.where, exc.what, exc.do, headers={STEP_UP: "1"} if exc.stale else None)
+        return _told(request, 403, exc.where, exc.what, exc.do, {STEP_UP: "1"} if exc.stale else None)
     if isinstance(exc, StorageError):
-        return error(503, exc.where, exc.what, exc.do, headers={"Retry-After": str(RETRY_AFTER_S)})
+        return _told(request, 503, exc.where, exc.what, exc.do, {"Retry-After": str(RETRY_AFTER_S)})
     status = 404 if type(exc).__name__ == "NotFound" else 409
-    return error(status, exc.where, exc.what, exc.do)
+    return _told(request, status, exc.where, exc.what, exc.do)
+
+
+def _told(
+    request: Request,
+    status: int,
+    where: str,
+    what: Text,
+    do: Text | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """As a page where a browser came for one, else as JSON."""
+    page = problem.shown(request.app.state.frame, request, status, what, do)
+    return page or error(status, where, what, do, headers)

@@ -43,7 +43,8 @@ def _add_login(app: FastAPI, frame: Frame) -> None:
         await frame.house.people.load()
         if not frame.house.people.anybody:
             return RedirectResponse("/setup", 303)
-        return _door(frame, request, "login", {"next": local(request.query_params.get("next", "/"))})
+        to = local(request.query_params.get("next", "/"))
+        return _door(frame, request, "login", {"next": to, "name": _own_name(frame, request)})
 
     @app.post("/login", include_in_schema=False)
     async def sign_in(request: Request) -> Response:
@@ -103,6 +104,12 @@ def _add_steps(app: FastAPI, frame: Frame) -> None:
         people.sessions.freshen(session)
         await frame.house.audit.put(visitor.by, "step-up", session.kept.person, "ok", address=address(request))
         return Response(status_code=204)
+
+
+def _own_name(frame: Frame, request: Request) -> str:
+    """Of somebody who is signed in and does so again."""
+    session = frame.house.people.sessions.get(getattr(getattr(request.state, "visitor", None), "session", ""))
+    return session.kept.person if session else ""
 
 
 async def _enter(frame: Frame, request: Request, token: str, to: str) -> Response:

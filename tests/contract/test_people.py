@@ -9,11 +9,13 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
+from gateway.errors import StorageError, Text
 from gateway.house import House
 from gateway.lockout import MOST_WRONG
 from gateway.passwords import Passwords
 from gateway.rights import RIGHTS, ROLES, Right
 from gateway.web import create
+from gateway.web.catalogue import sayings
 from gateway.web.login import local
 from gateway.web.visitor import needs
 from tests.brokers import free_port
@@ -211,7 +213,9 @@ async def test_a_page_asks_whether_its_reader_is_known(house: House) -> None:
         assert (await client.get("/login", headers=json)).json() == {"known": False}
         await sign_in(client)
         assert (await client.get("/login", headers=json)).json() == {"known": True}
-        assert "王师傅" in (await client.get("/login")).text
+        page = (await client.get("/login")).text
+        assert "当前登录:王师傅" in page
+        assert 'value="wang"' in page
 
 
 # --- steps that nobody asked for -------------------------------------------------------------------------------------
@@ -330,6 +334,31 @@ async def test_this_machine_sees_and_is_told_to_set_up(empty: House) -> None:
         stranger = await client.get("/api/v1/status", headers={"Accept": "*/*"})
         assert stranger.status_code == 403
         assert "/setup" in stranger.json()["error"]["do"]["zh"]
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+async def test_every_view_calls_for_the_set_up(empty: House, language: str) -> None:
+    async with at_the_door(empty, language=language) as client:
+        page = (await client.get("/no-such-page")).text
+        assert sayings("frame")["no_account"].say(language) in page
+        assert 'href="/setup"' in page
+        assert 'id="ending"' not in page
+
+
+async def test_what_cannot_be_read_lets_nobody_in(empty: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That the disk does not answer is no sign that nobody has an account."""
+
+    async def hangs(_work: object) -> None:
+        raise StorageError("events.db", Text("the disk does not answer", "磁盘没有响应"))
+
+    async with at_the_door(empty) as client:
+        monkeypatch.setattr(empty.people, "_loaded", False)
+        monkeypatch.setattr(empty.store, "transact", hangs)
+        answer = await client.get("/", headers={"Accept": "*/*"})
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        assert (await client.get("/settings/people")).status_code == 503
+        monkeypatch.undo()
+        assert (await client.get("/")).status_code == 200
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

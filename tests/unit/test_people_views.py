@@ -225,6 +225,22 @@ async def test_the_frame_leads_to_the_set_up_and_tells_when_a_sign_in_ends(house
         assert "<dialog" not in page
 
 
+@pytest.mark.parametrize("language", ["zh", "en"])
+async def test_a_browser_is_told_in_the_frame_and_a_program_in_json(house: House, language: str) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml"}
+    async with visiting(house, known("duty"), language=language) as client:
+        for path, status in ("/settings/people", 403), ("/no-such-page", 404):
+            page = await client.get(path, headers=browser)
+            assert page.status_code == status
+            assert sayings("login")["problem"].say(language) in page.text
+            assert 'class="problem"' in page.text
+            for headers in ({}, browser | {"HX-Request": "true"}):
+                assert (await client.get(path, headers=headers)).json()["error"]["what"][language]
+        assert (await client.get("/api/v1/none", headers=browser)).json()["error"]
+    async with visiting(house, None) as client:
+        assert (await client.get("/no-such-page", headers=browser)).status_code == 303
+
+
 @pytest.mark.parametrize("room", ["login", "people"])
 def test_every_sentence_stands_in_both_languages(room: str) -> None:
     for key, text in sayings(room).items():

@@ -48,8 +48,8 @@ window.act = (() => {
   // Returns whether it was done.
   function told(status, headers, text) {
     if (status >= 400 || status === 0) {
-      const line = tell(status ? explain(text) : sayings.unreachable, true);
-      if (status === 401) line.prepend(door(), " ");
+      const line = tell(status === 401 ? sayings.ended : status ? explain(text) : sayings.unreachable, true);
+      if (status === 401) line.append(" ", door());
       return false;
     }
     const sentence = decodeURIComponent(headers.get("X-Said") || "");
