@@ -8,7 +8,7 @@ from gateway.web.visitor import Right
 class Draws(Protocol):
     """What a frame can do for this."""
 
-    def render(self, template: str, room: str, language: str, **values: Any) -> str:
+    def render(self, template: str, room: str, language: str, /, **values: Any) -> str:
         """A template as text."""
 
 
