@@ -7,7 +7,7 @@ COMPILE = $(LOCK) pyproject.toml --extra demo --extra gpio --group build
 TAGS_x86_64 := manylinux2014_x86_64 manylinux_2_28_x86_64 manylinux_2_34_x86_64
 TAGS_aarch64 := manylinux2014_aarch64 manylinux_2_28_aarch64 manylinux_2_34_aarch64
 
-.PHONY: help demo test check faults fuzz bench soak docs lock wheels clean
+.PHONY: help demo test check faults fuzz bench soak docs pictures lock wheels clean
 help: ## say what there is (the default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
@@ -54,6 +54,10 @@ soak: ## does anything grow: 10 minutes at 500 events/s, the uplink coming and g
 docs: ## write the generated references under docs/
 	@deploy/environment.sh demo
 	.venv/bin/python -P docs/generate.py # -P: docs/drivers is no package
+
+pictures: ## make docs/images from the demo: the page as duty staff see it
+	@deploy/environment.sh test
+	.venv/bin/python -P docs/images.py
 
 lock: build/uv/bin/uv ## lock the dependencies again after pyproject.toml changed (UPGRADE=1: to the newest)
 	$(COMPILE) -o requirements.lock

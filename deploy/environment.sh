@@ -44,9 +44,10 @@ install_project() {
 
 need_servers() { # real peers of the tests; they start their own brokers on free ports
     missing=
-    for program in mosquitto socat mbpoll tshark; do
+    for program in mosquitto socat mbpoll tshark chromium; do
         command -v "$program" >/dev/null || missing="$missing $program"
     done
+    fc-list :lang=zh-cn 2>/dev/null | grep -q . || missing="$missing fonts-noto-cjk" # pictures of the page are looked at
     [ -n "$missing" ] || return 0
     python=${PYTHON:-python3} why="real peers for the tests"
     if ! is_usable && "$python" -c '' 2>/dev/null && ! has_venv "$python"; then # all at once, for whoever asks for them

@@ -21,11 +21,10 @@ from gateway.config import Config
 from gateway.control import listening
 from gateway.delivery import FAREWELL_S, FLUSH_S
 from gateway.driver import Driver
-from gateway.errors import ConfigError, StorageError
+from gateway.errors import StorageError, Text
 from gateway.event import Phase, Reading
 from gateway.folder import held
 from gateway.house import House
-from gateway.listeners import announce
 from gateway.losses import tell_losses
 from gateway.retention import Limits, Retention
 from gateway.store import Store, watch_disk
@@ -38,7 +37,6 @@ STORE_STOP_S = 2.0
 STOP_S = DRIVERS_STOP_S + FLUSH_S + FAREWELL_S + STORE_STOP_S
 UPLINK_LOST_AFTER_S = 10.0  # a shorter loss is not worth an alarm
 RESTART_S = 1.0
-PAGE_RETRY_S = 10.0
 STATUS_S = 5.0
 STILL_STARTING = "EXTEND_TIMEOUT_USEC=30000000"  # sd_notify(3): another 30 s
 LOST = "gateway.uplink_lost"
@@ -84,6 +82,7 @@ async def standing(
         with suppress(StorageError):  # else drivers would not know what stands open, and never tell its end
             await house.pipeline.load()
             await house.audit.load()
+            await _greet(house)
         await stack.enter_async_context(listening(house, folder))
         yield house
 
@@ -97,7 +96,7 @@ async def live(house: House, stopping: asyncio.Event) -> None:
         watch.append(group.create_task(_tell_holes(house)))
         watch.append(group.create_task(_tell_systemd(house)))
         tried = asyncio.Event()
-        page = group.create_task(_page(house, tried))
+        page = group.create_task(_lasting("the page", partial(_page, house, tried), house.vitals.clock))
         watch.append(group.create_task(_retention(house).run(house.vitals.clock)))
         watch.append(group.create_task(house.timekeeper.run()))
         watch.append(group.create_task(_losses(house)))
@@ -136,6 +135,19 @@ def _begin(start: Start | None, language: str) -> None:
             start.save()
         except StorageError as error:
             _LOG.error("%s", error.say(language))
+
+
+async def _greet(house: House) -> None:
+    """While nobody has an account: how the first is made. StorageError."""
+    await house.people.load()
+    if house.people.anybody or house.config.gateway.web is None:
+        return
+    code, at = house.people.code.show(), house.people.code.address
+    text = Text(
+        f"nobody has an account yet: open {at} and give the set-up code {code}",
+        f"尚未创建任何账号:请用浏览器打开 {at},输入设置码 {code}",
+    )
+    _LOG.warning("%s", text.say(house.language))
 
 
 async def _either(*events: asyncio.Event) -> None:
@@ -179,30 +191,21 @@ async def _losses(house: House) -> None:
 
 
 async def _page(house: House, tried: asyncio.Event) -> None:
-    """The local page; without its port the rest goes on, and the port is tried again. `tried`: it is up, or not yet."""
+    """The local page, as long as the rest. `tried`: it is up, or not yet."""
     web = house.config.gateway.web
     if web is None:
         tried.set()
         return
     from gateway.web.api import create  # nothing of it is imported when the page is off
-    from gateway.web.server import bind, serve
+    from gateway.web.entrance import Entrance
+    from gateway.web.keeper import PeopleKeeper
 
-    told = ""
-    while True:
-        try:
-            sockets = bind(*web.listen)
-        except ConfigError as error:
-            if told != str(error):
-                told = str(error)
-                _LOG.error("%s", error.say(house.language))
-            tried.set()
-            await house.vitals.clock.sleep(PAGE_RETRY_S)
-            continue
-        async with serve(create(house, names=web.names), sockets):
-            host, port = sockets[0].getsockname()[:2]
-            announce(_LOG, "page", f"{host}:{port}", ("this machine", "devices that post with their token"))
-            tried.set()
-            await asyncio.Event().wait()
+    entrance = Entrance(house, web)
+    app = create(house, PeopleKeeper(house.people), entrance.names, entrance.ways)
+    async with asyncio.TaskGroup() as group:
+        for errand in app.state.errands:
+            group.create_task(_lasting("a part of the page", errand, house.vitals.clock))
+        await entrance.open(app, tried)
 
 
 async def _tell_systemd(house: House) -> None:

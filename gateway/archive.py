@@ -213,7 +213,7 @@ def person(history: History, sha256: str, time: str, who: str, place: str, of: i
     return Revision(number=number, name=f"local-{number}", sha256=sha256, who=who, place=place, time=time, of=of)
 
 
-def bring_back(history: History, number: int, who: str, time: str) -> History:
+def bring_back(history: History, number: int, who: str, time: str, place: str = CLI) -> History:
     """An old revision runs again, as a new one. StateError: there is none of that number, or it runs already."""
     old = history.find(number)
     if old is None or number == history.current:
@@ -223,7 +223,7 @@ def bring_back(history: History, number: int, who: str, time: str) -> History:
         raise StateError(
             "config", what, Text("see which there are: gateway config log", "查看可选版本:gateway config log")
         )
-    return revisions.settle(history, person(history, old.sha256, time, who, CLI, number), history.local)
+    return revisions.settle(history, person(history, old.sha256, time, who, place, number), history.local)
 
 
 def owner(file: Path) -> str:

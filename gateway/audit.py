@@ -110,15 +110,34 @@ def _entry(text: str) -> dict[str, Any]:
     return entry if isinstance(entry, dict) else {}
 
 
+def newest_lines(
+    connection: sqlite3.Connection, before: int, limit: int, who: str = ""
+) -> list[tuple[int, dict[str, Any]]]:
+    """Up to `limit` lines with a number below `before`, the newest first; with `who` only those of that person."""
+    like = f'%"who":{json.dumps(who, ensure_ascii=False)}%' if who else "%"
+    found = connection.execute(
+        "SELECT n, entry FROM audit WHERE n < ? AND entry LIKE ? ORDER BY n DESC LIMIT ?", (before, like, limit)
+    )
+    told = [(n, _entry(text)) for n, text in found]
+    return [(n, entry) for n, entry in told if not who or entry.get("who") == who]
+
+
 def verify(connection: sqlite3.Connection) -> Iterator[Broken]:
     """Every place where the chain does not hold; none where all of it does."""
-    number, seal = 0, FIRST_SEAL
-    for n, text, said in connection.execute("SELECT n, entry, seal FROM audit ORDER BY n"):
+    yield from verified(connection, Seal(), -1)[1]
+
+
+def verified(connection: sqlite3.Connection, after: Seal, limit: int) -> tuple[Seal, list[Broken]]:
+    """The same of up to `limit` lines after a seal (-1: all), and the seal of the last of them."""
+    number, seal, broken = after.count, after.sha256, list[Broken]()
+    query = "SELECT n, entry, seal FROM audit WHERE n > ? ORDER BY n LIMIT ?"
+    for n, text, said in connection.execute(query, (number, limit)):
         if n != number + 1:
-            yield Broken(number + 1, "missing")
+            broken.append(Broken(number + 1, "missing"))
         elif said != _seal(seal, text):
-            yield Broken(n, "changed")
+            broken.append(Broken(n, "changed"))
         number, seal = n, said
+    return Seal(number, seal), broken
 
 
 def _seal(before: str, text: str) -> str:

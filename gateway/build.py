@@ -1,6 +1,7 @@
 """Every part from the configuration, put together: the one place that knows them all."""
 
 import logging
+import socket
 import sqlite3
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -41,12 +42,15 @@ from gateway.identity import Identities
 from gateway.incidents import Incidents
 from gateway.ledger import Ledger
 from gateway.linkage import Linkage
+from gateway.listeners import EVERYWHERE
 from gateway.moves import Moves
 from gateway.normalize import Subject
 from gateway.notices import Notices
 from gateway.outages import Outages
 from gateway.outbox import Outbox
 from gateway.parts import Hearing, Parts, Plan
+from gateway.people import People
+from gateway.people import Rim as Census
 from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline, Rim
 from gateway.plans import Plans
@@ -60,7 +64,8 @@ from gateway.reporting import Names, Reporting
 from gateway.retained import Retained
 from gateway.rules import Engine
 from gateway.schemas import spoken
-from gateway.sections import place_paths
+from gateway.sections import WebConfig, place_paths
+from gateway.signin import SignIn
 from gateway.signing import public_key
 from gateway.site import Site
 from gateway.states import States
@@ -118,12 +123,12 @@ def build(
     fed = (Incidents(casebook, witness, hand), Notices(store, clock), Dossiers(store, clock))
     parts = (timekeeper, audit, Duty(hand), covers, *fed, callout, pictures, linkage, moves)
     house = House(config, place, store, pipeline, supervisor, [], vitals, *parts)
-    house.plans = Plans(config.gateway.state_dir, store)
     pipeline.listeners += [witness.took, house.dossiers.took]
     house.errands += [covers.keep_time, callout.run, pictures.run, linkage.run, witness.run]
     house.errands.append(partial(house.dossiers.run, partial(_announce, house)))
     house.actions |= moves.actions() | Chores(house).actions()
     _watch_floods(house, hand)
+    _open_to_people(house, vault)
     if start is not None:
         around = Around(config.gateway, audit, pipeline, supervisor, states, clock, house.ending.restart)
         house.renewal = Renewal(start, around)
@@ -174,12 +179,33 @@ def _share(house: House, policies: Sequence[Policy]) -> None:
     _report(house)
 
 
+def _open_to_people(house: House, vault: Vault) -> None:
+    """Who may act on the page, and the drawings that they put there."""
+    config, clock = house.config.gateway, house.vitals.clock
+    house.plans = Plans(config.state_dir, house.store)
+    house.people = People(Census(house.store, clock, house.audit, config.id, config.state_dir, _set_up_at(config.web)))
+    house.signin = SignIn(house.people, house.pipeline, vault.key("people"))
+    house.errands.append(house.signin.run)
+
+
+def _set_up_at(web: WebConfig | None) -> str:
+    """Where the first person is made; "" without a page. What listens everywhere is called by the machine's name."""
+    if web is None:
+        return ""
+    scheme, (host, port) = ("http", web.listen) if web.https is None else ("https", web.https)
+    name = web.names[0] if web.names else f"{socket.gethostname()}.local" if host in EVERYWHERE else host
+    return f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}/setup"
+
+
 def _link(config: Config) -> str:
     """The page's address where it has a name and is to be reached from elsewhere; else ""."""
     web = config.gateway.web
-    if web is None or not web.names or web.listen[0] in ("127.0.0.1", "::1", "localhost"):
+    if web is None or not web.names:
         return ""
-    return f"http://{web.names[0]}:{web.listen[1]}/"
+    if web.https is not None:
+        return f"https://{web.names[0]}:{web.https[1]}/"
+    here = not web.plain or web.listen[0] in ("127.0.0.1", "::1", "localhost")
+    return "" if here else f"http://{web.names[0]}:{web.listen[1]}/"
 
 
 def _watch_floods(house: House, hand: Hand) -> None:

@@ -93,6 +93,8 @@ def load(path: Path, drivers: Mapping[str, type[DeviceConfig]], shelf: Shelf = O
     warnings = [*advise_rules(draft, world), *advise_leads(draft, kinds)]
     for number, device in enumerate(config.devices):
         warnings += [document.problem(("devices", number, key), text, key=True) for key, text in device.advice()]
+    for text in config.gateway.web.advice() if config.gateway.web is not None else ():
+        warnings.append(document.problem(("gateway", "web", "plain"), text, key=True))
     return Loaded(config, document, in_order(warnings))
 
 

@@ -21,6 +21,7 @@ from gateway.feeds import fed
 from gateway.house import House
 from gateway.inquiry import Answers, Inquiry, Search
 from gateway.listeners import announce
+from gateway.peopleasks import PeopleAsks
 from gateway.questions import Question
 from gateway.reportasks import ReportAsks
 from gateway.steps import Steps
@@ -41,6 +42,7 @@ class Control:
             **Asks(house).answers,
             **fed(house),
             **ReportAsks(house).answers,
+            **PeopleAsks(house).answers,
         }
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -29,6 +29,7 @@ from gateway.pipeline import Deed
 
 LONGEST_S = 366 * 86400.0  # a shield or a drill without an end would be forgotten
 TICK_S = 1.0
+SET_BACK_S = 60.0  # a clock that is put right by less moves no end worth speaking of
 
 
 class Covers:
@@ -132,10 +133,13 @@ class Covers:
             await self._hand.clock.sleep(TICK_S)
 
     async def end_due(self) -> None:
-        """Ends what has had its time. StorageError."""
+        """Ends what has had its time, or begins in the future: there the clock was set back, and it is too long.
+
+        StorageError.
+        """
         by = By(self._hand.where.gateway, "gateway", "rule:expired")
         now_ms = self._hand.clock.utc().timestamp() * 1000
-        for due in [m for m in (await self._hand.book()).lasting.values() if m.until_ms <= now_ms]:
+        for due in [m for m in (await self._hand.book()).lasting.values() if _is_due(m, now_ms)]:
             with suppress(NotFound, NotNow):  # somebody has ended it meanwhile
                 await self._expire(due, by)
 
@@ -173,6 +177,11 @@ class Covers:
         deeds = [Deed(Reading(self._hand.subject(device), step, Phase.PULSE, data=said), key, _ended)]
         deeds += [self._hand.deed(a, step, by, alarms.unseen, more=more) for a in book.of(device) if _under(a, part)]
         await self._hand.do(by, step, deeds)
+
+
+def _is_due(laid: Alarm, now_ms: float) -> bool:
+    set_back = not laid.rests and laid.first_ms > now_ms + SET_BACK_S * 1000
+    return laid.until_ms <= now_ms or set_back
 
 
 def _within(seconds: float, most_s: float, least_s: float = 1) -> None:

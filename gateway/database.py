@@ -20,7 +20,7 @@ from gateway.identity import moment_ms
 from gateway.journal import Journal
 from gateway.packing import pack, unpack
 
-VERSION = 4  # of the schema: the last file of schema/
+VERSION = 5  # of the schema: the last file of schema/
 BUSY_TIMEOUT_S = 5.0
 PAGE_BYTES = 4096
 LANE_ITSELF = ""  # in `stream`: the lane's own newest seq, where no row has it any more (gateway/salvage.py)

@@ -145,6 +145,13 @@ class GrantedData(Data):
     ] = None
 
 
+class LockoutData(Data):
+    """`access.lockout` of the gateway itself: too many wrong passwords; `part.text` is a keyed reference."""
+
+    who: Annotated[str | None, Field(description="the account, as operators are told")] = None
+    address: Annotated[str | None, Field(description="from where the last wrong one came")] = None
+
+
 class ClockData(Data):
     """`gateway.clock_bad`: what is wrong with the clock; a clear says nothing more."""
 

@@ -122,8 +122,8 @@ class Doings:
         target, text = str(act.args["target"]), act.args.get("text")
         if self.notify is None:
             return "unknown-action", {"target": target}
-        what = " ".join(filter(None, act.source))
-        said = Text(text or f"rule {act.rule}: {what}", text or f"联动规则 {act.rule}:{what}")
+        what = _in_words(act)
+        said = Text(text or f"rule {act.rule}: {what.en}", text or f"联动规则 {act.rule}:{what.zh}")
         return ("ok" if await self.notify(target, said) else "timeout"), {"target": target}
 
     async def _cover(self, act: Act) -> Result:
@@ -162,6 +162,14 @@ def readings(means: Means, act: Act, code: str, said: Mapping[str, Any]) -> list
         elif type not in now and type in own:
             told.append(Reading(act.device, type, Phase.CLEAR, test=act.test, reason=reason, data=more))
     return told
+
+
+def _in_words(act: Act) -> Text:
+    """Why it acts: which device, what happened there."""
+    device, type, part = act.source
+    label = taxonomy.TYPES[type].label if type in taxonomy.TYPES else Text(type, type)
+    where = f"{device}/{part}" if part else device
+    return Text(f"{where} {label.en}", f"{where} {label.zh}")
 
 
 def _identity(act: Act) -> str:

@@ -63,13 +63,15 @@ class Picture:
 class Outcome:
     """What became of a command. `code`: `ok`, or `bad-arguments`, `device-offline`, `device-refused`, `timeout`, …
 
-    `result` is what the reply says; a picture goes beside it, as it is too large for JSON.
+    `result` is what the reply says; a picture goes beside it, as it is too large for JSON. `said` is the message in
+    both languages, where it is ours and not the device's.
     """
 
     code: str = "ok"
     message: str = ""
     result: Mapping[str, Json] = field(default_factory=nothing)
     picture: Picture | None = None
+    said: Text | None = None
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,13 @@ from gateway.letters import Letter, list_dead
 from gateway.linkage import Linkage
 from gateway.moves import Moves
 from gateway.notices import Notices
+from gateway.people import People
 from gateway.pictures import Pictures
 from gateway.pipeline import Pipeline
 from gateway.plans import Plans
 from gateway.renewal import Renewal
 from gateway.reporting import Reporting
+from gateway.signin import SignIn
 from gateway.site import Site
 from gateway.store import Store
 from gateway.supervisor import Supervisor
@@ -104,6 +106,8 @@ class House:
     public: Public = field(init=False)
     forgetting: Forgetting = field(init=False)
     reporting: Reporting = field(init=False)
+    people: People = field(init=False)  # who may use the page
+    signin: SignIn = field(init=False)
     plans: Plans = field(init=False)  # floor plans, and where devices stand on them
     spots: dict[str, Spot] = field(default_factory=dict)  # by device
     flood: Flood = field(default_factory=Flood)

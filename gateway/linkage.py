@@ -16,7 +16,7 @@ from gateway.audit import By
 from gateway.database import put_fact, read_fact
 from gateway.doings import Doings, Means, readings
 from gateway.driver import Command, Outcome
-from gateway.errors import StorageError
+from gateway.errors import StorageError, Text
 from gateway.event import Phase, Reading, part_key
 from gateway.pipeline import Taken
 from gateway.rules import Engine
@@ -25,11 +25,15 @@ from gateway.taxonomy import FIRES
 
 FACT = "linkage"
 AGAIN_S = 1.0  # after a disk that did not take it
-UNSURE = Outcome("not-allowed", "it is not known yet whether fire holds the door; try again in a moment")
-HELD = Outcome(
-    "not-allowed",
-    "fire has opened this door: it is locked again when its alarm has been reset (火警已释放此门,复位报警后才可上锁)",
+_UNSURE = Text(
+    "it is not known yet whether fire holds the door; try again in a moment", "尚不清楚火警是否占用此门,请稍后重试"
 )
+_HELD = Text(
+    "fire has opened this door: it may be locked once the alarm is over and disposed of",
+    "火警已打开此门,报警消除并处置后才可上锁",
+)
+UNSURE = Outcome("not-allowed", _UNSURE.en, said=_UNSURE)
+HELD = Outcome("not-allowed", _HELD.en, said=_HELD)
 HURRY_S = 10.0  # a fire that no disk takes is told again and again
 _LOG = logging.getLogger("gateway.linkage")
 

@@ -93,14 +93,14 @@ class Moves:
                 result |= await self._pictured(outcome.picture, order)
             await self._tell(order, outcome.code, result)
         if outcome.code != "ok":
-            raise Refused(outcome.code, _with(TOLD[outcome.code], outcome.message), result=result)
+            raise Refused(outcome.code, _with(TOLD[outcome.code], outcome.message, outcome.said), result=result)
         return result
 
     @asynccontextmanager
     async def _in_line(self, order: Order, queue: _Queue) -> AsyncIterator[None]:
         """The device is this order's alone. Refused: too many wait, or its time is over before its turn comes."""
         if queue.waiting >= MOST_WAITING:
-            raise Refused("busy", _with(TOLD["busy"], f"{queue.waiting} orders are in line"))
+            raise Refused("busy", _with(TOLD["busy"], "", _queued(queue.waiting)))
         queue.waiting += 1
         try:
             try:
@@ -207,6 +207,12 @@ def _laid(covers: Covers) -> dict[str, Action]:
     return {"shelve": shelve, "shield": shield, "unshield": unshield}
 
 
-def _with(what: Text, message: str) -> Text:
-    """What the driver says more."""
+def _queued(count: int) -> Text:
+    return Text(f"{count} orders are in line", f"已有 {count} 个操作在排队")
+
+
+def _with(what: Text, message: str, said: Text | None = None) -> Text:
+    """What the driver says more; or we ourselves, in both languages."""
+    if said is not None:
+        return Text(f"{what.en}: {said.en}", f"{what.zh}:{said.zh}")
     return Text(f"{what.en}: {message}", f"{what.zh}({message})") if message else what

@@ -1,5 +1,6 @@
 """The other end of an uplink: where and how to connect, and what connecting can fail with, as our own errors."""
 
+import errno
 import socket
 import ssl
 from dataclasses import dataclass
@@ -12,6 +13,23 @@ _UNSUPPORTED_PROTOCOL = 0x84  # MQTT 5.0, table 3-1
 _TAKEN_OVER = 0x8E  # MQTT 5.0, 3.14.2.1
 _NOT_AUTHORIZED = 0x87  # the same
 _REFUSED = {0x85, 0x86, 0x87, 0x8A, 0x8C}  # client id, user name or password, not authorized, banned, method
+_REASONS = {  # MQTT 5.0, table 3-1, as people say it; 3.1.1's are told with the same numbers
+    0x84: Text("it does not speak this version of the protocol", "不支持此协议版本"),
+    0x85: Text("this client_id is not valid there", "client_id 无效"),
+    0x86: Text("wrong user name or password", "用户名或密码错误"),
+    0x87: Text("not authorized", "没有权限"),
+    0x88: Text("the server is unavailable", "服务器不可用"),
+    0x89: Text("the server is busy", "服务器忙"),
+    0x8A: Text("banned there", "已被禁止"),
+    0x97: Text("quota exceeded", "超出配额"),
+    0x9F: Text("connections come too fast", "连接过于频繁"),
+}
+_NO_WAY = {  # of connecting; errno(3)
+    errno.ECONNREFUSED: Text("nothing answers at that port", "该端口没有服务"),
+    errno.EHOSTUNREACH: Text("the machine is not reached", "对方主机不可达"),
+    errno.ENETUNREACH: Text("the network is not reached", "网络不可达"),
+    errno.ENETDOWN: Text("the network is down", "网络已断开"),
+}
 _TWINS = Text(
     "check that no other gateway has this gateway.id, and that the old box is switched off after a restore",
     "请检查是否有另一台网关使用相同的 gateway.id;恢复到新设备后,旧设备应断电停用",
@@ -91,16 +109,18 @@ def link_error(target: Target, error: Exception) -> LinkError:
             if target.tls is None
             else Text("check that the port is right and speaks TLS", "请检查端口是否正确、是否使用 TLS"),
         )
+    told = _NO_WAY.get(getattr(error, "errno", None) or 0, Text(str(error), str(error)))
     return LinkError(
         target.name,
-        Text(f"no connection: {error}", f"无法连接:{error}"),
+        Text(f"no connection: {told.en}", f"无法连接:{told.zh}"),
         Text("check that the broker runs there and the port is right", "请检查服务器是否运行、端口是否正确"),
     )
 
 
 def refusal(target: Target, reason: ReasonCode) -> LinkError:
     """What the broker answered to CONNECT, as our own error."""
-    what = Text(f"the broker refuses: {reason}", f"服务器拒绝:{reason}")
+    why = _REASONS.get(reason.value, Text(str(reason), str(reason)))
+    what = Text(f"the broker refuses: {why.en}", f"服务器拒绝:{why.zh}")
     if reason.value == _UNSUPPORTED_PROTOCOL:
         return ProtocolRefused(target.name, what, Text('set protocol: "3.1.1"', '请设置 protocol: "3.1.1"'))
     if reason.value in _REFUSED:
@@ -136,11 +156,17 @@ def ended(target: Target, reason: int | None, why: Text, often: bool) -> LinkErr
 
 def no_commands(target: Target, reason: str) -> LinkError:
     """The broker refuses our subscription to commands; events go out all the same."""
+    why, topics = _named(reason), ", ".join(target.subscribe)
     return LinkError(
         target.name,
         Text(
-            f"the broker refuses {target.subscribe} ({reason}): events go out, no command is heard",
-            f"服务器拒绝订阅 {target.subscribe}({reason}):事件照常上报,但收不到平台命令",
+            f"the broker refuses us commands ({why.en}): events go out, no command is heard",
+            f"服务器拒绝下发命令({why.zh}):事件照常上报,但收不到平台命令",
         ),
-        Text("check this gateway's rights to read that topic", "请检查本网关对该主题的读(订阅)权限"),
+        Text(f"check this gateway's rights to read {topics}", f"请检查本网关对 {topics} 的读(订阅)权限"),
     )
+
+
+def _named(reason: str) -> Text:
+    """What the library calls a reason code, in words."""
+    return _REASONS[_NOT_AUTHORIZED] if reason == "Not authorized" else Text(reason, reason)

@@ -6,6 +6,7 @@ No card, no face and no person's name is in it (contract, section 3).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from gateway import taxonomy
 from gateway.alarms import Alarm
@@ -84,14 +85,16 @@ class Voice:
 
     def _since(self, alarms: Sequence[Alarm], now_ms: int) -> Text:
         begun = min(alarm.first_ms for alarm in alarms)
-        at = datetime.fromtimestamp(begun / 1000).astimezone()
+        at = datetime.fromtimestamp(begun / 1000, ZoneInfo(self.site.config.site.timezone))
         minutes = max(0, now_ms - begun) // 60_000
         named = [self._name(alarm) for alarm in alarms[:MOST_NAMED]]
         more = Text(", …", "等") if len(alarms) > MOST_NAMED else Text("", "")
         over = Text(" (its cause is gone)", "(现已恢复)") if not any(a.active for a in alarms) else Text("", "")
+        waits = Text(f"{minutes} min without anybody", f"已 {minutes} 分钟无人确认")
+        waits = waits if minutes else Text("nobody has acknowledged it yet", "尚无人确认")
         return Text(
-            f"{', '.join(named)}{more.en}: since {at:%d %b %H:%M}, {minutes} min without anybody{over.en}.",
-            f"{'、'.join(named)}{more.zh}:{at.month}月{at.day}日 {at:%H:%M} 起,已 {minutes} 分钟无人确认{over.zh}。",
+            f"{', '.join(named)}{more.en}: since {at:%d %b %H:%M}, {waits.en}{over.en}.",
+            f"{'、'.join(named)}{more.zh}:{at.month}月{at.day}日 {at:%H:%M} 起,{waits.zh}{over.zh}。",
         )
 
     def _name(self, alarm: Alarm) -> str:

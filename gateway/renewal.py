@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -127,6 +128,16 @@ class Renewal:
         self._well_since_s: float | None = None
         self._told = ""
 
+    @property
+    def file(self) -> Path:
+        """gateway.yaml."""
+        return self._file
+
+    @property
+    def history(self) -> History:
+        """As it stands on disk."""
+        return self._kept.history
+
     # what the platform says, and hears
 
     def hearing(self, uplink: str) -> Hearing:
@@ -178,12 +189,12 @@ class Renewal:
 
     async def roll_back(self, number: int, by: By) -> Revision:
         """An old revision runs again. NotRight, StateError, StorageError."""
-        bring_back(self._kept.history, number, by.who, self._kept.now())
+        bring_back(self._kept.history, number, by.who, self._kept.now(), by.place)
         texts = self._kept.texts(number)
         answer = await examined(Question(file=self._file, texts=texts))
         if answer.problems:
             raise NotRight(str(self._file), answer.say(self._file))
-        history = bring_back(self._kept.history, number, by.who, self._kept.now())
+        history = bring_back(self._kept.history, number, by.who, self._kept.now(), by.place)
         self._kept.become(history, texts)
         self._kept.leave()
         return history.revisions[-1]

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -41,6 +41,22 @@ _DEVICE, _TYPE, _COUNT, _TESTS = (
     Text("count", "次数"),
     Text("tests", "测试/演练"),
 )
+_SHIFTS = {  # the usual ones, which are Chinese in a configuration that names none
+    "早班": Text("morning shift", "早班"),
+    "中班": Text("afternoon shift", "中班"),
+    "夜班": Text("night shift", "夜班"),
+}
+_ZONES = {"Asia/Shanghai": Text("Asia/Shanghai", "北京时间")}
+_LANES = {
+    "alarm": Text("alarms", "报警"),
+    "event": Text("events", "事件"),
+    "telemetry": Text("measured values", "测量值"),
+}
+_MACHINES = {  # words of ours in a reason that no person wrote
+    "line": Text("line", "线路"),
+    "bus": Text("bus", "总线"),
+    "expired": Text("its time was over", "到期"),
+}
 _HOURS, _TIMES, _STILL = Text("hours", "时长(小时)"), Text("times", "次数"), Text("at the end", "期末状态")
 _UPLINK, _SINCE = Text("uplink", "上行链路"), Text("since", "开始时间")
 _WHO, _TIME, _NOTE = Text("who", "人员"), Text("time", "时间"), Text("note", "备注")
@@ -72,12 +88,14 @@ class View:
     def title(self) -> str:
         """`阳光花园 日报 2026-11-23`."""
         kind = "handover" if "signed" in self._of else self._of["kind"]
-        return f"{self._of['site']} {self.say(_KINDS[kind])} {self._of['name']}"
+        return f"{self._of['site']} {self.say(_KINDS[kind])} {shift_name(self._of['name'], self._language)}"
 
     def head(self) -> list[str]:
         """What period, how far it can be relied on, by whom it is signed: one line each."""
         of = self._of
-        lines = [f"{self.time(of['from'])} – {self.time(of['to'])} ({of['timezone']}) · {of['gateway']}"]
+        zone = of["timezone"]
+        named = self.say(_ZONES.get(zone, Text(zone, zone)))
+        lines = [f"{self.time(of['from'])} – {self.time(of['to'])} ({named}) · {of['gateway']}"]
         made = self.time(of["made"])
         if of["running"]:
             lines.append(self.say(Text(f"not over yet: as of {made}", f"本期尚未结束,截至 {made}")))
@@ -123,7 +141,7 @@ class View:
             self._table(Text("Platform not reachable", "与平台断开"), (_UPLINK, _HOURS, _TIMES, _STILL),
                         [(r["uplink"], *self._lasted(r)) for r in of["uplinks"]]),
             self._table(Text("Data lost", "数据丢弃"), (Text("stream", "数据流"), Text("events", "事件数")),
-                        [(r["stream"], r["events"]) for r in of["lost"]]),
+                        [(self.say(_stream(r["stream"])), r["events"]) for r in of["lost"]]),
             self._notes(),
         ]  # fmt: skip
 
@@ -152,7 +170,7 @@ class View:
         condition = cover.get("condition", "")
         named = f"{state} {self.kind(condition.partition(' ')[0])}".rstrip() if condition in TYPES else state
         until = self.time(cover["until"]) if "until" in cover else ""
-        return cover["label"], named, cover.get("reason", ""), until, cover.get("who", "")
+        return cover["label"], named, self.say(_reason(cover.get("reason", ""))), until, cover.get("who", "")
 
     def _figures(self) -> list[tuple[str, str]]:
         of, touches = self._of, self._of["touches"]
@@ -190,12 +208,12 @@ class View:
         return f"{row['hours']:.2f}", str(row["times"]), self.say(state)
 
     def _notes(self) -> Table:
-        rows = [(self.time(n["time"]), n.get("who", ""), n["label"], n["note"]) for n in self._of["notes"]]
+        told = [(self.time(n["time"]), n.get("who", ""), n["label"], n["note"]) for n in self._of["notes"]]
+        rows = list(dict.fromkeys(told))  # an outcome acknowledges, with the same note
         handed = self.say(_KINDS["handover"])
-        rows += [
-            (self.time(h["time"]), h.get("who", ""), f"{handed} {h.get('shift', '')}".rstrip(), h.get("note", ""))
-            for h in self._of["handovers"]
-        ]
+        for h in self._of["handovers"]:
+            about = f"{handed} {shift_name(h.get('shift', ''), self._language)}".rstrip()
+            rows.append((self.time(h["time"]), h.get("who", ""), about, h.get("note", "")))
         left_out = self._of["notes_left_out"]
         if left_out:
             rows.append(("", "", "", self.say(Text(f"and {left_out} more", f"另有 {left_out} 条未列出"))))
@@ -217,6 +235,68 @@ class View:
             if count or (size == 1 and not parts):
                 parts.append(f"{count} {self.say(unit)}")
         return " ".join(parts[:2])
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One of the figures that are read first; `before` is that of the period before, where it was asked for."""
+
+    name: str
+    value: str
+    before: str | None
+
+
+def headlines(view: View, document: Mapping[str, Any], before: Mapping[str, Any] | None) -> list[Headline]:
+    """Alarms, how soon people came, how many were false, how long devices were away."""
+    return [
+        Headline(view.say(name), said(document, view), None if before is None else said(before, view))
+        for name, said in _HEADLINES
+    ]
+
+
+def _median(step: str) -> Callable[[Mapping[str, Any], View], str]:
+    return lambda of, view: view.span(of[step]["median_s"]) if "median_s" in of[step] else "–"
+
+
+def _false_share(of: Mapping[str, Any], _view: View) -> str:
+    return f"{of['disposed']['false_share']:.1%}" if "false_share" in of["disposed"] else "–"
+
+
+def _hours_offline(of: Mapping[str, Any], view: View) -> str:
+    hours = sum(row["hours"] for row in of["offline"])
+    return view.say(Text(f"{hours:.1f} h", f"{hours:.1f} 小时"))
+
+
+_HEADLINES: Sequence[tuple[Text, Callable[[Mapping[str, Any], View], str]]] = (
+    (Text("alarms", "报警"), lambda of, _: str(of["alarms"]["count"])),
+    (Text("acknowledged within (median)", "确认用时(中位)"), _median("acknowledged")),
+    (Text("disposed within (median)", "处置用时(中位)"), _median("disposed")),
+    (Text("false alarms", "误报率"), _false_share),
+    (Text("devices offline, together", "设备离线合计"), _hours_offline),
+    (Text("open at the end", "期末未结束"), lambda of, _: str(len(of["open"]))),
+)  # fmt: skip
+
+
+def shift_name(name: str, language: str) -> str:
+    """What a shift is called; the usual ones in either language."""
+    return _SHIFTS.get(name, Text(name, name)).say(language)
+
+
+def _stream(name: str) -> Text:
+    """`district.alarm` → district's alarms."""
+    uplink, _, lane = name.rpartition(".")
+    word = _LANES.get(lane, Text(lane, lane))
+    return Text(f"{uplink}: {word.en}", f"{uplink} {word.zh}")
+
+
+def _reason(text: str) -> Text:
+    """As a person wrote it; where the gateway did, its words are put into language."""
+    first, *more = text.split(" ") if text else [""]
+    ours = (first in _MACHINES and len(more) <= 1) or any(word in TYPES for word in more)
+    if not ours:
+        return Text(text, text)
+    said = [TYPES[word].label if word in TYPES else _MACHINES.get(word, Text(word, word)) for word in (first, *more)]
+    return Text(" ".join(one.en for one in said), " ".join(one.zh for one in said))
 
 
 def _standing(incident: Mapping[str, Any]) -> Text:

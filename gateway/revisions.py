@@ -28,7 +28,7 @@ class Value(BaseModel):
 
 
 class Revision(Value):
-    """One configuration and where it came from: `file` (gateway.yaml was edited), `cli`, `uplink:NAME`."""
+    """One configuration and where it came from: `file` (gateway.yaml was edited), `cli`, `page`, `uplink:NAME`."""
 
     number: int
     name: str  # the platform's, or `local-NUMBER`

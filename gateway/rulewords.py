@@ -1,6 +1,6 @@
 """Rules in words, Chinese and English, as the command line and the page show them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from gateway import taxonomy
 from gateway.credentials import DAYS, Window
@@ -29,6 +29,10 @@ OUTCOMES: Mapping[str, Text] = {
     "drill": Text("a drill", "演练"),
     "other": Text("other", "其他"),
 }
+TOLD: Mapping[str, Text] = {  # whom an alarm reaches without a contact
+    "page": Text("the page", "值班页面"),
+    "sound": Text("the sound on the page", "页面声音"),
+}
 UNTIL: Mapping[str, Text] = {
     "cleared": Text("until it has ended", "直到恢复"),
     "reset": Text("until its cause is gone and a person has disposed of it", "直到报警消除且人工处置完毕"),
@@ -39,7 +43,7 @@ _DAYS_ZH = "一二三四五六日"
 
 def when_text(when: When) -> Text:
     """What a rule waits for."""
-    en, zh = ", ".join(when.type), "、".join(map(_type_zh, when.type))
+    en, zh = ", ".join(when.type), "、".join(type_text(pattern).zh for pattern in when.type)
     if when.outcome is not None:
         outcome = OUTCOMES[when.outcome]
         en, zh = f"a person says that {en} was {outcome.en}", f"{zh} 被处置为{outcome.zh}"
@@ -53,7 +57,7 @@ def when_text(when: When) -> Text:
         within_s = when.within or 0.0
         parts.append(Text(f"{when.count} times within {within_s:g} s", f"{within_s:g} 秒内 {when.count} 次"))
     if when.hours is not None:
-        parts.append(_hours(when.hours))
+        parts.append(hours_text(when.hours))
     if when.test:
         also = when.test == "any"
         parts.append(Text("also as a test", "包括测试") if also else Text("only as a test", "仅测试时"))
@@ -96,9 +100,9 @@ def _object(do: Do) -> Text:
         return Text(f"{do.number} {state.en} of {devices.en}", f"{do.number} {state.zh}:{devices.zh}")
     if do.action == "suppress":
         type = do.type or ""
-        return Text(f"{type} of {devices.en}", f"{_type_zh(type)}:{devices.zh}")
+        return Text(f"{type} of {devices.en}", f"{type_text(type).zh}:{devices.zh}")
     if do.action == "notify":
-        return Text(do.target or "", do.target or "")
+        return whom(do.target or "")
     return devices
 
 
@@ -119,23 +123,40 @@ def _kind(name: str) -> Text:
     return Text(kind.en, kind.zh)
 
 
-def _type_zh(pattern: str) -> str:
-    row = taxonomy.TYPES.get(pattern)
-    category = taxonomy.CATEGORIES.get(pattern.removesuffix(".*"))
+def type_text(pattern: str) -> Text:
+    """`fire.smoke`, `fire.*`, `*` in words; what is none of them, as it stands."""
+    if pattern == "*":
+        return Text("every event", "所有事件")
+    row, category = taxonomy.TYPES.get(pattern), taxonomy.CATEGORIES.get(pattern.removesuffix(".*"))
     if row is not None:
-        return row.zh
-    return f"{category.zh}类" if category is not None else pattern
+        return row.label
+    return Text(f"all of {category.en}", f"{category.zh}类") if category is not None else Text(pattern, pattern)
 
 
-def _hours(windows: Iterable[Window]) -> Text:
+def whom(name: str) -> Text:
+    """Whom a step or a rule tells: the page, its sound, else a contact or uplink by its name."""
+    return TOLD.get(name, Text(name, name))
+
+
+def hours_text(windows: Iterable[Window]) -> Text:
+    """When something holds: days of the week, and from when until when."""
     said = []
     for days, start, end in windows:
         clock = f"{start // 60:02d}:{start % 60:02d}-{end // 60:02d}:{end % 60:02d}"
-        named = sorted(days)
-        daily = len(named) == len(DAYS)
-        said.append((f"{'every day' if daily else 'on ' + ','.join(DAYS[day] for day in named)} {clock}",
-                     f"{'每天' if daily else '周' + '、'.join(_DAYS_ZH[day] for day in named)} {clock}"))  # fmt: skip
+        named = _days(sorted(days))
+        said.append((f"{named.en} {clock}", f"{named.zh} {clock}"))
     return Text("; ".join(en for en, _ in said), ";".join(zh for _, zh in said))
+
+
+def _days(numbers: Sequence[int]) -> Text:
+    """Monday to Friday in a row is a span."""
+    if len(numbers) == len(DAYS):
+        return Text("every day", "每天")
+    if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:
+        first, last = numbers[0], numbers[-1]
+        return Text(f"on {DAYS[first]}-{DAYS[last]}", f"周{_DAYS_ZH[first]}至周{_DAYS_ZH[last]}")
+    en, zh = ",".join(DAYS[day] for day in numbers), "、".join(_DAYS_ZH[day] for day in numbers)
+    return Text(f"on {en}", f"周{zh}")
 
 
 def _joined(parts: Iterable[Text]) -> Text:

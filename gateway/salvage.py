@@ -57,6 +57,7 @@ _SMALL = {
     "notice": "uplink, id",
     "disclosure": "day, uplink, type, fields",
     "audit": "n",
+    "roster": "kind, name",
 }
 _LANED = ("cursor", "stream", "dead", "again")  # whose second column is a lane
 Raw = tuple[int, int, bytes, bytes, bytes | None]

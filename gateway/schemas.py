@@ -9,7 +9,17 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaV
 from pydantic_core import core_schema
 
 from gateway import fields, taxonomy
-from gateway.documents import ActionData, ClockData, Data, DataLost, DeniedData, Event, GrantedData, OperatorData
+from gateway.documents import (
+    ActionData,
+    ClockData,
+    Data,
+    DataLost,
+    DeniedData,
+    Event,
+    GrantedData,
+    LockoutData,
+    OperatorData,
+)
 from gateway.driver import Driver
 from gateway.event import Severity
 from gateway.taxonomy import EventType
@@ -20,6 +30,7 @@ _OF_DEVICES_ONLY = frozenset({"fire", "safety", "access", "door", "video"})
 _DATA: dict[str, type[BaseModel]] = {
     "access.denied": DeniedData,
     "access.granted": GrantedData,
+    "access.lockout": LockoutData,
     "gateway.action": ActionData,
     "gateway.clock_bad": ClockData,
     "gateway.data_lost": DataLost,

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from gateway import taxonomy
+from gateway.errors import Text
 from gateway.event import Severity
 from gateway.fields import Duration, File, HostPort, Id, Model, Secret, Share, Size, Wrong
 from gateway.shifts import TIMEZONE, TimeZone
@@ -59,13 +60,49 @@ PerSecond = Annotated[float, Field(gt=0)]
 TypePattern = Annotated[str, AfterValidator(_event_types)]
 
 
+class WebTlsConfig(Model):
+    """The owner's own certificate for the page: PEM files, relative to the YAML file."""
+
+    cert: File = Field(description="with all that stand between it and an authority that browsers know")
+    key: File = Field(description="its private key, without a password")
+
+
 class WebConfig(Model):
     """The local page and HTTP interface."""
 
-    listen: HostPort = Field(default=("127.0.0.1", 8080), description="address and port")
+    listen: HostPort = Field(
+        default=("127.0.0.1", 8080), description="in the clear: for this machine, and for devices that post"
+    )
+    https: HostPort | None = Field(
+        default=None, description='for people on other machines, e.g. "0.0.0.0:8443"; without: this machine only'
+    )
+    tls: WebTlsConfig | None = Field(
+        default=None, description="certificate of https; without: the box makes one of its own"
+    )
+    plain: bool = Field(default=False, description="people on other machines may come in the clear, passwords and all")
     names: tuple[HostName, ...] = Field(
         default=(), description="host names it may be called by, besides IP addresses and localhost"
     )
+
+    @model_validator(mode="after")
+    def _two_ways(self) -> "WebConfig":
+        if self.tls is not None and self.https is None:
+            raise Wrong('tls: needs https: "0.0.0.0:8443"', '使用 tls: 时必须写 https: "0.0.0.0:8443"')
+        if self.https is not None and self.https[1] == self.listen[1]:
+            raise Wrong("listen: and https: need a port each", "listen: 和 https: 必须使用不同端口")
+        return self
+
+    def advice(self) -> list[Text]:
+        """What its owner should know although it is right."""
+        if not self.plain:
+            return []
+        return [
+            Text(
+                "plain: true lets passwords and doors' commands pass the network in the clear; "
+                'https: "0.0.0.0:8443" and no plain: is better',
+                'plain: true 会使密码和开门指令在网络中明文传输;建议改用 https: "0.0.0.0:8443" 并删除 plain:',
+            )
+        ]
 
 
 class BufferConfig(Model):

@@ -26,6 +26,7 @@ RETRY_MOST_S = 10.0  # a device that comes back is seen within this time
 PERSON_FIRST_S = 60.0  # wrong password: slowly, or the device locks us out
 PERSON_MOST_S = 600.0
 END_S = (1.0, 0.5)  # a driver is told to end so often, and has so long each time; together within the stage of the end
+_NOT_RUNNING = Text("the device's driver is not running", "该设备的驱动未运行")
 Running = Literal["running", "retrying", "stopped"]
 Decide = Callable[[str, Credential], Decision]
 
@@ -262,7 +263,7 @@ class Supervisor:
         """Hand a command to its device's driver."""
         found = self.board.handlers.get(command.device)
         if found is None:
-            return Outcome("device-offline", "the device's driver is not running")
+            return Outcome("device-offline", _NOT_RUNNING.en, said=_NOT_RUNNING)
         actions, handler = found
         if command.action not in actions:
             return Outcome("unknown-action", f"it takes {', '.join(sorted(actions))}")

@@ -70,7 +70,7 @@ class Uplink:
         self.delivery: Delivery | None = None
         self._target = target
         self._auto = protocol == AUTO
-        self._protocol = "5" if self._auto else protocol
+        self.protocol = "5" if self._auto else protocol
         self._five_refused = False  # in so many words, in this run
         self._resets = 0  # in a row, in answer to CONNECT
         self._next_session = next_session
@@ -127,7 +127,7 @@ class Uplink:
         plan, number = self.parts.plan, self._number
         will = Will(f"{plan.base}/status", encode(plan.status("offline", number)))
         wanted = replace(
-            self._target(self._protocol),
+            self._target(self.protocol),
             will=will,
             subscribe=(f"{plan.base}/command/#", *plan.inbox),
             session_expiry_s=SUBSCRIBED_S,
@@ -158,20 +158,20 @@ class Uplink:
         """Under `auto`: 5 once more, unless the broker has said that it does not speak it."""
         self._resets = 0
         if self._auto:
-            self._protocol = "3.1.1" if self._five_refused else "5"
+            self.protocol = "3.1.1" if self._five_refused else "5"
 
     def _other_protocol(self, error: LinkError) -> bool:
         """Under `auto`, after connecting failed: which version comes next. True when it is to be tried at once."""
-        tried = self._protocol
+        tried = self.protocol
         self._five_refused |= tried == "5" and isinstance(error, ProtocolRefused)
         reset = tried == "5" and isinstance(error.__cause__, ConnectionResetError)
         resets = self._resets + 1 if reset else 0
         self._first_protocol()
         if self._auto and resets >= RESETS_MOST:
-            self._protocol = "3.1.1"
+            self.protocol = "3.1.1"
         else:
             self._resets = resets
-        return tried == "5" and self._protocol == "3.1.1"
+        return tried == "5" and self.protocol == "3.1.1"
 
     async def _pause(self, stopping: asyncio.Event) -> None:
         """Wait by the back-off; an unsent alarm shortens it, also one that comes while it lasts."""
@@ -216,7 +216,7 @@ class Uplink:
 
     def _up(self, where: str) -> None:
         self.connected, self.why, self.since = True, None, rfc3339(self.parts.clock.utc())
-        self.parts.log.info("connected to %s (MQTT %s)", where, self._protocol)
+        self.parts.log.info("connected to %s (MQTT %s)", where, self.protocol)
         self.on_change(self)
 
     def _down(self, error: LinkError) -> None:

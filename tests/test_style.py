@@ -23,20 +23,22 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 # Each module imports only from rows above its own, and within its row from modules to its left.
 LAYERS = (
-    "errors clock logs",
-    "event fields taxonomy",
+    "errors clock logs issuer",
+    "event fields taxonomy rights",
     "problems slips yamltext masks yamlmarks shifts",
     "alarms explain credentials profiles canonical signing sections alarmrules rulebook scope acts rules rulewords",
     "charge contacts cards checks rulecheck config revisions site arguments documents desired orders feedback samples",
     "drawings driver archive pushed access peer packets listeners mqtt tls target schemas asyncapi",
     "normalize measures spans escalation states groups veil privacy loss",
-    "folder vault identity packing journal batch database facts erase letters salvage writer store pictures plans",
-    "replay outbox pipeline audit alarmview proofs waits reports reporting reportview",
-    "deeds duty covers outages notify plea courier callout",
+    "folder vault identity packing journal batch database",
+    "facts roster erase letters salvage writer store pictures plans",
+    "replay outbox pipeline audit alarmview proofs waits reports reporting reportview browse",
+    "lockout passwords setupcode sessions deeds tokens people signin duty covers outages notify plea courier callout",
     "casebook evidence witness incidents notices dossiers dead losses retention timekeeper ledger",
     "holes newcomers backup restore disclosure forget",
     "retained posters turns commands clerk desk parts board flight delivery uplink pulse supervisor moves renewal",
-    "doings linkage health systemd watchdog house bundle chores questions steps asks reportasks inquiry feeds control",
+    "doings linkage health systemd watchdog house bundle chores",
+    "questions steps asks reportasks peopleasks inquiry feeds control",
     "web build",
     "app",
     "demo cli __main__",
@@ -49,7 +51,10 @@ THREADS_IN = {
     "gateway/store.py",
     "gateway/writer.py",
     "gateway/mqtt.py",
-}  # the database's; paho-mqtt, which can only connect in blocking code
+    "gateway/passwords.py",
+    "gateway/web/exports.py",
+}  # the database's; paho-mqtt, which can only connect in blocking code, as openpyxl can only write; and a password's
+# hash, which takes 50 ms of a CPU
 
 
 def words(text: str) -> frozenset[str]:

@@ -19,6 +19,7 @@ from gateway.cli import (
     handle,
     language,
     look,
+    people,
     profile,
     report,
     revisions,
@@ -79,11 +80,12 @@ for command in plain:
 outbox.command("show", cls=Command)(look.outbox_show)
 outbox.command("check", cls=Command)(disk.outbox_check)
 outbox.command("resend", cls=Command)(act.resend)
-for command in (schema.config, schema.events, schema.asyncapi):
+for command in (schema.config, schema.events, schema.asyncapi, schema.openapi):
     schemas.command(cls=Command)(command)
 duty.contacts.command("test", cls=Command)(duty.try_out)
 app.add_typer(duty.contacts, name="notify")
 app.add_typer(audit.audits, name="audit")
+app.add_typer(people.people, name="people")
 configs.command("log", cls=Command)(revisions.log)
 configs.command("diff", cls=Command)(revisions.diff)
 configs.command("show", cls=Command)(revisions.print_text)

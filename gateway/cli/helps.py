@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from gateway.cli import helps_alarms
+from gateway.cli import helps_alarms, helps_people
 
 HELP_OPTION = "Show this message and exit."
 HELPS: Mapping[str, str] = {
@@ -222,6 +222,8 @@ HELPS: Mapping[str, str] = {
     "Print the AsyncAPI 3.0 document of the topics.": "输出主题的 AsyncAPI 3.0 文档。",
     "Every topic, its messages, its quality of service.": "含所有主题、消息及其服务质量(QoS)。",
     "With this site's own topics and brokers.": "按此配置填入本站点的主题和服务器。",
+    "Print the OpenAPI document of the local HTTP interface.": "输出本机 HTTP 接口的 OpenAPI 文档。",
+    "The same as the gateway serves at /openapi.json.": "与网关在 /openapi.json 提供的相同。",
     # profile
     "Register maps of Modbus devices.": "Modbus 设备的寄存器模板。",
     "Read every register of a profile and say what it means.": "逐个读取模板中的寄存器并说明含义。",
@@ -350,4 +352,5 @@ HELPS: Mapping[str, str] = {
     "A hub that publishes on a broker, as zigbee2mqtt.": "在消息服务器上发布设备消息的汇聚设备。",
     "The line `help` lists what its devices can be told to report.": "输入 help 列出设备可上报的内容。",
     **helps_alarms.HELPS,
+    **helps_people.HELPS,
 }

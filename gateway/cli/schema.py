@@ -1,4 +1,4 @@
-"""What the gateway speaks, for machines: JSON Schema of gateway.yaml and of events, AsyncAPI of the topics."""
+"""What the gateway speaks: JSON Schema of gateway.yaml and of events, AsyncAPI of the topics, OpenAPI of the page."""
 
 from pathlib import Path
 from typing import Annotated, Optional
@@ -41,3 +41,13 @@ def asyncapi(site: SiteOption = None) -> None:
     from gateway.asyncapi import document, place_of
 
     show.document(document(place_of(loaded(site)[0].config) if site is not None else None))
+
+
+def openapi() -> None:
+    """Print the OpenAPI document of the local HTTP interface.
+
+    The same as the gateway serves at /openapi.json.
+    """
+    from gateway.web.api import described
+
+    show.document(described())

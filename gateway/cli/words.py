@@ -154,6 +154,7 @@ REVISION_STATES: Mapping[str, Text] = {  # of configurations
 PLACES: Mapping[str, Text] = {  # where a configuration came from
     "file": Text("file", "本地文件"),
     "cli": Text("command line", "命令行"),
+    "page": Text("page", "网页"),
     "uplink": Text("uplink", "上行链路"),
 }
 FRAME: Mapping[str, str] = {  # a line of a help by its beginning

@@ -1,47 +1,70 @@
 """The application: every room of the page, and the HTTP interface (contract, section 8)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from gateway.errors import GatewayError, StorageError
 from gateway.house import House
-from gateway.web import assets, device, devices, ingest, plans, probes, public, reports, words
+from gateway.web import (
+    account,
+    alarms,
+    assets,
+    audit,
+    device,
+    devices,
+    downloads,
+    events,
+    history,
+    ingest,
+    login,
+    notices,
+    openapi,
+    overview,
+    people,
+    plans,
+    public,
+    reports,
+    settings,
+    stream,
+    uplink,
+    words,
+)
 from gateway.web.frame import Frame
 from gateway.web.guard import Guard, LocalKeeper, error
-from gateway.web.pages import environment, render
-from gateway.web.visitor import Keeper, NotAllowed, needs
+from gateway.web.visitor import Keeper, NotAllowed
+from gateway.web.ways import Gate, Ways
 
 RETRY_AFTER_S = 5
 STEP_UP = "X-Step-Up"  # a header of 403: the password is needed once more
 
 
-def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = ()) -> FastAPI:
+def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = (), ways: Ways | None = None) -> FastAPI:
     """The application. `names` are host names it may be called by, besides IP addresses and `localhost`."""
-    app = FastAPI(title="community-gateway", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
-    app.add_middleware(Guard, keeper=keeper or LocalKeeper(), names=frozenset(name.lower() for name in names))
+    app = FastAPI(title="community-gateway", docs_url=None, redoc_url=None, openapi_url=None)
+    keeper = keeper or LocalKeeper()
+    app.add_middleware(Guard, keeper=keeper, names=frozenset(name.lower() for name in names))
+    app.add_middleware(Gate, ways=(ways := ways or Ways()))
     app.add_exception_handler(HTTPException, _not_here)
     app.add_exception_handler(GatewayError, _refused)
     frame = Frame(house)
-    for room in (assets,):
-        room.add(app)
-    for view in (devices, device, plans):
-        view.add(app, frame)
-    for part in (ingest, probes):
-        part.add(app, house)
-    public.add(app, house)
-    reports.add(app, house, environment())
-    _front(app, frame)
+    app.state.ways, app.state.errands = ways, []
+    assets.add(app)
+    ingest.add(app, house)
+    stream.add(app, frame, keeper)
+    for room in (overview, alarms, devices, device, plans, events, uplink, notices, reports, audit):
+        room.add(app, frame)
+    for room in (settings, downloads, history, login, account, people, public, openapi):
+        room.add(app, frame)
     return app
 
 
-def _front(app: FastAPI, frame: Frame) -> None:
-    @app.get("/", include_in_schema=False, dependencies=[needs("see").depends])
-    async def page(request: Request) -> Response:
-        house = frame.house
-        return HTMLResponse(render(house.health(), house.devices(), house.verdict(), frame.language(request)))
+def described() -> dict[str, Any]:
+    """The OpenAPI document without a gateway: of a house that is there to be described, not to be asked."""
+    return create(object.__new__(House)).openapi()
 
 
 async def _not_here(request: Request, exc: Exception) -> Response:

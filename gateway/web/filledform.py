@@ -60,6 +60,7 @@ def number(form: Mapping[str, str], name: str, label: Text, least: int, most: in
     return int(value)
 
 
-def said(sentence: str) -> Response:
-    """It is done, and what is to be read of it."""
-    return Response(status_code=204, headers={SAID: quote(sentence)})
+def said(sentence: str, to: str = "") -> Response:
+    """It is done, and what is to be read of it; `to` is the view that then opens anew, its forms empty."""
+    more = {"HX-Redirect": to} if to else {}
+    return Response(status_code=204, headers={SAID: quote(sentence)} | more)

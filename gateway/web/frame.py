@@ -1,16 +1,20 @@
 """What stands around every view: the site in one word, the alarm banner, the way to the other views."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from gateway.house import House
 from gateway.web import assets, show, words
+from gateway.web.banner import banner
+from gateway.web.beats import Beat, Echoes, look
 from gateway.web.catalogue import Speaker
 from gateway.web.visitor import Right, Visitor
 
@@ -41,6 +45,24 @@ ROOMS = (
 )
 
 
+FOREMOST = 3  # of these stand in the bar of a phone, the rest behind 更多
+_SCRIPT = ("lost", "ended", "off", "on", "pause", "paused", "waiting", "d", "h", "m", "s")  # what alarm.js says
+
+
+@cache
+def environment() -> Environment:
+    """Templates of this package; what is put into them cannot become markup."""
+    made = Environment(
+        loader=PackageLoader("gateway.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals |= {"asset": assets.url, "rooms": ROOMS, "foremost": FOREMOST, "size": show.size}
+    return made
+
+
 class Frame:
     """Makes pages of one house."""
 
@@ -49,16 +71,8 @@ class Frame:
 
     @cached_property
     def environment(self) -> Environment:
-        """Templates of this package; what is put into them cannot become markup."""
-        made = Environment(
-            loader=PackageLoader("gateway.web"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        made.globals |= {"asset": assets.url, "rooms": ROOMS, "size": show.size}
-        return made
+        """Templates of this package."""
+        return environment()
 
     def language(self, request: Request) -> str:
         """`zh` or `en`: as chosen here, else as the browser likes, else as configured."""
@@ -75,7 +89,8 @@ class Frame:
         `room` is where it stands in ROOMS; `speaks` names the catalogue where that is another.
         """
         language = self.language(request)
-        answer = HTMLResponse(self.render(template, speaks or room, language, **self.around(request, room), **values))
+        around = self.around(request, room, values.pop("beat", None) or self.beat())
+        answer = HTMLResponse(self.render(template, speaks or room, language, **(around | values)))
         answer.status_code = status
         if request.query_params.get(LANGUAGE) == language:
             answer.set_cookie(LANGUAGE, language, max_age=31_536_000, samesite="strict", path="/")
@@ -94,16 +109,69 @@ class Frame:
         }
         return self.environment.get_template(template).render(given | values)
 
-    def around(self, request: Request, room: str) -> dict[str, Any]:
+    def around(self, request: Request, room: str, beat: Beat) -> dict[str, Any]:
         """What the frame itself shows."""
         visitor: Visitor | None = getattr(request.state, "visitor", None)
+        language = self.language(request)
+        say = Speaker("frame", language)
         return {
             "room": room,
             "visitor": visitor,
             "site": self.house.config.site.name,
-            "verdict": self.house.verdict(),
+            "verdict": beat.verdict,
             "path": request.url.path,
+            "zone": str(self.zone),
+            "state": self.state(beat, language),
+            "banner": Markup(self.banner(beat, language, visitor.rights)) if visitor else "",  # noqa: S704  # ours
+            "texts": {key: say(f"script_{key}") for key in _SCRIPT},
         }
+
+    # what the stream tells (hub.py)
+
+    @cached_property
+    def echoes(self) -> Echoes:
+        """Feedback of outputs."""
+        return Echoes(self.house)
+
+    def beat(self) -> Beat:
+        """One look at the house."""
+        return look(self.house, self.echoes)
+
+    def state(self, beat: Beat, language: str) -> dict[str, Any]:
+        """The top of the page, as its script needs it too."""
+        word = str(beat.verdict["word"])
+        sign = show.sign(words.VERDICTS, word, language)
+        say = Speaker("frame", language)
+        count = beat.tiles["fire"] if word == "fire" else beat.apart["alarm"] if word == "alarm" else 0
+        about = " ".join(filter(None, [sign.shape, sign.word, str(count or "")]))
+        lost = [name for name, (connected, _) in beat.uplinks.items() if not connected]
+        platform = say("platform_lost", names=", ".join(lost)) if lost else say("platform_well")
+        return {
+            "word": sign.name,
+            "shape": sign.shape,
+            "say": sign.word,
+            "count": count,
+            "title": f"{about} · {beat.first_place or self.house.config.site.name}",
+            "icon": assets.url(f"sign-{sign.name}.svg"),
+            "since": beat.verdict.get("since"),
+            "flood": beat.verdict.get("flood", 0),
+            "platform": platform if beat.uplinks else say("platform_none"),
+            "linked": not lost,
+            "backlog": say("backlog", count=sum(waiting for _, waiting in beat.uplinks.values())),
+            "tiles": {**beat.tiles, "alarm": beat.apart["alarm"]},
+            "sounding": beat.sounding,
+            "sounds": dict(beat.sounds),
+            "alarms": beat.alarm_mark,
+        }
+
+    def banner(self, beat: Beat, language: str, rights: frozenset[Right]) -> str:
+        """What calls now."""
+        return banner(self, language, rights, beat.alarms)
+
+    def rows(self, events: Iterable[Mapping[str, Any]], language: str, skipped: int = 0) -> str:
+        """Live events, the newest first."""
+        rows = [show.row(event) for event in events]
+        return self.render("overview_rows.html", "overview", language, rows=rows, skipped=skipped).strip()
 
     @property
     def zone(self) -> ZoneInfo:

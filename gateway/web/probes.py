@@ -6,6 +6,8 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
 
 from gateway.house import House
+from gateway.web import models
+from gateway.web.rest import refusals, router
 from gateway.web.visitor import needs
 
 
@@ -13,19 +15,23 @@ def add(app: FastAPI, house: House) -> None:
     """The routes."""
     sees = [needs("see").depends]
 
-    @app.get("/healthz", summary="The process answers")
-    async def healthz() -> dict[str, str]:
+    @app.get("/healthz", tags=["probes"], operation_id="healthz", summary="The process answers",
+             response_model=models.Health)  # fmt: skip
+    async def healthz() -> Any:
         return {"status": "ok"}
 
-    @app.get("/readyz", summary="The gateway takes events", dependencies=sees)
+    @app.get("/readyz", tags=["probes"], operation_id="readyz", summary="The gateway takes events", dependencies=sees,
+             response_model=models.Ready,
+             responses=refusals() | {503: {"model": models.Ready, "description": "It does not"}})  # fmt: skip
     async def readyz() -> Response:
         ready = house.ready()
         return JSONResponse({"ready": ready}, 200 if ready else 503)
 
-    @app.get("/api/v1/status", summary="The site in one word, and the health document", dependencies=sees)
-    async def status() -> dict[str, Any]:
+    api = router("state")
+
+    @api.get("/status", operation_id="status", summary="The site in one word, and the health document",
+             dependencies=sees, response_model=models.Status, response_model_exclude_unset=True)  # fmt: skip
+    async def status() -> Any:
         return {"verdict": dict(house.verdict()), **house.health()}
 
-    @app.get("/api/v1/devices", summary="Every device's present state", dependencies=sees)
-    async def devices() -> dict[str, Any]:
-        return {"devices": [dict(device) for device in house.devices()]}
+    app.include_router(api)

@@ -5,7 +5,10 @@ import contextlib
 import errno
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+import ssl
+from asyncio.sslproto import SSLProtocol
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -15,6 +18,8 @@ from gateway.errors import ConfigError, Text
 from gateway.listeners import Refusals, Turnstile
 
 HEADER_TIMEOUT_S = 10.0
+HANDSHAKE_TIMEOUT_S = 10.0  # of TLS: whoever does not speak keeps no place
+_GOODBYE_S = 2.0  # of TLS: longest wait for the other side's
 MAX_HEADER_BYTES = 16 * 1024
 MAX_CONNECTIONS = 64
 MAX_PER_PEER = 32  # a browser has 6; several devices may stand behind one address
@@ -23,15 +28,15 @@ _GRACE_S = 1  # for requests under way when we stop
 _LOG = logging.getLogger("gateway.web")
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
+def bind(host: str, port: int, key: str = "listen") -> list[socket.socket]:
     """The listening socket; port 0 takes any, an empty host every address.
 
-    ConfigError, about `gateway.web.listen`: the port is in use, or the address is not this machine's.
+    ConfigError, about `gateway.web.{key}`: the port is in use, or the address is not this machine's.
     """
     try:
         listening = _listen(host, port)
     except OSError as exc:
-        raise ConfigError("gateway.web.listen", _why(f"{host}:{port}", exc), _do(exc)) from exc
+        raise ConfigError(f"gateway.web.{key}", _why(f"{host}:{port}", exc), _do(exc)) from exc
     # What is accepted inherits it; asyncio sets it only on sockets of its own making. Without, answers wait 40 ms.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return [listening]
@@ -94,32 +99,26 @@ class _Config(uvicorn.Config):
     """Uvicorn's, which every connection gets to see, with who may connect."""
 
     turnstile: Turnstile
+    context: Callable[[], ssl.SSLContext]
+    secure: set[asyncio.Transport]  # also those that still shake hands
 
 
-class _Protocol(H11Protocol):
-    """HTTP/1.1 for whom there is room.
+class _Http(H11Protocol):
+    """HTTP/1.1; it does not wait longer than `HEADER_TIMEOUT_S` for the rest of a request's head (slow loris)."""
 
-    It does not wait longer than `HEADER_TIMEOUT_S` for the rest of a request's head (slow loris).
-    """
-
-    config: _Config
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        if self.config.turnstile.enter(_peer(transport), transport):
-            super().connection_made(transport)
-            self._watch()
+        super().connection_made(transport)
+        self._watch()
 
     def data_received(self, data: bytes) -> None:
-        if self.transport is not None:
-            super().data_received(data)
-            self._watch()
+        super().data_received(data)
+        self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self.transport is not None:
-            self.config.turnstile.leave(_peer(self.transport), self.transport)
-            self._stop()
-            super().connection_lost(exc)
+        self._stop()
+        super().connection_lost(exc)
 
     def _watch(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:
@@ -133,16 +132,74 @@ class _Protocol(H11Protocol):
             self._deadline = None
 
 
+class _Protocol(_Http):
+    """For whom there is room."""
+
+    config: _Config
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        if self.config.turnstile.enter(_peer(transport), transport):
+            super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport is not None:
+            super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.transport is not None:
+            self.config.turnstile.leave(_peer(self.transport), self.transport)
+            super().connection_lost(exc)
+
+
+class _Secure(SSLProtocol):
+    """TLS in front of HTTP, for whom there is room: also who only shakes hands has taken a place, and not for long.
+
+    The certificate is the one of the moment in which the connection begins.
+    """
+
+    _raw: asyncio.Transport | None = None
+
+    def __init__(self, config: _Config, server_state: Any, app_state: Any, _loop: Any = None) -> None:
+        self._config = config
+        super().__init__(
+            asyncio.get_running_loop(),
+            _Http(config, server_state, app_state),
+            config.context(),
+            None,  # type: ignore[arg-type]  # nobody waits for it; asyncio's own code allows for that
+            server_side=True,
+            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,  # type: ignore[arg-type]  # any number of seconds will do
+            ssl_shutdown_timeout=_GOODBYE_S,
+        )
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        if self._config.turnstile.enter(_peer(transport), transport):
+            self._raw = transport
+            self._config.secure.add(transport)
+            super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._raw is not None:
+            self._config.turnstile.leave(_peer(self._raw), self._raw)
+            self._config.secure.discard(self._raw)
+            super().connection_lost(exc)
+
+
 def _peer(transport: asyncio.Transport) -> str:
     return str((transport.get_extra_info("peername") or ("",))[0])
 
 
 @contextlib.asynccontextmanager
-async def serve(app: FastAPI, sockets: Sequence[socket.socket]) -> AsyncIterator[None]:
-    """Serves while the block lasts; leaving it closes the sockets and takes at most 2 s."""
+async def serve(
+    app: FastAPI, sockets: Sequence[socket.socket], context: Callable[[], ssl.SSLContext] | None = None
+) -> AsyncIterator[None]:
+    """Serves while the block lasts; leaving it closes the sockets and takes at most 2 s.
+
+    `context`: over TLS, with what it gives for each connection.
+    """
+    protocol: type[asyncio.Protocol] = _Protocol if context is None else _Secure  # type: ignore[assignment]
     config = _Config(
         app,
-        http=_Protocol,
+        http=protocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -155,13 +212,20 @@ async def serve(app: FastAPI, sockets: Sequence[socket.socket]) -> AsyncIterator
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
     )
     config.turnstile = Turnstile(Refusals(_LOG, "page"), MAX_CONNECTIONS, MAX_PER_PEER)
+    config.secure = set()
+    if context is not None:
+        config.context = context
     server = _Server(config)
     task = asyncio.create_task(server.serve(list(sockets)), name="web")
     try:
         await server.up.wait()
         yield
     finally:
+        for end in getattr(app.state, "ends", ()):  # streams, which would last
+            end()
         server.stop.set()
         await task
         for connection in list(server.server_state.connections):
             connection.transport.abort()
+        for transport in list(config.secure):
+            transport.abort()

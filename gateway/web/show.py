@@ -55,6 +55,40 @@ def natural(text: str) -> list[tuple[bool, int, str]]:
 
 
 @dataclass(frozen=True)
+class Row:
+    """An event in a list."""
+
+    id: str
+    time: str
+    type: str
+    phase: str
+    subject: str
+    place: str
+    hue: str  # "" for what asks nobody for anything: information, and what is over
+    alarm: str
+    who: str
+    test: bool
+
+
+def row(event: Mapping[str, Any]) -> Row:
+    """What a list shows of an event as it stands on disk."""
+    data, type = event["data"], event["type"]
+    calm = event["severity"] == "info" or event["phase"] == "clear"
+    return Row(
+        str(event["id"]),
+        str(event["time"]),
+        str(type),
+        str(event["phase"]),
+        str(event["subject"]),
+        str(data.get("place", {}).get("label", "")),
+        "" if calm else hue(type),
+        "" if calm else str(data.get("alarm", "")),
+        str(data.get("who", "")),
+        bool(data.get("test")),
+    )
+
+
+@dataclass(frozen=True)
 class Dates:
     """Times as the site's clocks show them."""
 
@@ -86,6 +120,11 @@ class Dates:
 
     def _local(self, text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone(self.zone)
+
+
+def local(text: str, zone: tzinfo) -> str:
+    """`2026-11-23 09:41:03`, where there is no markup."""
+    return datetime.fromisoformat(text).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def size(count: float) -> str:

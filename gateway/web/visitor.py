@@ -1,31 +1,19 @@
 """Who asks, and what they may: people by their role, machines by the scopes of their token.
 
-Rights, and which role has which (decision 0019): everybody who is known sees; who is on duty handles alarms and opens
-doors; a manager also lays covers and manages people; an installer also configures; an auditor reads, and does nothing.
+Which role has which rights stands in gateway/rights.py.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Annotated, Any, Literal, Protocol, get_args
+from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Request
 
 from gateway.audit import By
 from gateway.errors import GatewayError, Text
+from gateway.rights import RIGHTS, ROLES, Right, Role
 
-Right = Literal["see", "handle", "doors", "cover", "people", "configure", "audit", "metrics"]
-Role = Literal["duty", "manager", "installer", "auditor"]
-RIGHTS: tuple[Right, ...] = get_args(Right)
-ROLES: Mapping[Role, frozenset[Right]] = MappingProxyType(
-    {
-        "duty": frozenset({"see", "handle", "doors"}),
-        "manager": frozenset({"see", "handle", "doors", "cover", "people", "audit"}),
-        "installer": frozenset({"see", "handle", "doors", "cover", "people", "configure", "audit"}),
-        "auditor": frozenset({"see", "audit"}),
-    }
-)
-FRESH_S = 300.0  # so long after a password was given, doors may be opened and the configuration changed
+__all__ = ["RIGHTS", "ROLES", "Handles", "Keeper", "NotAllowed", "Right", "Role", "Sees", "Visitor", "needs"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +26,7 @@ class Visitor:
     csrf: str = ""
     fresh: bool = False  # the password was given a short while ago, or it is a machine with its scope
     session: str = ""  # which one it is, for its own end; "" where it is none
+    ends: str = ""  # RFC 3339: when the session ends for certain
 
     @property
     def by(self) -> By:
@@ -53,7 +42,7 @@ class Keeper(Protocol):
     """Knows people and machines."""
 
     async def visitor(self, request: Request) -> Visitor | None:
-        """Who it is: by a session's cookie or a token. None: nobody that is known. StorageError."""
+        """Who it is, by a session's cookie or a token. None: nobody that is known. StorageError, NotAllowed."""
 
 
 class NotAllowed(GatewayError):

@@ -69,11 +69,18 @@ UNITS: Mapping[str, Text] = {
     "s": Text("s", "秒"),
 }
 
-NOT_LOCAL = Text("this answers the gateway's own machine only", "此页面仅限网关本机访问")
+NOT_LOCAL = Text("nobody has an account yet: only this machine may look", "尚未创建账号,目前仅限本机查看")
 NOT_LOCAL_DO = Text(
-    "open it there, or through a tunnel: ssh -L 8080:127.0.0.1:8080 …",
-    "请在本机打开,或通过 SSH 隧道访问:ssh -L 8080:127.0.0.1:8080 …",
+    "set the gateway up at /setup, with the code on its label or in its log",
+    "请在 /setup 完成首次设置,设置码见设备标签或日志",
 )
+NOT_KNOWN = Text("sign in first, or send a token", "请先登录,或提供访问令牌")
+NOT_KNOWN_DO = Text(
+    "people: /login; machines: Authorization: Bearer, with a token of /settings/tokens",
+    "人员请访问 /login;程序请用 Authorization: Bearer 加 /settings/tokens 中创建的令牌",
+)
+NOT_OUR_PAGE = Text("this was not asked for by a page of this gateway", "该操作不是从本网关的页面发出的")
+NOT_OUR_PAGE_DO = Text("load the page anew and try again", "请刷新页面后重试")
 NOT_OUR_NAME = Text("the gateway is not known by this name", "网关没有此主机名")
 NOT_OUR_NAME_DO = Text("use its IP address, localhost or a configured name", "请使用 IP 地址、localhost 或已配置的名称")
 _REFUSALS: Mapping[int, Text] = {

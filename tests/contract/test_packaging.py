@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "deploy/systemd/community-gateway.service"
 SCRIPTS = ["deploy/environment.sh", "deploy/install.sh", "deploy/lib.sh", ".ci/run"]
 SHUTDOWN_S = 10  # from SIGTERM until all that was accepted is on disk
-SERVERS = "mosquitto socat mbpoll tshark"  # what the tests need from Debian
+SERVERS = "mosquitto socat mbpoll tshark chromium fonts-noto-cjk"  # what the tests need from Debian
 TOOLS = ("sh", "env", "dirname", "basename", "cat", "id", "uname", "sha256sum", "tail", "mktemp", "rm", "python3")
 
 

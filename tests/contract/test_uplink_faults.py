@@ -110,7 +110,7 @@ async def test_a_reset_while_a_broker_restarts_is_no_reason_for_3_1_1(tmp_path: 
         async with subscribed(broker.port) as district, running(made, uplink):
             await arrived(district, await take_in(made, 10))
             assert uplink.delivery is not None
-            assert uplink._protocol == "5"
+            assert uplink.protocol == "5"
 
 
 async def old_broker(made: Rig, port: int) -> None:
@@ -126,10 +126,10 @@ async def test_after_a_loss_it_begins_with_5_again(tmp_path: Path) -> None:
         async with running(made, uplink):
             with Broker(port=port, listen="127.0.0.1"):
                 await old_broker(made, port)
-                assert uplink._protocol == "3.1.1"
+                assert uplink.protocol == "3.1.1"
             async with Mosquitto(tmp_path, port=port), subscribed(port) as district:
                 await arrived(district, await take_in(made, 10))
-                assert uplink._protocol == "5"
+                assert uplink.protocol == "5"
 
 
 # after a loss

@@ -251,7 +251,7 @@ async def test_a_refused_subscription_is_told_and_events_go_on(
         assert uplink.connected
         assert uplink.deaf is not None
         assert "command/#" in uplink.deaf.say("en")
-        assert "Not authorized" in uplink.deaf.say("zh")
+        assert "没有权限" in uplink.deaf.say("zh")
         assert "订阅" in uplink.deaf.say("zh")
         assert sum("command/#" in record.getMessage() for record in caplog.records) == 1
         wire.down = all_is_well

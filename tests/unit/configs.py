@@ -123,6 +123,17 @@ WRONG = [  # what is changed, into what, what is said; § marks where, else line
     ("buffer: {max_size: 64MiB}", "web: §on", 'gateway.web: write off, or {listen: "127.0.0.1:8080"}'),
     ("buffer: {max_size: 64MiB}", "web: {listen: §8080}", 'gateway.web.listen: "host:port" is needed'),
     ("buffer: {max_size: 64MiB}", "web: {names: [§http://gw]}", "gateway.web.names[0]: a host name is needed, without"),
+    (
+        "buffer: {max_size: 64MiB}",
+        "§web: {tls: {cert: gateway.yaml, key: gateway.yaml}}",
+        'gateway.web: tls: needs https: "0.0.0.0:8443"',
+    ),
+    (
+        "buffer: {max_size: 64MiB}",
+        '§web: {listen: "127.0.0.1:8080", https: "0.0.0.0:8080"}',
+        "gateway.web: listen: and https: need a port each",
+    ),
+    ("buffer: {max_size: 64MiB}", "web: {§tls: {cert: gateway.yaml}}", "gateway.web.tls.key: this key is missing"),
     ("buffer: {max_size: 64MiB}", "buffer: §64MiB", "gateway.buffer: a mapping is needed"),
     ("  name: 阳光花园\n", "  name:\n", "4:3: site.name: a value is missing after the colon"),
     (

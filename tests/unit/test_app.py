@@ -250,7 +250,7 @@ async def test_the_page_waits_for_its_port_and_is_told_once(
     with socket.create_server(("127.0.0.1", port)) as taken:
         async with living(made, Puppets()) as house:
             await clock.sleep(35)  # three tries
-            assert len(told(caplog, str(port))) == 1
+            assert len(told(caplog, f"{port} 已被")) == 1
             assert re.search("[一-鿿]", told(caplog, str(port))[0])
             taken.close()
             await until(house, lambda: "listening: page on" in caplog.text)

@@ -61,7 +61,7 @@ def readings(draw: st.DrawFn, row: EventType) -> Reading:
 
 def own_fields(row: EventType) -> Mapping[str, Any]:
     """What the type itself adds to `data`."""
-    if row.name == "gateway.data_lost":
+    if row.name in ("gateway.data_lost", "gateway.action"):
         return {**samples.event(row)["data"]}
     return {"who": "王师傅", "role": "物业", "from": "cli"} if row.category == "operator" else {}
 

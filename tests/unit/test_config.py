@@ -52,6 +52,15 @@ def test_what_is_checked_but_not_carried_out_is_told_as_a_warning(tmp_path: Path
     assert loaded(tmp_path, VALID.partition("rules:")[0]).warnings == ()
 
 
+@pytest.mark.parametrize("web", ["{plain: true}", '{plain: true, https: "0.0.0.0:8443"}'])
+def test_a_page_in_the_clear_is_right_and_warned_of(tmp_path: Path, web: str) -> None:
+    text = VALID.partition("rules:")[0].replace("buffer: {max_size: 64MiB}", f"web: {web}")
+    (warning,) = loaded(tmp_path, text).warnings
+    assert "gateway.yaml:1:30: gateway.web.plain: plain: true lets passwords" in warning.say("en")
+    assert "明文" in warning.say("zh-CN")
+    assert loaded(tmp_path, text.replace("true", "false")).warnings == ()
+
+
 def test_sections_without_content_are_as_if_left_out(tmp_path: Path) -> None:
     config = loaded(tmp_path, VALID.partition("uplinks:")[0] + "uplinks:\ndevices:\ncredentials:\n").config
     assert (config.uplinks, config.devices, config.credentials) == ({}, (), None)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.alarmview import describe
+from gateway.covers import SET_BACK_S
 from gateway.database import read_rows
 from gateway.deeds import NotFound, NotNow
 from gateway.event import Lane
@@ -85,6 +86,16 @@ async def test_a_shield_counts_ends_by_itself_and_can_be_lifted(tmp_path: Path) 
             await made.covers.unshield("smoke-1", "done", WANG)
         with pytest.raises(NotFound, match="no such device"):
             await made.covers.unshield("smoke-9", "done", WANG)
+
+
+async def test_a_clock_that_is_set_back_makes_no_shelf_longer(tmp_path: Path) -> None:
+    async with ward(tmp_path) as made:
+        await made.tell("door-1", "door.forced")
+        await made.covers.shelve("door-1", HOUR_S, "works", WANG)
+        await made.later(-SET_BACK_S)
+        assert state(made, "door-1", "door.forced") == "shelved"
+        await made.later(-1)
+        assert state(made, "door-1", "door.forced") == "active_unacked"
 
 
 @pytest.mark.parametrize("scope", ["", "b3", "b3/u2", "smoke-1"])

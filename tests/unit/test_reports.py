@@ -374,7 +374,7 @@ def cells(language: str) -> Iterator[list[str]]:
 def test_csv_in_chinese() -> None:
     rows = list(cells("zh-CN"))
     assert rows[0] == ["阳光花园 日报 2026-11-23"]
-    assert ["2026-11-23 00:00 – 2026-11-24 00:00 (Asia/Shanghai) · gw-0001"] in rows
+    assert ["2026-11-23 00:00 – 2026-11-24 00:00 (北京时间) · gw-0001"] in rows
     assert ["不完整:2026-11-23 09:00 之前的事件已超出保存期限"] in rows
     assert ["感烟火警", "1", "0"] in rows
     assert ["误报率", "100.0%"] in rows

@@ -13,7 +13,7 @@ from gateway.fields import DeviceConfig
 from gateway.problems import ConfigProblems
 from gateway.rulebook import Rule
 from gateway.rulecheck import Catalogue, Trade
-from gateway.rulewords import do_text, when_text
+from gateway.rulewords import do_text, hours_text, type_text, when_text, whom
 from tests.unit.configs import write
 
 HEAD = """\
@@ -195,3 +195,15 @@ def test_in_words() -> None:
 def test_conditions_in_chinese(when: dict[str, Any], zh: str) -> None:
     rule = Rule.model_validate({"name": "r", "when": when, "do": [{"action": "sound"}]})
     assert when_text(rule.when).zh == zh
+
+
+def test_hours_types_and_whom_it_tells_are_in_words() -> None:
+    weekdays = (frozenset(range(5)), 480, 1080)
+    assert hours_text([weekdays]) == ("on mon-fri 08:00-18:00", "周一至周五 08:00-18:00")
+    assert hours_text([(frozenset({0, 2}), 0, 60), (frozenset(range(7)), 60, 120)]).zh == (
+        "周一、三 00:00-01:00;每天 01:00-02:00"
+    )
+    assert [type_text(name).zh for name in ("*", "fire.*", "fire.smoke", "odd")] == [
+        "所有事件", "消防类", "感烟火警", "odd",
+    ]  # fmt: skip
+    assert [whom("sound").zh, whom("page").zh, whom("district").zh] == ["页面声音", "值班页面", "district"]

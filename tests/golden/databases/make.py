@@ -29,6 +29,7 @@ from gateway.database import (
 )
 from gateway.event import Lane, Severity
 from gateway.identity import Identities
+from gateway.roster import Kept, Person, Token, Visited, put
 from gateway.store import Store
 
 FOLDER = Path(__file__).parent
@@ -82,6 +83,7 @@ async def fill(path: Path) -> None:
             await store.transact(lambda connection, name=name, value=value: put_fact(connection, name, value))  # type: ignore[misc]
         await store.transact(_second_version)
         await store.transact(_fourth_version)
+        await store.transact(_fifth_version)
         store.mark(UPLINKS[0], Lane.EVENT, Cursor(5, 4))
 
 
@@ -100,6 +102,13 @@ def _fourth_version(connection: sqlite3.Connection) -> None:
     row = ("2026-11-23", UPLINKS[0], "fire.smoke", "place values", 3)
     connection.execute("INSERT INTO disclosure VALUES (?, ?, ?, ?, ?)", row)
     add(connection, {"who": "王师傅", "what": "operator.ack"})
+
+
+def _fifth_version(connection: sqlite3.Connection) -> None:
+    """What schema/005.sql added."""
+    put(connection, Person("wang", "王师傅", "duty", "$argon2id$v=19$m=12288,t=3,p=1$c2FsdA$dGFn", NOW_MS, NOW_MS + 9))
+    put(connection, Kept("0" * 64, "wang", "192.0.2.7", NOW_MS, NOW_MS + 9))
+    put(connection, Token("1" * 64, "city", "see metrics", "王师傅", NOW_MS), Visited("wang 192.0.2.7", NOW_MS))
 
 
 async def leave(path: Path, folder: Path) -> None:
