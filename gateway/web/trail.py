@@ -1,21 +1,22 @@
 """What is on disk of one device, as far back as it is reasonable to look: its last events, its measured values.
 
 No table is ordered by device, so rows are looked at one after another on the store's reading thread, a few hundred at
-a time, so that an alarm's own reading waits for no more than those; after LOOKED_AT of them it is enough, and that is
-told.
+a time, so that an alarm's own reading waits for no more than those; LOOKED_AT of them are enough: of more measured
+values samples are taken all over the time, and that is told.
 """
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from gateway.database import Row, read_newest
+from gateway.database import Row, read_newest, read_rows
 from gateway.event import Lane
 from gateway.house import House
 
-LOOKED_AT = 20_000  # rows of a lane
+LOOKED_AT = 40_000  # rows of a lane
 AT_ONCE = 400  # rows of one read
 EVENTS = 20  # of a device, on its page
 MOST_KNOWN = 32  # devices whose last events are kept in memory
@@ -44,10 +45,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Measured:
-    """All series of a device; `since_ms` where not all of the time that was asked for has been looked at."""
+    """All series of a device; `sampled` where there was too much to look at all of it."""
 
     series: Sequence[Series]
-    since_ms: int | None
+    sampled: bool
 
 
 class Trail:
@@ -70,7 +71,7 @@ class Trail:
         upto, found = dict(self._house.store.last), list[dict[str, Any]]()
         for lane in LANES:
             mine = 0
-            async for row in _rows(self._house, lane, device, 0):
+            async for row in _rows(self._house, lane, device):
                 found.append(_shown(row))
                 if (mine := mine + 1) == EVENTS:
                     break
@@ -112,42 +113,47 @@ def _needle(device: str) -> str:
 
 async def measured(house: House, device: str, since_ms: int) -> Measured:
     """What the device measured since then. StorageError."""
-    found: dict[tuple[str, str], list[Point]] = {}
-    oldest_ms, looked = since_ms, _Looked()
-    async for row in _rows(house, Lane.TELEMETRY, device, since_ms, looked):
-        for name, value, unit in _numbers(json.loads(row.body)):
-            found.setdefault((name, unit), []).append(Point(row.time_ms, value))
-        oldest_ms = row.time_ms
-    series = [thinned(name, unit, points[::-1], MOST_POINTS) for (name, unit), points in sorted(found.items())]
-    return Measured(series, max(oldest_ms, looked.oldest_ms) if looked.cut else None)
+    last = house.store.last[Lane.TELEMETRY]
+    first = await house.store.read(partial(_first, since_ms=since_ms, last=last))
+    most, found, needle = LOOKED_AT // AT_ONCE, dict[tuple[str, str], list[Point]](), _needle(device)
+    whole = list(range(first, last + 1, AT_ONCE))
+    looked = (
+        whole if len(whole) <= most else [first + (last + 1 - AT_ONCE - first) * n // (most - 1) for n in range(most)]
+    )
+    for start in looked:
+        rows = await house.store.read(partial(read_rows, lane=Lane.TELEMETRY, after=start - 1, limit=AT_ONCE))
+        for row in rows:
+            for name, value, unit in _numbers(json.loads(row.body)) if needle in row.body else ():
+                found.setdefault((name, unit), []).append(Point(row.time_ms, value))
+    series = [thinned(name, unit, points, MOST_POINTS) for (name, unit), points in sorted(found.items())]
+    return Measured(series, looked is not whole)
 
 
-@dataclass
-class _Looked:
-    """How far a search went; `cut`: not as far as it was asked to."""
+def _first(connection: sqlite3.Connection, since_ms: int, last: int) -> int:
+    """The first row of the measured values not before then, as far as times follow their numbers."""
+    oldest = read_rows(connection, Lane.TELEMETRY, 0, 1)
+    low, high = oldest[0].seq if oldest else last + 1, last + 1
+    while low < high:
+        middle = (low + high) // 2
+        rows = read_rows(connection, Lane.TELEMETRY, middle - 1, 1)
+        if rows and rows[0].time_ms < since_ms:
+            low = rows[0].seq + 1
+        else:
+            high = middle
+    return low
 
-    rows: int = 0
-    oldest_ms: int = 0
-    cut: bool = False
 
-
-async def _rows(
-    house: House, lane: Lane, device: str, since_ms: int, looked: _Looked | None = None
-) -> AsyncIterator[Row]:
-    looked = looked or _Looked()
+async def _rows(house: House, lane: Lane, device: str) -> AsyncIterator[Row]:
+    """The device's, newest first."""
     before, needle = house.store.last[lane] + 1, _needle(device)
-    while not looked.cut:
+    for _ in range(LOOKED_AT // AT_ONCE):
         rows = await house.store.read(partial(read_newest, lane=lane, before=before, limit=AT_ONCE))
         for row in rows:
-            if row.time_ms < since_ms:
-                return
             if needle in row.body:
                 yield row
         if len(rows) < AT_ONCE:
             return
-        before, looked.oldest_ms = rows[-1].seq, rows[-1].time_ms
-        looked.rows += len(rows)
-        looked.cut = looked.rows >= LOOKED_AT
+        before = rows[-1].seq
 
 
 def _numbers(event: dict[str, Any]) -> list[tuple[str, float, str]]:

@@ -180,8 +180,8 @@ async def test_devices_are_placed_shown_and_taken_off(tmp_path: Path) -> None:
         await puppets.emit("smoke-5", "fire.smoke", "raise")
         text = (await client.get(f"/plans?place={FLOOR}&device=smoke-5")).text
         assert re.findall(r'<svg x="([\d.]+)%" y="([\d.]+)%"', text) == [("0.0", "100.0"), ("37.5", "20.0")]
-        assert 'class="pin fire here" href="/devices/smoke-5" aria-label="5层烟感: fire alarm"' in text
-        assert ">▲ fire alarm</text>" in text
+        assert 'class="pin fire here" href="/devices/smoke-5" aria-label="fire alarm 5层烟感"' in text
+        assert ">▲</tspan> fire alarm</text>" in text
         assert "<script>alert" not in text
         off = await pin(client, step="remove")
         assert unquote(off.headers["x-said"]) == "It is off the picture."

@@ -50,20 +50,40 @@ async def test_values_of_a_device_are_told_as_series_and_only_numbers(tmp_path: 
         (series,) = found.series
         assert (series.name, series.unit, [point.value for point in series.points]) == ("level", "m", [1.5, 3, 2.5])
         assert (series.least, series.most, series.last) == (1.5, 3, 2.5)
-        assert found.since_ms is None
+        assert not found.sampled
         assert (await measured(house, "tank", series.points[-1].time_ms + 1)).series == []
 
 
-async def test_a_search_that_ends_early_says_since_when(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_of_very_much_samples_are_taken_all_over_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(trail, "AT_ONCE", 4)
-    monkeypatch.setattr(trail, "LOOKED_AT", 8)
+    monkeypatch.setattr(trail, "LOOKED_AT", 12)
     puppets = Puppets()
     async with living(community(tmp_path, [device("tank"), device("other")]), puppets) as house:
-        await values(house, puppets, *map(float, range(20)))
-        found = await measured(house, "tank", 0)
-        (series,) = found.series
-        assert len(series.points) == 7  # of the newest eight rows one is another device's
-        assert found.since_ms == series.points[0].time_ms
+        await values(house, puppets, *map(float, range(11)))
+        whole = await measured(house, "tank", 0)
+        assert [point.value for point in whole.series[0].points] == list(map(float, range(11)))
+        assert not whole.sampled
+        await values(house, puppets, *map(float, range(11, 40)))
+        some = await measured(house, "tank", 0)
+        assert some.sampled
+        seen = [point.value for point in some.series[0].points]
+        assert seen[:4] == [0, 1, 2, 3]
+        assert 10 < seen[5] < 30
+        assert seen[-1] == 39
+        assert len(seen) < 12
+
+
+async def test_only_what_was_measured_since_then(tmp_path: Path) -> None:
+    puppets = Puppets()
+    async with living(community(tmp_path, [device("tank"), device("other")]), puppets) as house:
+        for value in range(7):
+            await values(house, puppets, float(value))
+        (series,) = (await measured(house, "tank", 0)).series
+        for point in series.points:
+            (later,) = (await measured(house, "tank", point.time_ms)).series
+            assert list(later.points) == [other for other in series.points if other.time_ms >= point.time_ms]
 
 
 def types(events: list[dict[str, Any]]) -> list[str]:
