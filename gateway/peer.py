@@ -24,8 +24,17 @@ _REASONS = {  # MQTT 5.0, table 3-1, as people say it; 3.1.1's are told with the
     0x97: Text("quota exceeded", "超出配额"),
     0x9F: Text("connections come too fast", "连接过于频繁"),
 }
+_CERTIFICATE = {  # X509_V_ERR_… of OpenSSL, which says them in English only
+    9: "尚未生效",
+    10: "已过期",
+    18: "为自签名证书,本机不信任",
+    19: "签发机构不受本机信任",
+    20: "签发机构不受本机信任",
+    62: "与主机名不符",
+    64: "与 IP 地址不符",
+}
 _NO_WAY = {  # of connecting; errno(3)
-    errno.ECONNREFUSED: Text("nothing answers at that port", "该端口没有服务"),
+    errno.ECONNREFUSED: Text("connection refused, nothing answers at that port", "该端口没有服务"),
     errno.EHOSTUNREACH: Text("the machine is not reached", "对方主机不可达"),
     errno.ENETUNREACH: Text("the network is not reached", "网络不可达"),
     errno.ENETDOWN: Text("the network is down", "网络已断开"),
@@ -74,10 +83,11 @@ class Target:
 def link_error(target: Target, error: Exception) -> LinkError:
     """What connecting failed with, as our own error: where, why, what to do."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        why = error.verify_message or str(error)
+        raw = error.verify_message or str(error)
+        told = _CERTIFICATE.get(error.verify_code or 0, raw)
         return LinkRefused(
             target.name,
-            Text(f"the broker's certificate is not accepted: {why}", f"不接受服务器证书:{why}"),
+            Text(f"the broker's certificate is not accepted: {raw}", f"不接受服务器证书:{told}"),
             Text("check tls.ca, the host name and the clock", "请检查 tls.ca、主机名和本机时间"),
         )
     if isinstance(error, ssl.SSLError):
@@ -109,10 +119,10 @@ def link_error(target: Target, error: Exception) -> LinkError:
             if target.tls is None
             else Text("check that the port is right and speaks TLS", "请检查端口是否正确、是否使用 TLS"),
         )
-    told = _NO_WAY.get(getattr(error, "errno", None) or 0, Text(str(error), str(error)))
+    why = _NO_WAY.get(getattr(error, "errno", None) or 0, Text(str(error), str(error)))
     return LinkError(
         target.name,
-        Text(f"no connection: {told.en}", f"无法连接:{told.zh}"),
+        Text(f"no connection: {why.en}", f"无法连接:{why.zh}"),
         Text("check that the broker runs there and the port is right", "请检查服务器是否运行、端口是否正确"),
     )
 

@@ -49,6 +49,7 @@ class Lines:
     backlog: int
     oldest_s: float
     counts: Mapping[str, int]
+    held: bool  # the platform does not take it at present
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ def _card(
 def _lines(lane: Lane, row: Mapping[str, Any], queue: Queue) -> Lines:
     flying = sum(entry.state != "confirmed" for entry in queue.flying)
     counts = {**row, "again": max(0, row["sent"] - row["confirmed"] - flying)}
-    return Lines(lane.value, row["backlog"], row["oldest_s"], counts)
+    return Lines(lane.value, row["backlog"], row["oldest_s"], counts, queue.refused_s > 0 or queue.shut_s > 0)
 
 
 def series(record: Record) -> dict[str, Any]:

@@ -112,6 +112,12 @@ async def test_what_the_platform_does_not_take_is_listed_with_what_to_do(house: 
     assert "感烟火警" in text
 
 
+async def test_a_kind_that_the_platform_does_not_take_is_told(house: House) -> None:
+    assert "目前不接收" not in await page(house)
+    house.uplinks[0].parts.outbox.queues[Lane.EVENT].refused_s = 5.0
+    assert "平台目前不接收事件。数据已保留并自动重试" in await page(house)
+
+
 # --- sending again
 
 
