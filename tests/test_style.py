@@ -50,7 +50,8 @@ THREADS_IN = {
     "gateway/writer.py",
     "gateway/mqtt.py",
     "gateway/web/exports.py",
-}  # the database's; paho-mqtt, which can only connect in blocking code; openpyxl, which can only write in such code
+    "gateway/web/openapi.py",
+}  # the database's; paho-mqtt, openpyxl and FastAPI's description, which only know blocking code
 
 
 def words(text: str) -> frozenset[str]:
