@@ -53,8 +53,9 @@ THREADS_IN = {
     "gateway/mqtt.py",
     "gateway/passwords.py",
     "gateway/web/exports.py",
-}  # the database's; paho-mqtt, which can only connect in blocking code, as openpyxl can only write; and a password's
-# hash, which takes 50 ms of a CPU
+    "gateway/web/openapi.py",
+}  # the database's; paho-mqtt, openpyxl and FastAPI's description, which only know blocking code; and a password's hash,
+# which takes 50 ms of a CPU
 
 
 def words(text: str) -> frozenset[str]:

@@ -38,8 +38,6 @@ class Entrance:
     async def open(self, app: FastAPI, tried: asyncio.Event) -> None:
         """`tried`: devices that post are heard, or not yet."""
         async with asyncio.TaskGroup() as group:
-            for errand in app.state.errands:  # of the rooms
-                group.create_task(errand())
             certificate = self.ways.certificate
             if certificate is not None:
                 group.create_task(self._keep_trying(lambda: self._secure(app, certificate), asyncio.Event()))

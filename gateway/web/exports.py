@@ -52,7 +52,7 @@ Language = Annotated[Literal["zh", "en"] | None, Query(description="of the words
 
 def add(app: FastAPI, frame: Frame) -> None:
     """The routes."""
-    api, sees = router("events"), [needs("see").depends]
+    api, sees, one = router("events"), [needs("see").depends], asyncio.Lock()
 
     def described(kind: str) -> dict[str, Any]:
         content = {kind: {"schema": {"type": "string", "format": "binary"}}}
@@ -67,7 +67,8 @@ def add(app: FastAPI, frame: Frame) -> None:
     @api.get("/export.xlsx", operation_id="export_xlsx", summary="Events as a spreadsheet, newest first",
              dependencies=sees, **described(XLSX))  # fmt: skip
     async def as_xlsx(request: Request, filters: Annotated[Filters, Depends()], lang: Language = None) -> Any:
-        file = await _xlsx(Table(frame, filters.wanted(frame.zone), lang or frame.language(request)))
+        async with one:
+            file = await _xlsx(Table(frame, filters.wanted(frame.zone), lang or frame.language(request)))
         headers, tidy = _named("xlsx", frame), BackgroundTask(file.close)
         return StreamingResponse(_pieces(file), media_type=XLSX, headers=headers, background=tidy)
 

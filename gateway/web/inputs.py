@@ -6,10 +6,11 @@ knows, a date that is none; a body that is no JSON is 415.
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Path, Query, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, WithJsonSchema
 from starlette.responses import Response
@@ -47,7 +48,9 @@ def moment_ms(text: str, zone: tzinfo, *, end: bool = False) -> int:
         raise ValueError(text)
     when, whole = datetime.fromisoformat(text), bool(_DAY.fullmatch(text))
     when = when.replace(tzinfo=zone) if when.tzinfo is None else when
-    return (when - _EPOCH) // timedelta(milliseconds=1) + (86_400_000 - 1 if whole and end else 0)
+    if whole and end and when.date() < date.max:
+        when += timedelta(days=1, milliseconds=-1)  # by the clocks on the wall: a day has 23 to 25 hours
+    return (when - _EPOCH) // timedelta(milliseconds=1)
 
 
 def _a_moment(text: str) -> str:
@@ -113,16 +116,16 @@ class Filters:
 
 def known_names(request: Request) -> None:
     """A dependency: query names that the operation does not have are refused. BadRequest."""
-    names = _names(request.app, request.scope["route"].path, request.method.lower())
+    names = _names(request.scope["route"].dependant)
     for name in request.query_params:
         if name not in names:
             what = joined(Text("no such parameter here", "此处没有这个参数"), allowed(name, names))
             raise BadRequest(name[:64], what, _SEE_DOCS)
 
 
-def _names(app: FastAPI, path: str, method: str) -> list[str]:
-    operation = app.openapi()["paths"][path][method]
-    return [said["name"] for said in operation.get("parameters", ()) if said["in"] == "query"]
+def _names(dependant: Dependant) -> list[str]:
+    own = [field.alias for field in dependant.query_params]
+    return own + [name for further in dependant.dependencies for name in _names(further)]
 
 
 def json_only(request: Request) -> None:

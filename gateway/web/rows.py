@@ -68,7 +68,7 @@ class Rows:
             phase="" if event["phase"] == "pulse" else self._word(PHASES, event["phase"], Phase),
             severity=self._word(SEVERITIES, event["severity"], Severity),
             who=self._who(data),
-            outcome=" · ".join(self._outcome(data)),
+            outcome=" · ".join(self._outcome(str(event["type"]), data)),
             values=", ".join(_value(name, value, alone=len(values) == 1) for name, value in values.items()),
             test=bool(data.get("test")),
             alarm=alarm,
@@ -86,11 +86,12 @@ class Rows:
         who, role = str(data.get("who", "")), str(data.get("role", ""))
         return f"{who} ({self._say(f'role_{role}')})" if who and role in _ROLES else who
 
-    def _outcome(self, data: Mapping[str, Any]) -> list[str]:
+    def _outcome(self, type: str, data: Mapping[str, Any]) -> list[str]:
         """What it was, why, for how long, and what was said to it."""
         told = [self._known(family, data[family]) for family in ("action", "result", "outcome") if family in data]
         reason = str(data.get("reason", ""))
-        told.append(DENIALS[reason].say(self._language) if reason in DENIALS else self._known("reason", reason))
+        denied = type.startswith("access.") and reason in DENIALS
+        told.append(DENIALS[reason].say(self._language) if denied else self._known("reason", reason))
         if isinstance(data.get("seconds"), int | float):
             told.append(show.Dates(UTC, self._language).duration(data["seconds"]))
         cause = "" if "rule" in data else data.get("cause")  # a rule's is the id of an event
