@@ -123,13 +123,12 @@ def build(
     fed = (Incidents(casebook, witness, hand), Notices(store, clock), Dossiers(store, clock))
     parts = (timekeeper, audit, Duty(hand), covers, *fed, callout, pictures, linkage, moves)
     house = House(config, place, store, pipeline, supervisor, [], vitals, *parts)
-    house.plans = Plans(config.gateway.state_dir, store)
     pipeline.listeners += [witness.took, house.dossiers.took]
     house.errands += [covers.keep_time, callout.run, pictures.run, linkage.run, witness.run]
     house.errands.append(partial(house.dossiers.run, partial(_announce, house)))
     house.actions |= moves.actions() | Chores(house).actions()
     _watch_floods(house, hand)
-    _know_people(house, vault)
+    _open_to_people(house, vault)
     if start is not None:
         around = Around(config.gateway, audit, pipeline, supervisor, states, clock, house.ending.restart)
         house.renewal = Renewal(start, around)
@@ -180,8 +179,10 @@ def _share(house: House, policies: Sequence[Policy]) -> None:
     _report(house)
 
 
-def _know_people(house: House, vault: Vault) -> None:
+def _open_to_people(house: House, vault: Vault) -> None:
+    """Who may act on the page, and the drawings that they put there."""
     config, clock = house.config.gateway, house.vitals.clock
+    house.plans = Plans(config.state_dir, house.store)
     house.people = People(Census(house.store, clock, house.audit, config.id, config.state_dir, _set_up_at(config.web)))
     house.signin = SignIn(house.people, house.pipeline, vault.key("people"))
     house.errands.append(house.signin.run)
@@ -191,17 +192,20 @@ def _set_up_at(web: WebConfig | None) -> str:
     """Where the first person is made; "" without a page. What listens everywhere is called by the machine's name."""
     if web is None:
         return ""
-    host = web.listen[0]
+    scheme, (host, port) = ("http", web.listen) if web.https is None else ("https", web.https)
     name = web.names[0] if web.names else f"{socket.gethostname()}.local" if host in EVERYWHERE else host
-    return f"http://{f'[{name}]' if ':' in name else name}:{web.listen[1]}/setup"
+    return f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}/setup"
 
 
 def _link(config: Config) -> str:
     """The page's address where it has a name and is to be reached from elsewhere; else ""."""
     web = config.gateway.web
-    if web is None or not web.names or web.listen[0] in ("127.0.0.1", "::1", "localhost"):
+    if web is None or not web.names:
         return ""
-    return f"http://{web.names[0]}:{web.listen[1]}/"
+    if web.https is not None:
+        return f"https://{web.names[0]}:{web.https[1]}/"
+    here = not web.plain or web.listen[0] in ("127.0.0.1", "::1", "localhost")
+    return "" if here else f"http://{web.names[0]}:{web.listen[1]}/"
 
 
 def _watch_floods(house: House, hand: Hand) -> None:

@@ -6,10 +6,11 @@ alarm does not wait for them, and only one of them takes memory.
 
 import asyncio
 import base64
+import ctypes
 import secrets
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ password1234 passw0rd123 p@ssw0rd123 administrator admin12345 admin123456 admin@
 woaini1314 woaini5201314 5201314520 1314520520 zhongguo123 wuye123456 baoan123456 xiaoqu123456 gateway123 community1
 qq123456789 147258369a 147258369147 changeme123 letmein1234 welcome123
 """
+_M_MMAP_THRESHOLD = -3  # mallopt(3): glibc gives back what is freed above; else each thread would keep its 12 MiB
 _COMMON = frozenset(_GUESSED_FIRST.split())
 
 
@@ -115,4 +117,6 @@ class Passwords:
     def _hasher(self) -> "PasswordHasher":
         from argon2 import PasswordHasher  # only when somebody signs in
 
+        with suppress(AttributeError):  # another C library has ways of its own
+            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 2**20)
         return PasswordHasher(self._cost.passes_count, self._cost.memory_kib, 1)

@@ -75,8 +75,14 @@ def _hours(windows: Iterable[tuple[frozenset[int], int, int]]) -> str:
 def _cells(row: dict[str, Any]) -> Sequence[str]:
     if row["lead"] is None:
         return [kind(row["type"]), say(Text("nobody", "无人")), "", "", "", ""]
-    steps = ", ".join(f"{show.span(step['after_s'])} → {step['to']}" for step in row["escalate"])
-    when = " ".join(row.get("instead", {}).values())
+    from gateway.credentials import parse_hours
+    from gateway.rulewords import hours_text, whom
+
+    steps = ", ".join(f"{show.span(step['after_s'])} → {say(whom(step['to']))}" for step in row["escalate"])
+    instead = dict(row.get("instead", {}))
+    if "hours" in instead:
+        instead["hours"] = say(hours_text(parse_hours(instead["hours"])))
+    when = " ".join(instead.values())
     return [kind(row["type"]), row["lead"], " ".join(row["assist"]), steps, when, row.get("basis", "")]
 
 

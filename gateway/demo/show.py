@@ -69,7 +69,10 @@ async def _introduce(standing: Stage, district: District) -> None:
     lines = (
         Text("A community on one machine: simulated devices on real wires", "一台机器上的小区:模拟设备,真实线路"),
         Text(f"  broker       {where}", f"  消息服务器   {where}"),
-        Text(f"  status page  {standing.page}/", f"  状态页       {standing.page}/"),
+        Text(
+            f"  page         {standing.page}/setup   (set-up code: {standing.setup_code})",
+            f"  网页         {standing.page}/setup   (设置码:{standing.setup_code})",
+        ),
         Text(f"  log          {log}", f"  运行日志     {log}"),
         Text("  ms: from the device to the district", "  毫秒(ms):从设备到平台"),
     )

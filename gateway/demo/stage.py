@@ -17,6 +17,7 @@ from gateway.demo.broker import broker
 from gateway.demo.wire import Wire, free_port
 from gateway.errors import StateError, Text
 from gateway.event import Credential
+from gateway.setupcode import CODE
 
 READY_S = 20.0
 STOP_S = 12.0
@@ -69,6 +70,11 @@ class Stage:
     camera: isapi.Camera
     panic: webhook.Poster
     started_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def setup_code(self) -> str:
+        """By which the first person gets an account on the page."""
+        return (self.folder / "state" / CODE).read_text("ascii").strip()
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from gateway.errors import Text
 from gateway.escalation import begun_ms
 from gateway.event import Severity
 from gateway.house import House
+from gateway.measures import cover
 from gateway.web import alarmform, past, story
 from gateway.web.alarmlook import Look, Spot, buildings, looks, spot
 from gateway.web.catalogue import Speaker
@@ -141,14 +142,19 @@ def _spot(house: House, tale: Tale) -> Spot:
 async def _one(frame: Frame, wanted: str, language: str) -> dict[str, Any] | None:
     """What the template says of one alarm, open or over. None: there is none, or none any more."""
     house = frame.house
-    open_ = (await house.pipeline.load()).find(wanted)
+    book = await house.pipeline.load()
+    open_ = book.find(wanted)
     if open_ is not None and open_.severity is Severity.INFO:
         return None
-    tale = await house.store.read(partial(past.tale, alarm_id=open_.id if open_ else wanted))
+    most_rows = past.OPEN_ROWS if open_ else past.SCAN_ROWS
+    tale = await house.store.read(partial(past.tale, alarm_id=open_.id if open_ else wanted, most_rows=most_rows))
     if open_ is not None:
         look = Look(house.alarm(open_), spot(house.site, house.config.gateway.id, open_.device))
         charged = _charged(house, open_, frame.zone)
-        return _told(look.spot, tale, look.doc, language) | {"look": look, "charge": charged, "type": open_.type}
+        over = cover(book, open_)
+        why = next((laid.cause for laid in (over.shelf, over.shield) if laid is not None), "")
+        more = {"look": look, "charge": charged, "type": open_.type, "why": why}
+        return _told(look.spot, tale, look.doc, language) | more
     if tale is not None:
         return _told(_spot(house, tale), tale, None, language) | {"type": tale.opening["type"]}
     return None

@@ -19,6 +19,7 @@ from gateway.taxonomy import TYPES
 from gateway.web import steps
 from gateway.web.catalogue import Speaker, sayings
 from gateway.web.frame import Frame
+from gateway.web.public import listed
 from gateway.web.visitor import needs
 
 PAGE_LINES = 50
@@ -140,7 +141,7 @@ class Reader:
             return self.say(f"what_{what}")
         if what in TYPES:
             return TYPES[what].label.say(self._language)
-        return self.say("and").join(self._action(name) for name in what.removeprefix("command.").split(", "))
+        return listed(map(self._action, what.removeprefix("command.").split(", ")), self._language)
 
     def _action(self, name: str) -> str:
         if f"do_{name}" in self._known:
@@ -151,13 +152,13 @@ class Reader:
         if what == "handover":
             return shift_name(subject, self._language)
         names = [self.say("gateway") if one in ("gateway", self._gateway) else one for one in subject.split(", ")]
-        return self.say("and").join(self._devices.get(name, name) for name in names)
+        return listed((self._devices.get(name, name) for name in names), self._language)
 
     def _more(self, entry: Mapping[str, Any]) -> str:
         said = [str(entry[name]) for name in ("note", "reason") if entry.get(name)]
         if entry.get("seconds"):
             said.append(self.say("seconds", count=f"{entry['seconds']:g}"))
-        return self.say("then").join(self._word("reason", one) for one in said)
+        return " · ".join(self._word("reason", one) for one in said)
 
 
 def to_csv(lines: list[Line], say: Speaker) -> str:

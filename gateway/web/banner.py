@@ -3,6 +3,7 @@
 The first stays until it is over, as on a fire panel; the steps are of the first that nobody has acknowledged yet.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -43,6 +44,6 @@ def shown(calling: Sequence[Look]) -> dict[str, Any]:
 
 
 def _counted(others: Sequence[Look]) -> list[tuple[str, int]]:
-    """How many of each look follow."""
-    counts = [(hue, sum(look.hue == hue for look in others)) for hue in ("fire", "alarm")]
-    return [(hue, count) for hue, count in counts if count]
+    """How many of each look follow; those of a test or drill apart."""
+    counts = Counter("test" if look.test else look.hue for look in others)
+    return [(kind, counts[kind]) for kind in ("fire", "alarm", "test") if counts[kind]]

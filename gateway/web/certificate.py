@@ -6,37 +6,37 @@ addresses of the machine change or its end comes near; connections that begin th
 (docs/decisions/0020).
 """
 
+import asyncio
 import errno
 import fcntl
 import ipaddress
+import json
 import logging
 import socket
 import ssl
 import struct
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from typing import Any
 
 from gateway.clock import Clock
 from gateway.errors import ConfigError, StorageError, Text
 from gateway.vault import Vault
 
-LASTS = timedelta(days=825)  # phones take no longer one, own ones neither (Apple, HT210176)
 RENEWED_BEFORE = timedelta(days=30)
 SLACK = timedelta(days=1)  # a phone's clock may be late
 WATCH_S = 60.0
+PATIENCE_S = 60.0  # for another process, on a small box that is busy
 KEPT = "page.pem"  # in the vault: the key, then the certificate
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; 1.3 has its own
 _SIOCGIFADDR = 0x8915  # netdevice(7)
 _IFREQ_BYTES = 256
 _IPV6 = Path("/proc/net/if_inet6")
 _GLOBAL, _TEMPORARY = 0x00, 0x01  # its columns scope and flags (<linux/if_addr.h>, IFA_F_TEMPORARY)
+_BEGIN = "-----BEGIN CERTIFICATE-----"
 _LOG = logging.getLogger("gateway.web")
 
 
@@ -69,74 +69,117 @@ class Certificate:
         self._files = files
         self._seen: tuple[float, ...] = ()  # when the owner's files were written
         self.context: ssl.SSLContext
-        self.shown: Shown
+        self.shown: Shown | None = None
 
-    def load(self) -> None:
+    async def load(self) -> None:
         """What is there, made or renewed where it must be. ConfigError: the owner's files; StorageError: the disk."""
         if self._files is not None:
-            self._load_files(self._files)
+            await self._load_files(self._files)
             return
-        found, wanted = self._kept(), wanted_names(self._names)
-        now = self._clock.at_least()
-        if found is None or due(found, wanted, now):
-            self._vault.keep(KEPT, made(wanted, now))
-            found = self._kept()
+        wanted, now = wanted_names(self._names), self._clock.at_least()
+        found = self.shown or await self._kept()
+        if found is not None and not due(found, wanted, now):
+            self._use(self._path, None, found)
+            return
+        begins = now.astimezone(UTC).replace(microsecond=0) - SLACK
+        made = (await _issuer({"names": sorted(wanted), "begins": begins.isoformat()}))["pem"]
+        self._vault.keep(KEPT, made.encode())
+        found = await self._kept()
         if found is None:
             raise _unusable(self._path, "it cannot be read back")
-        self._use(self._path, None, found, own=True)
+        self._use(self._path, None, found)
 
     async def watch(self, language: str) -> None:
         """For ever. What cannot be renewed stays as it is, and is told once."""
         told = ""
         while True:
             await self._clock.sleep(WATCH_S)
-            before = self.shown.fingerprint
+            before = self.shown
             try:
-                self.load()
+                await self.load()
                 told = ""
             except (ConfigError, StorageError) as error:
                 if told != str(error):
                     _LOG.error("%s", error.say(language))
                 told = str(error)
-            if self.shown.fingerprint != before:
+            if self.shown != before:
                 self.announce(language)
 
     def announce(self, language: str) -> None:
         """Whoever opens the page compares this."""
-        shown = self.shown
-        ends = f"{shown.ends:%Y-%m-%d}"
-        told = Text(
-            f"certificate of the page: SHA-256 {shown.fingerprint}, until {ends}",
-            f"网页证书指纹:SHA-256 {shown.fingerprint},有效期至 {ends}",
-        )
-        _LOG.info("%s", told.say(language))
+        if self.shown is not None:
+            fingerprint, ends = self.shown.fingerprint, f"{self.shown.ends:%Y-%m-%d}"
+            told = Text(
+                f"certificate of the page: SHA-256 {fingerprint}, until {ends}",
+                f"网页证书指纹:SHA-256 {fingerprint},有效期至 {ends}",
+            )
+            _LOG.info("%s", told.say(language))
 
-    def _kept(self) -> x509.Certificate | None:
+    async def _kept(self) -> Shown | None:
         """StorageError: it is there, and cannot be read. None: there is none that makes sense."""
-        whole = self._vault.kept(KEPT)
-        try:
-            return None if whole is None else x509.load_pem_x509_certificate(whole)
-        except ValueError:
-            return None
+        whole = (self._vault.kept(KEPT) or b"").decode("ascii", "replace")
+        found = await _read(whole, own=True)
+        return found if found and "PRIVATE KEY" in whole else None
 
-    def _load_files(self, files: Files) -> None:
+    async def _load_files(self, files: Files) -> None:
         try:
             seen = tuple(path.stat().st_mtime for path in (files.cert, files.key))
             if seen == self._seen:
                 return
-            self._use(files.cert, files.key, x509.load_pem_x509_certificate(files.cert.read_bytes()), own=False)
+            found = await _read(files.cert.read_text("ascii", "replace"), own=False)
+            if found is None:
+                raise _unusable(files.cert, "it is no certificate (PEM)")
+            self._use(files.cert, files.key, found)
         except OSError as error:  # ssl.SSLError too: the key is not this certificate's, or makes no sense
             raise _unusable(files.cert, error.strerror or str(error)) from error
-        except ValueError as error:
-            raise _unusable(files.cert, "it is no certificate (PEM)") from error
         self._seen = seen
 
-    def _use(self, cert: Path, key: Path | None, certificate: x509.Certificate, *, own: bool) -> None:
-        fingerprint = certificate.fingerprint(hashes.SHA256()).hex(":").upper()
-        if getattr(self, "shown", None) is None or self.shown.fingerprint != fingerprint:
-            self.context = context(cert, key)
-            begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-            self.shown = Shown(fingerprint, begins, ends, names_in(certificate), own)
+    def _use(self, cert: Path, key: Path | None, found: Shown) -> None:
+        if self.shown != found:
+            self.context, self.shown = context(cert, key), found
+
+
+async def _read(pem: str, *, own: bool) -> Shown | None:
+    """Of what stands in it, without the key: that goes nowhere."""
+    at = pem.find(_BEGIN)
+    told = await _issuer({"pem": pem[at:]}) if at >= 0 else {}
+    if not told:
+        return None
+    begins, ends = (datetime.fromisoformat(told[name]) for name in ("begins", "ends"))
+    return Shown(told["fingerprint"], begins, ends, tuple(told["names"]), own)
+
+
+async def _issuer(question: dict[str, Any]) -> dict[str, Any]:
+    """Asks another process. StorageError: it cannot answer now."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway.issuer"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+    except OSError as error:
+        raise _later(error.strerror or str(error)) from error
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            told, _ = await process.communicate(json.dumps(question).encode())
+    except TimeoutError as error:
+        raise _later(f"nothing within {PATIENCE_S:g} s") from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise _later(f"exit status {process.returncode}")
+    found: dict[str, Any] = json.loads(told)
+    return found
+
+
+def _later(why: str) -> StorageError:
+    return StorageError(
+        "gateway.issuer",
+        Text(f"the page's certificate cannot be made now: {why}", f"暂时无法生成网页证书:{why}"),
+        Text("it is tried again by itself", "系统会自动重试"),
+    )
 
 
 def context(cert: Path, key: Path | None = None) -> ssl.SSLContext:
@@ -160,7 +203,7 @@ def _unusable(path: Path, why: str) -> ConfigError:
     )
 
 
-# what it says
+# what it is to say
 
 
 def own_names() -> tuple[str, ...]:
@@ -196,50 +239,6 @@ def _lasting_ipv6(table: str) -> set[str]:
     return {str(ipaddress.IPv6Address(bytes.fromhex(text))) for text in lasting}
 
 
-def names_in(certificate: x509.Certificate) -> tuple[str, ...]:
-    """The names and addresses that it says."""
-    try:
-        said = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return ()
-    return (*said.get_values_for_type(x509.DNSName), *map(str, said.get_values_for_type(x509.IPAddress)))
-
-
-def due(certificate: x509.Certificate, wanted: frozenset[str], certain: datetime) -> bool:
+def due(found: Shown, wanted: frozenset[str], certain: datetime) -> bool:
     """Is a new one needed? `certain`: a moment that has passed, so that a clock that is wrong renews nothing."""
-    return not wanted <= set(names_in(certificate)) or certain > certificate.not_valid_after_utc - RENEWED_BEFORE
-
-
-def made(names: frozenset[str], certain: datetime) -> bytes:
-    """A new key (ECDSA, P-256) and its certificate, PEM.
-
-    It begins at a moment that has passed for certain: a box that believes it is 1970, or 2099, makes one that phones,
-    which know the time, take all the same. Without the right to sign others: who trusts it trusts this box alone.
-    """
-    key = ec.generate_private_key(ec.SECP256R1())
-    begins = certain.astimezone(UTC).replace(microsecond=0) - SLACK
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"community-gateway {socket.gethostname()}"[:64])])
-    identity = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    builder = x509.CertificateBuilder(
-        subject, subject, key.public_key(), x509.random_serial_number(), begins, begins + LASTS
-    )
-    for extension, critical in (
-        (x509.SubjectAlternativeName([_general(name) for name in sorted(names)]), False),
-        (x509.BasicConstraints(ca=False, path_length=None), True),
-        (x509.KeyUsage(*[True, *[False] * 8]), True),  # digital signature
-        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
-        (identity, False),
-        (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identity), False),
-    ):
-        builder = builder.add_extension(extension, critical)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return private + builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-
-def _general(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
+    return not wanted <= set(found.names) or certain > found.ends - RENEWED_BEFORE

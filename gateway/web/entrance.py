@@ -40,10 +40,10 @@ class Entrance:
         async with asyncio.TaskGroup() as group:
             for errand in app.state.errands:  # of the rooms
                 group.create_task(errand())
-            group.create_task(self._keep_trying(lambda: self._clear(app, tried), tried))
-            if self.ways.certificate is not None:
-                certificate = self.ways.certificate
+            certificate = self.ways.certificate
+            if certificate is not None:
                 group.create_task(self._keep_trying(lambda: self._secure(app, certificate), asyncio.Event()))
+            await self._keep_trying(lambda: self._clear(app, tried), tried)
 
     async def _keep_trying(self, stand: Callable[[], Awaitable[None]], tried: asyncio.Event) -> None:
         told = ""
@@ -67,7 +67,7 @@ class Entrance:
 
     async def _secure(self, app: FastAPI, certificate: Certificate) -> None:
         assert self._web.https is not None  # noqa: S101  # there is a certificate only for it
-        certificate.load()
+        await certificate.load()
         sockets = server.bind(*self._web.https, key="https")
         async with server.serve(app, sockets, lambda: certificate.context):
             announce(logging.getLogger("gateway"), "page over HTTPS", _at(sockets), ("people who sign in",))

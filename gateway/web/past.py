@@ -16,10 +16,13 @@ from gateway.proofs import find_opening
 
 LANES = (Lane.ALARM, Lane.EVENT)  # an alarm is opened in one of them
 PAGE_ALARMS = 30
-SCAN_ROWS = 5000  # looked at in each lane for one page, or behind the event that opened an alarm
+SCAN_ROWS = 5000  # looked at in each lane for one page, or behind the event that opened an alarm which is over
+STEP_ROWS = 250  # read at once
+OPEN_ROWS = 500  # behind the one that opened an alarm which is not: its page is read again and again
 _BEGINNING = 2**62
 _PLACE = re.compile(r"[0-9]{1,18}-[0-9]{1,18}")
 Event = dict[str, Any]
+Opening = tuple[Lane, int, Event]  # the event that opened an alarm, and where it stands
 Before = Mapping[Lane, int]  # sequences: older ones are meant
 
 
@@ -68,15 +71,11 @@ def parse(place: str) -> Before:
 
 def page(connection: sqlite3.Connection, before: Before, open_: Container[str]) -> Page:
     """The newest that are over, older than `before`; `open_` are the ids of those that are not."""
-    found: list[tuple[Lane, int, Event]] = []
+    found: list[Opening] = []
     floors: dict[Lane, int] = {}
     for lane in LANES:
-        rows = read_newest(connection, lane, before[lane], SCAN_ROWS)
-        floors[lane] = rows[-1].seq if len(rows) == SCAN_ROWS else 0
-        mine = [(lane, row.seq, event) for row in rows if (event := _opens(row)) and event["id"] not in open_]
-        if len(mine) > PAGE_ALARMS:
-            floors[lane] = mine[PAGE_ALARMS - 1][1]
-        found += mine[:PAGE_ALARMS]
+        mine, floors[lane] = _openings(connection, lane, before[lane], open_)
+        found += mine
     found.sort(key=lambda one: str(one[2]["id"]), reverse=True)
     taken, left = found[:PAGE_ALARMS], found[PAGE_ALARMS:]
     for lane in LANES:  # what is not shown comes next; else what was not looked at
@@ -86,22 +85,41 @@ def page(connection: sqlite3.Connection, before: Before, open_: Container[str]) 
     return Page(_tales(connection, taken), older)
 
 
-def tale(connection: sqlite3.Connection, alarm_id: str) -> Tale | None:
+def _openings(
+    connection: sqlite3.Connection, lane: Lane, before: int, open_: Container[str]
+) -> tuple[list[Opening], int]:
+    """Enough for a page, the newest first, and the sequence that was looked at last (0: there is nothing left)."""
+    found: list[Opening] = []
+    for _ in range(SCAN_ROWS // STEP_ROWS):
+        rows = read_newest(connection, lane, before, STEP_ROWS)
+        for row in rows:
+            event = _opens(row)
+            if event is not None and event["id"] not in open_:
+                found.append((lane, row.seq, event))
+            if len(found) == PAGE_ALARMS:
+                return found, row.seq
+        if len(rows) < STEP_ROWS:
+            return found, 0
+        before = rows[-1].seq
+    return found, before
+
+
+def tale(connection: sqlite3.Connection, alarm_id: str, most_rows: int = SCAN_ROWS) -> Tale | None:
     """Of one alarm; None where the event that opened it is not kept (any more)."""
     found = find_opening(connection, alarm_id)
     event = None if found is None else _opens(found[1])
     if found is None or event is None:
         return None
-    return _tales(connection, [(found[0], found[1].seq, event)])[0]
+    return _tales(connection, [(found[0], found[1].seq, event)], most_rows)[0]
 
 
-def _tales(connection: sqlite3.Connection, openings: Iterable[tuple[Lane, int, Event]]) -> list[Tale]:
+def _tales(connection: sqlite3.Connection, openings: Iterable[Opening], most_rows: int = SCAN_ROWS) -> list[Tale]:
     """With what was told later: each lane is read once, from the oldest on."""
     tales = {event["id"]: Tale(event, []) for _, _, event in openings}
     if tales:
         oldest = min(tales)
         for lane in LANES:
-            for event in _since(connection, lane, oldest):
+            for event in _since(connection, lane, oldest, most_rows):
                 data = event["data"]
                 told = tales.get(str(data.get("alarm", ""))) or tales.get(str(data.get("cause", "")))
                 if told is not None and event["id"] != told.opening["id"]:
@@ -111,9 +129,9 @@ def _tales(connection: sqlite3.Connection, openings: Iterable[tuple[Lane, int, E
     return list(tales.values())
 
 
-def _since(connection: sqlite3.Connection, lane: Lane, oldest: str) -> Iterator[Event]:
+def _since(connection: sqlite3.Connection, lane: Lane, oldest: str, most_rows: int) -> Iterator[Event]:
     """Events behind this id that may be of an alarm."""
-    for row in read_rows(connection, lane, _behind(connection, lane, oldest), SCAN_ROWS):
+    for row in read_rows(connection, lane, _behind(connection, lane, oldest), most_rows):
         if '"alarm":"' in row.body or '"cause":"' in row.body:
             yield json.loads(row.body)
 

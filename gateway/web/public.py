@@ -3,7 +3,7 @@
 `/public/poster` is a sheet for the notice board: three sentences in both languages, and the way to the page.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -84,23 +84,24 @@ def span(text: str, language: str) -> str:
     return f"{text[:-1]} {words.UNITS[text[-1]].say(language)}" if text[-1] in words.UNITS else text
 
 
-def _listed(items: list[str], language: str) -> str:
+def listed(items: Iterable[str], language: str) -> str:
+    """With the comma of the language."""
     return ("、" if language == "zh" else ", ").join(items)
 
 
 def _types(patterns: list[str], say: Speaker) -> str:
-    return _listed([type_text(pattern).say(say.language) for pattern in patterns], say.language)
+    return listed([type_text(pattern).say(say.language) for pattern in patterns], say.language)
 
 
 def _fields(names: list[str], say: Speaker) -> str:
     known = sayings("public")
-    return _listed([say(key) if (key := f"field_{name}") in known else name for name in names], say.language)
+    return listed([say(key) if (key := f"field_{name}") in known else name for name in names], say.language)
 
 
 def _commands(names: list[str], say: Speaker) -> str:
     known = sayings("public")
     said = [say(f"do_{name}") if f"do_{name}" in known else _action(name, say) for name in names]
-    return _listed(said, say.language)
+    return listed(said, say.language)
 
 
 def _action(name: str, say: Speaker) -> str:
@@ -113,7 +114,7 @@ def _one(prefix: str) -> Callable[[Any, Speaker], str]:
 
 _RULES: Mapping[str, Callable[[Any, Speaker], str]] = {
     "types": _types,
-    "places": lambda places, say: _listed(places, say.language),
+    "places": lambda places, say: listed(places, say.language),
     "severity": lambda name, say: SEVERITIES[Severity(name)].say(say.language),
     "fields": _fields,
     "without": _fields,

@@ -1,5 +1,7 @@
 """`/uplink` (上行): what each department's link does, owes and lost, and how it did in the last 24 hours."""
 
+import gzip
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from gateway.config import UplinkConfig
@@ -104,10 +106,13 @@ def add(app: FastAPI, frame: Frame) -> None:
         return frame.page(request, "uplink", "uplink.html", cards=found, since=beat.since, **shown)
 
     @app.get("/uplink/{name}/day", include_in_schema=False, dependencies=[needs("see").depends])
-    async def day(name: str) -> Response:
+    async def day(request: Request, name: str) -> Response:
         if name not in beat.records:
             raise HTTPException(404)
-        return JSONResponse(series(beat.records[name]))
+        plain = json.dumps(series(beat.records[name]), separators=(",", ":")).encode()
+        packs = "gzip" in request.headers.get("accept-encoding", "")
+        headers = {"Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if packs else {})
+        return Response(gzip.compress(plain, 6) if packs else plain, media_type="application/json", headers=headers)
 
     @app.post("/uplink/resend", include_in_schema=False)
     async def resend(request: Request, visitor: Configures) -> Response:

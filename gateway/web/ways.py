@@ -7,17 +7,14 @@ their own, or nothing that is secret. `plain: true` lifts the rule, and is told 
 import re
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
-from typing import TYPE_CHECKING
 
 from starlette.datastructures import URL, Headers
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import Text
+from gateway.web.certificate import Certificate
 from gateway.web.guard import error
-
-if TYPE_CHECKING:
-    from gateway.web.certificate import Certificate
 
 _OPEN = ("/healthz", "/public", "/public.json")
 _OPEN_BELOW = ("/ingest/", "/static/")
@@ -37,7 +34,7 @@ class Ways:
 
     https_port: int = 0
     plain: bool = False  # anybody may come in the clear
-    certificate: "Certificate | None" = None
+    certificate: Certificate | None = None
 
 
 class Gate:

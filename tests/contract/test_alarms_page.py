@@ -1,6 +1,7 @@
 """The views of alarms in a whole gateway: what they show in both languages, who may do what, and what is refused."""
 
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -11,6 +12,8 @@ import pytest
 from gateway.audit import By
 from gateway.event import Phase, Reading
 from gateway.house import House
+from gateway.web.banner import banner
+from gateway.web.frame import Frame
 from gateway.web.past import PAGE_ALARMS
 from gateway.web.visitor import Role
 from tests.alarmhouse import EVIL, SMALL, estate, harmless, plain, raised
@@ -194,7 +197,9 @@ async def test_shelf_and_shield_are_laid_and_lifted(tmp_path: Path) -> None:
             assert (answer.status_code, state(house, door)) == (204, after)
             assert answer.headers["HX-Redirect"] == f"/alarms/{door}"
             assert f'hx-post="/alarms/{door}/{button}"' in (await me.get(f"/alarms/{door}")).text
-        await house.covers.shelve("door-1", 600, "整机", WANG)  # over all of the device
+        await house.covers.shelve("door-1", 600, "整机检修", WANG)  # over all of the device
+        assert "暂缓中 · 至" in plain(await me.get(f"/alarms/{door}"))
+        assert "理由:整机检修" in plain(await me.get(f"/alarms/{door}"))
         assert "大门门禁" in plain(await me.get("/alarms?tab=covered"))
         assert (await me.post(f"/alarms/{door}/unshelve")).status_code == 204
         assert state(house, door) == "active_unacked"
@@ -260,6 +265,7 @@ async def test_what_is_over_is_listed_a_page_at_a_time(tmp_path: Path) -> None:
             path = page.text.partition("before=")[2].partition('"')[0].join(("/alarms?tab=past&before=", ""))
         assert sorted(seen) == over
         assert "before=" not in page.text
+        assert "没有更早的报警" in plain(await me.get("/alarms?tab=past&before=0-0"))
         assert f'<a href="/alarms/{still}">' not in page.text.partition("</header>")[2].partition("past-list")[2]
         assert plain(await me.get("/alarms?tab=past&before=rubbish")) == plain(
             await me.get("/alarms?tab=past&before=0x1")
@@ -328,6 +334,36 @@ async def test_who_is_responsible_what_a_rule_saw_and_how_far_it_got(tmp_path: P
         assert "尚未指定责任人" in plain(await me.get(f"/alarms/{door}"))
         assert "真实火警" in plain(page)
         assert "真实报警" in plain(await me.get(f"/alarms/{door}"))
+
+
+@pytest.mark.parametrize(
+    ("language", "sentences"),
+    [
+        (
+            "zh",
+            ["平台 city:已确认", "(0.8 秒)", "平台 district:超过 10 秒未确认", "平台 fire:失败", "平台 town:发送中"],
+        ),
+        (
+            "en",
+            ["Platform city: confirmed", "(0.8 s)", "not confirmed for more than 10 s", "fire: refused", "being sent"],
+        ),
+    ],
+)
+async def test_how_far_an_alarm_got_is_told_in_words(tmp_path: Path, language: str, sentences: list[str]) -> None:
+    puppets = Puppets()
+    async with living(estate(tmp_path, SMALL), puppets) as house:
+        await raised(puppets, ("smoke-1", "fire.smoke"))
+        (doc,) = house.alarms()
+        at = (datetime.fromisoformat(doc["first"]) + timedelta(milliseconds=800)).isoformat()
+        doc["delivery"] = {
+            "city": {"state": "confirmed", "at": at},
+            "district": {"state": "sending", "unconfirmed": True},
+            "fire": {"state": "failed", "at": at},
+            "town": {"state": "sending"},
+        }
+        shown = plain(banner(Frame(house), language, frozenset(), [doc]))
+        assert [sentence for sentence in sentences if sentence not in shown] == []
+        assert "hx-post" not in shown
 
 
 async def test_a_drill_is_told_as_one(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def trusting(folder: Path, *, names: bool = True) -> ssl.SSLContext:
 async def served(folder: Path, *names: str) -> AsyncIterator[tuple[Certificate, int]]:
     """The application over TLS only."""
     own = Certificate(folder, names, SystemClock())
-    own.load()
+    await own.load()
     sockets = bind("127.0.0.1", 0)
     app = create(cast(Any, Model()), names=names, ways=Ways(443, certificate=own))
     async with serve(app, sockets, lambda: own.context):
@@ -133,9 +133,11 @@ async def test_new_names_get_a_new_certificate_and_no_connection_ends(tmp_path: 
             async with http.get(url, ssl=first) as answer:
                 assert answer.status == 200
             own._names = ("new.local",)
-            own.load()
+            await own.load()
             async with http.get(url, ssl=first) as answer:  # on the connection that stands
                 assert answer.status == 200
+        assert own.shown is not None
+        assert before is not None
         assert own.shown.fingerprint != before.fingerprint
         assert "new.local" in own.shown.names
         assert "old.local" not in own.shown.names

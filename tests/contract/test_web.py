@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import re
 import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -17,7 +16,7 @@ import pytest
 
 from gateway.driver import Answer, Posted
 from gateway.errors import ConfigError, StorageError, Text
-from gateway.web import bind, create, serve, server, words
+from gateway.web import bind, create, serve, server
 from tests.brokers import free_port
 from tests.houses import Puppets, config, living, until
 
@@ -202,7 +201,7 @@ async def test_not_ready(http: aiohttp.ClientSession, house: Model) -> None:
 
 
 async def test_security_headers_on_every_answer(http: aiohttp.ClientSession) -> None:
-    for path in ("/", "/none", "/ingest/cam", "/static/page.css"):
+    for path in ("/readyz", "/none", "/ingest/cam", "/static/page.css"):
         async with http.get(path) as answer:
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
             assert "unsafe" not in answer.headers["Content-Security-Policy"]
@@ -319,95 +318,16 @@ async def test_stopping_takes_less_than_two_seconds_with_a_request_under_way(hou
         await asyncio.open_connection("127.0.0.1", port)
 
 
-# --- the page -------------------------------------------------------------------------------------------------------
-
-
-async def page(session: aiohttp.ClientSession, accept: str) -> str:
-    async with session.get("/", headers={"Accept-Language": accept}) as answer:
-        assert answer.status == 200
-        return await answer.text()
-
-
-@pytest.mark.parametrize(("word", "shape"), [(word, shape) for word, (shape, _) in words.VERDICTS.items()])
-async def test_the_word_its_shape_and_colour(http: aiohttp.ClientSession, house: Model, word: str, shape: str) -> None:
-    house.word = word
-    text = await page(http, "zh-CN")
-    assert f'class="verdict {word}"' in text
-    assert shape in text
-    assert words.VERDICTS[word][1].zh in text
-
-
-async def test_what_is_not_known_is_never_normal(http: aiohttp.ClientSession, house: Model) -> None:
-    house.word = "splendid"
-    house.rows = [device("smoke-1", "splendid")]
-    text = await page(http, "en")
-    assert 'class="verdict unknown"' in text
-    assert 'class="state unknown"' in text
-    assert 'class="state normal"' not in text
-
-
-@pytest.mark.parametrize(
-    ("accept", "configured", "language"),
-    [
-        ("zh-CN,zh;q=0.9,en;q=0.8", "en", "zh-CN"),
-        ("en-GB,en;q=0.9,zh;q=0.1", "zh-CN", "en"),
-        ("de, en;q=0.2", "zh-CN", "en"),
-        ("de", "zh-CN", "zh-CN"),
-        ("", "en", "en"),
-        ("zh;q=0", "en", "en"),
-        ("zh;q=x", "en", "en"),
-    ],
-)
-async def test_the_readers_language(
-    http: aiohttp.ClientSession, house: Model, accept: str, configured: str, language: str
-) -> None:
-    house.language = configured
-    assert f'<html lang="{language}">' in await page(http, accept)
-
-
-async def test_buildings_in_natural_order_the_worst_device_first(http: aiohttp.ClientSession, house: Model) -> None:
-    house.rows = [
-        device("d-1", "normal", "b10/u1", building="10栋"),
-        device("d-2", "normal", "b2/u1", building="2栋"),
-        device("d-3", "offline", "b2/u1", building="2栋"),
-        device("d-4", "alarm", "b2/u1", building="2栋", alarms=["fire.smoke"], last_seen=None),
-        device("d-5", "normal", "gate", building="大门"),
-    ]
-    text = (await page(http, "zh")).partition("<article>")[2]
-    order = [text.index(mark) for mark in ("2栋", "d-4", "d-3", "d-2", "10栋", "d-1", "大门", "d-5")]
-    assert order == sorted(order)
-    assert "感烟火警" in text
-    assert 'class="state fire"' in text
-    assert "从未" in text
-
-
-async def test_what_is_not_normal_stands_first_the_worst_on_top(http: aiohttp.ClientSession, house: Model) -> None:
-    house.rows = [
-        device("d-1", "normal"),
-        device("d-2", "normal", alarms=["device.battery_low"]),
-        device("d-3", "offline", alarms=["device.offline"]),
-        device("d-4", "alarm", "b9/u1", alarms=["door.forced"]),
-        device("d-5", "alarm", "b9/u1", alarms=["fire.heat"]),
-    ]
-    first, _, buildings = (await page(http, "en")).partition("<article>")
-    assert re.findall("d-[0-9]", first) == ["d-5", "d-4", "d-3", "d-2"]
-    assert re.findall('class="tag ([a-z]+)">([^<]+)', first) == [
-        ("fire", "Heat alarm"),
-        ("alarm", "Door forced open"),
-        ("fault", "Battery low"),
-    ]
-    assert "d-1" in buildings
-    house.rows = [device("d-1", "normal")]
-    assert words.LABELS["attention"].en not in await page(http, "en")
-
-
-async def test_the_uplink_with_what_waits(http: aiohttp.ClientSession) -> None:
-    text = re.sub(r"\s+", " ", await page(http, "zh"))
-    assert "未连接" in text
-    assert "<td>37</td><td>1 小时 1 分</td><td>8</td>" in text
+# --- the interface ---------------------------------------------------------------------------------------------------
 
 
 def test_the_schema_names_the_routes() -> None:
     paths = create(cast(Any, Model())).openapi()["paths"]
-    assert set(paths) == {"/healthz", "/readyz", "/api/v1/status", "/api/v1/devices", "/ingest/{device}"}
+    named = {"status", "devices", "devices/{device}", "devices/{device}/commands", "drills", "events", "alarms"}
+    named |= {"alarms/{alarm}", "notices", "incidents", "uplinks", "audit", "reports/{name}", "export.csv"}
+    named |= {f"alarms/{{alarm}}/{step}" for step in ("silence", "acknowledge", "dispose", "reset", "shelve")}
+    assert {"/healthz", "/readyz", "/metrics", "/ingest/{device}"} <= set(paths)
+    assert {f"/api/v1/{name}" for name in named} <= set(paths)
+    assert "/api/v1/events/stream" in paths
+    assert not {"/", "/stream", "/help"} & set(paths)  # the page is no interface
     json.dumps(paths)

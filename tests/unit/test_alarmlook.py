@@ -87,9 +87,9 @@ def test_where_an_alarm_stands(state: str, flags: dict[str, bool], test: bool, t
 def test_the_banner_pins_the_first_and_offers_the_next_to_acknowledge() -> None:
     first = look("a1", first_fire=True, flags={"acknowledged": True, "silenced": True})
     door, fire = look("a2", "door.forced", "high"), look("a3")
-    made = shown([first, fire, door])
+    made = shown([first, fire, door, look("a0", test=True)])
     assert (made["head"], made["turn"], made["newest"]) == (first, fire, fire)
-    assert made["after"] == [("fire", 1), ("alarm", 1)]
+    assert made["after"] == [("fire", 1), ("alarm", 1), ("test", 1)]
     assert made["sounding"] == "fire"
     assert shown([first, door])["sounding"] == "alarm"
     assert shown([first])["sounding"] == ""

@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.clock import SystemClock
 from gateway.errors import ConfigError, StorageError
+from gateway.issuer import LASTS, described, made
 from gateway.web import certificate
-from gateway.web.certificate import KEPT, LASTS, SLACK, Certificate, Files, addresses, due, made, names_in
+from gateway.web.certificate import KEPT, SLACK, Certificate, Files, Shown, addresses, due
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 NAMES = frozenset({"gateway.local", "localhost", "192.0.2.7", "2001:db8::7"})
@@ -37,24 +38,26 @@ class Told(SystemClock):
         self.rounds.pop(0)()
 
 
-def parsed(whole: bytes) -> x509.Certificate:
-    return x509.load_pem_x509_certificate(whole)
+def shown(of: Certificate) -> Shown:
+    assert of.shown is not None
+    return of.shown
 
 
-def own(folder: Path, *names: str, now: datetime = NOW, files: Files | None = None) -> tuple[Certificate, Told]:
+async def own(folder: Path, *names: str, now: datetime = NOW, files: Files | None = None) -> tuple[Certificate, Told]:
     clock = Told(now)
     found = Certificate(folder, names, clock, files)
-    found.load()
+    await found.load()
     return found, clock
 
 
 def test_it_says_what_browsers_ask_for_and_may_sign_for_nobody() -> None:
-    found = parsed(made(NAMES, NOW))
-    assert set(names_in(found)) == NAMES
+    pem = made(NAMES, NOW)
+    assert set(described(pem)["names"]) == NAMES
+    found = x509.load_pem_x509_certificate(pem.encode())
     key = found.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey)
     assert key.curve.name == "secp256r1"
-    assert found.not_valid_before_utc == NOW - SLACK
+    assert found.not_valid_before_utc == NOW
     assert found.not_valid_after_utc - found.not_valid_before_utc == LASTS
     assert not found.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     assert not found.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
@@ -62,7 +65,7 @@ def test_it_says_what_browsers_ask_for_and_may_sign_for_nobody() -> None:
 
 
 @pytest.mark.parametrize("year", [1970, 2099])
-def test_a_box_that_does_not_know_the_time_makes_one_that_others_take(tmp_path: Path, year: int) -> None:
+async def test_a_box_that_does_not_know_the_time_makes_one_that_others_take(tmp_path: Path, year: int) -> None:
     """What it begins by is a moment that has passed for certain, whatever the machine's clock shows."""
     from gateway.clock import Machine
 
@@ -75,11 +78,11 @@ def test_a_box_that_does_not_know_the_time_makes_one_that_others_take(tmp_path: 
 
     clock = SystemClock(Lost())
     found = Certificate(tmp_path, (), clock)
-    found.load()
-    assert found.shown.begins < datetime.now(UTC) < found.shown.ends
-    before = found.shown
-    found.load()  # nor does it make another one each minute
-    assert found.shown == before
+    await found.load()
+    assert shown(found).begins < datetime.now(UTC) < shown(found).ends
+    before = shown(found)
+    await found.load()  # nor does it make another one each minute
+    assert shown(found) == before
 
 
 @pytest.mark.parametrize(
@@ -94,31 +97,32 @@ def test_a_box_that_does_not_know_the_time_makes_one_that_others_take(tmp_path: 
     ],
 )
 def test_when_a_new_one_is_due(wanted: frozenset[str], later: timedelta, renewed: bool) -> None:
-    assert due(parsed(made(NAMES, NOW)), wanted, NOW + later) is renewed
+    begins = NOW - SLACK
+    assert due(Shown("", begins, begins + LASTS, tuple(NAMES), own=True), wanted, NOW + later) is renewed
 
 
-def test_it_is_kept_over_a_restart_and_from_everybody_else(tmp_path: Path) -> None:
-    first, _ = own(tmp_path, "gateway.local")
-    again, _ = own(tmp_path, "gateway.local")
-    assert again.shown == first.shown
+async def test_it_is_kept_over_a_restart_and_from_everybody_else(tmp_path: Path) -> None:
+    first, _ = await own(tmp_path, "gateway.local")
+    again, _ = await own(tmp_path, "gateway.local")
+    assert shown(again) == shown(first)
     assert (tmp_path / KEPT).stat().st_mode & 0o777 == 0o600
-    assert set(first.shown.names) >= {"gateway.local", "localhost", "127.0.0.1", "::1"}
-    assert len(first.shown.fingerprint.split(":")) == 32
-    assert first.shown.own
+    assert set(shown(first).names) >= {"gateway.local", "localhost", "127.0.0.1", "::1"}
+    assert len(shown(first).fingerprint.split(":")) == 32
+    assert shown(first).own
 
 
 @pytest.mark.parametrize("damage", [b"", b"no PEM", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
-def test_one_that_is_damaged_is_made_anew(tmp_path: Path, damage: bytes) -> None:
-    first, _ = own(tmp_path)
+async def test_one_that_is_damaged_is_made_anew(tmp_path: Path, damage: bytes) -> None:
+    first, _ = await own(tmp_path)
     (tmp_path / KEPT).write_bytes(damage)
-    again, _ = own(tmp_path)
-    assert again.shown.fingerprint != first.shown.fingerprint
+    again, _ = await own(tmp_path)
+    assert shown(again).fingerprint != shown(first).fingerprint
 
 
 async def test_it_is_renewed_while_it_serves_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    found, clock = own(tmp_path)
-    before, context = found.shown, found.context
+    found, clock = await own(tmp_path)
+    before, context = shown(found), found.context
 
     def year() -> None:
         clock.now = before.ends - timedelta(days=29)
@@ -126,10 +130,10 @@ async def test_it_is_renewed_while_it_serves_and_told(tmp_path: Path, caplog: py
     clock.rounds = [lambda: None, year]
     with pytest.raises((RuntimeError, StopAsyncIteration)):
         await found.watch("zh-CN")
-    assert found.shown.ends > before.ends
+    assert shown(found).ends > before.ends
     assert found.context is not context
     (line,) = [record.message for record in caplog.records if "SHA-256" in record.message]
-    assert found.shown.fingerprint in line
+    assert shown(found).fingerprint in line
     assert "指纹" in line
 
 
@@ -137,22 +141,23 @@ async def test_what_cannot_be_renewed_is_told_once_and_the_old_one_serves(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "keys"
-    found, clock = own(folder)
-    before = found.shown
+    found, clock = await own(folder)
+    before = shown(found)
     (folder / KEPT).unlink()
     folder.rmdir()
     folder.write_text("a file where a folder should be")
+    clock.now = before.ends  # a new one is due
     clock.rounds = [lambda: None] * 3
     with pytest.raises((RuntimeError, StopAsyncIteration)):
         await found.watch("en")
-    assert found.shown == before
+    assert shown(found) == before
     assert len([record for record in caplog.records if str(folder) in record.message]) == 1
 
 
-def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
+async def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("")
     with pytest.raises(StorageError):
-        own(tmp_path / "keys")
+        await own(tmp_path / "keys")
 
 
 # --- the machine's addresses
@@ -179,28 +184,28 @@ def test_addresses_that_change_every_day_or_need_a_zone_are_left_out() -> None:
 
 def written(folder: Path, names: frozenset[str] = NAMES) -> Files:
     whole = made(names, NOW)
-    at = whole.index(b"-----BEGIN CERT")
+    at = whole.index("-----BEGIN CERT")
     files = Files(folder / "cert.pem", folder / "key.pem")
-    files.cert.write_bytes(whole[at:])
-    files.key.write_bytes(whole[:at])
+    files.cert.write_text(whole[at:])
+    files.key.write_text(whole[:at])
     return files
 
 
-def test_the_owners_files_are_used_and_taken_in_when_they_change(tmp_path: Path) -> None:
+async def test_the_owners_files_are_used_and_taken_in_when_they_change(tmp_path: Path) -> None:
     files = written(tmp_path)
-    found, _ = own(tmp_path / "keys", files=files)
-    before = found.shown
+    found, _ = await own(tmp_path / "keys", files=files)
+    before = shown(found)
     assert not before.own
     assert set(before.names) == NAMES
     assert not (tmp_path / "keys").exists()
     found._seen = ()  # as if time had passed between the two
     written(tmp_path, frozenset({"new.example"}))
-    found.load()
-    assert found.shown.names == ("new.example",)
+    await found.load()
+    assert shown(found).names == ("new.example",)
 
 
 @pytest.mark.parametrize("spoilt", ["cert", "key", "another's key", "absent"])
-def test_files_that_do_not_fit_are_a_clear_error(tmp_path: Path, spoilt: str) -> None:
+async def test_files_that_do_not_fit_are_a_clear_error(tmp_path: Path, spoilt: str) -> None:
     files = written(tmp_path)
     if spoilt == "cert":
         files.cert.write_text("no PEM")
@@ -213,12 +218,12 @@ def test_files_that_do_not_fit_are_a_clear_error(tmp_path: Path, spoilt: str) ->
         written(tmp_path)
         files.cert.write_bytes(kept)
     with pytest.raises(ConfigError, match=r"gateway\.web\.tls") as wrong:
-        own(tmp_path / "keys", files=files)
+        await own(tmp_path / "keys", files=files)
     assert "证书" in wrong.value.say("zh-CN")
 
 
-def test_only_what_is_safe_today_is_spoken(tmp_path: Path) -> None:
-    found, _ = own(tmp_path)
+async def test_only_what_is_safe_today_is_spoken(tmp_path: Path) -> None:
+    found, _ = await own(tmp_path)
     assert found.context.minimum_version == ssl.TLSVersion.TLSv1_2
     ciphers = {one["name"] for one in found.context.get_ciphers() if one["protocol"] == "TLSv1.2"}
     assert ciphers

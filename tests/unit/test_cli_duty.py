@@ -28,7 +28,9 @@ def test_the_table_tells_times_and_hours(capsys: pytest.CaptureFixture[str]) -> 
     assert run(["responsibility", "--config", EXAMPLE, "--lang", "zh"]) == 0
     told = capsys.readouterr().out
     assert "感烟火警" in told
-    assert "mon-sun 22:00-24:00" in told
+    assert "每天 22:00-24:00" in told
+    assert "1 分 → 页面声音" in told
+    assert "mon" not in told
 
 
 def test_without_a_list_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,8 @@
 """People and tokens: made, changed, removed; on disk before they count; nothing on disk that opens anything."""
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,6 +116,31 @@ async def test_a_crowd_is_sent_away() -> None:
     passwords._waiting = MOST_WAITING
     with pytest.raises(Busy):
         await passwords.hash("x")
+
+
+_MEMORY = """
+import asyncio, re
+from gateway.passwords import Passwords
+
+def rss_kib():
+    return int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1])
+
+async def main():
+    passwords = Passwords()
+    kept, before = await passwords.hash("one of many"), rss_kib()
+    for _ in range(8):
+        async with passwords.looking() as fits:
+            assert await fits("one of many", kept)
+    print(rss_kib() - before)
+
+asyncio.run(main())
+"""
+
+
+def test_what_a_hash_takes_is_given_back() -> None:
+    """Of the real cost; each thread that ever hashed would keep its 12 MiB otherwise."""
+    grown = subprocess.run([sys.executable, "-c", _MEMORY], capture_output=True, text=True, check=True)
+    assert int(grown.stdout) < 4 * 1024
 
 
 def test_a_sentence_will_do() -> None:

@@ -108,6 +108,7 @@ async def test_what_the_platform_does_not_take_is_listed_with_what_to_do(house: 
     assert "请平台调大上限后重发" in text
     assert "&lt;b&gt;odd&lt;/b&gt;" in text
     assert "<b>odd" not in text
+    assert 'name="first" value="0000000000000007"' in text
     assert "感烟火警" in text
 
 
