@@ -8,7 +8,7 @@ again with the last one as `Last-Event-ID` goes on exactly behind it, from disk;
 import asyncio
 import heapq
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Annotated, Any
@@ -106,29 +106,50 @@ def _body(lane: Lane, row: Row) -> str:
     return f'{row.body.rstrip()[:-1]},"streams":{json.dumps(streams)}}}'
 
 
-async def follow(store: Store, reader: Reader) -> AsyncIterator[str]:
-    """Messages for ever; a comment with the place reached when nothing came for a while."""
-    grown = asyncio.Event()
+class Followers:
+    """All that follow events now; `close` ends them with the daemon."""
 
-    def listener(_: Lane) -> None:
-        grown.set()
+    def __init__(self, store: Callable[[], Store]) -> None:
+        self._store = store
+        self._grown: set[asyncio.Event] = set()
+        self._closed = False
 
-    store.listeners.append(listener)
+    def close(self) -> None:
+        """After this nothing more comes."""
+        self._closed = True
+        for grown in self._grown:
+            grown.set()
+
+    async def follow(self, reader: Reader) -> AsyncIterator[str]:
+        """Messages until the end; the place reached, with a comment, when nothing came for a while."""
+        grown, listeners = asyncio.Event(), self._store().listeners
+
+        def listener(_: Lane) -> None:
+            grown.set()
+
+        self._grown.add(grown)
+        listeners.append(listener)
+        try:
+            yield f"retry: 1000\nid: {text_of(reader.cursor)}\n\n"
+            while not self._closed:
+                grown.clear()
+                told = await _next(reader)
+                if told:
+                    yield told
+                    await asyncio.sleep(BETWEEN_S)
+                elif not await _within(TICK_S, grown):
+                    yield f": {text_of(reader.cursor)}\nid: {text_of(reader.cursor)}\n\n"
+        finally:
+            self._grown.discard(grown)
+            listeners.remove(listener)
+
+
+async def _next(reader: Reader) -> str:
+    """Nothing while the disk does not answer: the store tells of it, and it is tried again."""
     try:
-        yield f"retry: 1000\nid: {text_of(reader.cursor)}\n\n"
-        while True:
-            grown.clear()
-            try:
-                told = await reader.next()
-            except StorageError:
-                told = ""  # told by the store; it is tried again
-            if told:
-                yield told
-                await asyncio.sleep(BETWEEN_S)
-            elif not await _within(TICK_S, grown):
-                yield f": {text_of(reader.cursor)}\nid: {text_of(reader.cursor)}\n\n"
-    finally:
-        store.listeners.remove(listener)
+        return await reader.next()
+    except StorageError:
+        return ""
 
 
 async def _within(limit_s: float, event: asyncio.Event) -> bool:
@@ -142,8 +163,9 @@ async def _within(limit_s: float, event: asyncio.Event) -> bool:
 def add(app: FastAPI, frame: Frame, keeper: Keeper) -> None:
     """The routes."""
     hub = Hub(frame)
+    followers = Followers(lambda: frame.house.store)
     app.state.hub = hub
-    app.state.ends = [hub.close]
+    app.state.ends = [hub.close, followers.close]
 
     @app.get("/stream", include_in_schema=False)
     async def page(request: Request, visitor: Sees) -> StreamingResponse:
@@ -166,7 +188,7 @@ def add(app: FastAPI, frame: Frame, keeper: Keeper) -> None:
         store = frame.house.store
         cursor = cursor_of(last or last_event_id) if last or last_event_id else dict(store.last)
         reader = Reader(store, Wanted(tuple(type), tuple(device), tuple(place)), cursor)
-        return StreamingResponse(follow(store, reader), media_type=_TYPE)
+        return StreamingResponse(followers.follow(reader), media_type=_TYPE)
 
 
 async def _page(request: Request, visitor: Visitor, frame: Frame, hub: Hub, keeper: Keeper) -> AsyncIterator[bytes]:
