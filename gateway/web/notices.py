@@ -30,7 +30,7 @@ def add(app: FastAPI, frame: Frame) -> None:
             "notices": await house.notices.list(),
             "feedback": await house.notices.feedback(),
             "cases": [_shown(house, case) for case in await house.incidents.list()],
-            "step": lambda name: STEPS[name].say(language),
+            "stage": lambda name: STEPS[name].say(language),
             "kind": lambda name: KINDS[name].say(language),
             "connected": bool(house.uplinks),
         }
