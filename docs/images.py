@@ -18,7 +18,7 @@ from gateway.demo.stage import SMOKE, Stage, stage
 
 IMAGES = Path(__file__).parent / "images"
 MOST_BYTES = 60_000
-PASSWORD = "阳光花园的演示密码"  # noqa: S105  # of a community that lives for a minute
+PASSWORD = "阳光花园演示时用的密码"  # noqa: S105  # of a community that lives for a minute
 QUALITIES = (90, 80, 70, 60, 50)
 WAIT_MS = 20_000
 DESKTOP, PHONE = (1366, 768), (360, 740)

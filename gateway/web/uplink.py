@@ -90,7 +90,7 @@ class Card:
 def add(app: FastAPI, frame: Frame) -> None:
     """The routes; the samples of the last 24 hours are an errand of the page."""
     house, beat = frame.house, Beat(frame.house)
-    app.state.errands = [*getattr(app.state, "errands", ()), beat.run]
+    app.state.errands.append(beat.run)
 
     @app.get("/uplink", include_in_schema=False, dependencies=[needs("see").depends])
     async def page(request: Request) -> Response:

@@ -20,7 +20,7 @@ _WIDE = """() => {
     return wide.filter(e => !e.closest(".scroll")).slice(0, 3).map(e => `${e.tagName}.${e.className} ${e.id}`);
 }"""
 _UNREACHED = """() => [...document.querySelectorAll(
-    "a[href], button, input:not([type=hidden]), select, textarea, summary, [hx-post], [tabindex]")]
+    "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex]")]
     .filter(e => e.checkVisibility() && !e.disabled && (e.tabIndex < 0 || e.tabIndex > 0))
     .filter(e => !(e.id && document.querySelector(`[href$="#${e.id}"]`)) && e.id !== "main")
     .map(e => e.outerHTML.slice(0, 80))"""
