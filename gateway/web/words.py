@@ -1,4 +1,4 @@
-"""All that the page says, in English and Chinese; templates hold keys only."""
+"""States, units and refusals in English and Chinese; what rooms say stands in their catalogues."""
 
 from collections.abc import Mapping
 
@@ -28,39 +28,6 @@ LINKS: Mapping[str, tuple[str, Text]] = {  # of an uplink; a name that is neithe
     "connected": ("✓", Text("connected", "已连接")),
     "disconnected": ("⇅", Text("not connected", "未连接")),
     "unknown": ("?", Text("unknown", "未知")),
-}
-LABELS: Mapping[str, Text] = {
-    "title": Text("Gateway", "网关"),
-    "updated": Text("updated", "更新于"),
-    "seconds_ago": Text("s ago", "秒前"),
-    "attention": Text("Not normal", "异常"),
-    "page_lost": Text("This page has lost the gateway", "页面已断开"),
-    "since": Text("since", "自"),
-    "devices": Text("Devices", "设备"),
-    "no_devices": Text("No device is configured.", "尚未配置设备。"),
-    "abnormal": Text("not normal", "异常"),
-    "of": Text("of", "/"),
-    "last_seen": Text("times: last heard from", "时间为最近应答"),
-    "never": Text("never", "从未应答"),
-    "uplinks": Text("Uplinks", "上行链路"),
-    "no_uplinks": Text("No uplink is configured: events stay on this machine.", "尚未配置上行链路,事件仅保存在本机。"),
-    "lane": Text("Lane", "通道"),
-    "backlog": Text("waiting", "待上报"),
-    "oldest": Text("oldest", "最早"),
-    "confirmed": Text("confirmed", "平台已确认"),
-    "lane_alarm": Text("alarms", "报警"),
-    "lane_event": Text("events", "事件"),
-    "lane_telemetry": Text("measured values", "测量值"),
-    "system": Text("This machine", "本机"),
-    "version": Text("version", "版本"),
-    "running": Text("running for", "已运行"),
-    "clock": Text("clock", "时钟"),
-    "clock_synced": Text("synchronized", "已校时"),
-    "clock_holdover": Text("not synchronized any more", "已失去校时源"),
-    "clock_unsynced": Text("never synchronized", "未校时"),
-    "clock_corrected": Text("corrected", "已校正"),
-    "disk": Text("stored events", "本地缓存"),
-    "aid": Text("This page is an aid; the fire alarm control panel decides.", "本页为辅助显示,以火灾报警控制器为准。"),
 }
 UNITS: Mapping[str, Text] = {
     "d": Text("d", "天"),

@@ -7,14 +7,31 @@ import sys
 import time
 from datetime import UTC, datetime
 
-from tests.bench import community, fanin_modbus, fanin_mqtt, linkage
+from tests.bench import community, fanin_modbus, fanin_mqtt, linkage, pages, screen
 from tests.bench.figures import BUILD, FIGURES, table
 from tests.bench.measures import MEASURES
 from tests.bench.neighbours import beside
 
 RESULT = BUILD / "bench.json"
-ALL = (*MEASURES, linkage.linkage, beside, fanin_mqtt.mqtt_in, fanin_modbus.modbus_tcp, community.community)
-SHOWN = (*FIGURES, *linkage.FIGURES, *fanin_mqtt.FIGURES, *fanin_modbus.FIGURES, *community.FIGURES)
+ALL = (
+    *MEASURES,
+    linkage.linkage,
+    beside,
+    pages.pages,
+    screen.screen,
+    fanin_mqtt.mqtt_in,
+    fanin_modbus.modbus_tcp,
+    community.community,
+)
+SHOWN = (
+    *FIGURES,
+    *linkage.FIGURES,
+    *pages.FIGURES,
+    *screen.FIGURES,
+    *fanin_mqtt.FIGURES,
+    *fanin_modbus.FIGURES,
+    *community.FIGURES,
+)
 
 
 def main(names: list[str]) -> None:
