@@ -32,7 +32,7 @@ async def bring(page: Page, name: str, kind: str, body: bytes) -> None:
     await page.goto(PLACE)
     if not await page.locator("#plan-file").is_visible():
         await page.locator(".plan-bring > summary").click()
-    await page.locator("#plan-file").set_input_files([{"name": name, "mimeType": kind, "buffer": body}])
+    await page.locator("#plan-file").set_input_files({"name": name, "mimeType": kind, "buffer": body})
 
 
 async def sent(page: Page, there: str) -> None:
