@@ -9,7 +9,12 @@ from gateway.web import models, orders
 from gateway.web.rest import refusals, router
 from gateway.web.visitor import Handles, needs
 
-Case = Annotated[str, Path(min_length=1, max_length=64, examples=["case-0815"])]
+Case = Annotated[
+    str,
+    Path(
+        min_length=1, max_length=128, description="its id, or UPLINK/ID where two use the same", examples=["case-0815"]
+    ),
+]
 _STEP: dict[str, Any] = {
     "response_model": models.Incident,
     "response_model_exclude_unset": True,
@@ -36,11 +41,11 @@ def add(app: FastAPI, house: House) -> None:
     async def incidents() -> Any:
         return {"incidents": await house.incidents.list()}
 
-    @api.post("/incidents/{incident}/handling", operation_id="handling", summary="Take a case in hand", **_STEP)
+    @api.post("/incidents/{incident:path}/handling", operation_id="handling", summary="Take a case in hand", **_STEP)
     async def handling(incident: Case, visitor: Handles, said: orders.Remark | None = None) -> Any:
         return await house.incidents.handling(incident, visitor.by, (said.note or "") if said else "")
 
-    @api.post("/incidents/{incident}/handled", operation_id="handled", summary="Report a case as handled", **_STEP)
+    @api.post("/incidents/{incident:path}/handled", operation_id="handled", summary="Report a case as handled", **_STEP)
     async def handled(incident: Case, visitor: Handles, said: orders.Handling | None = None) -> Any:
         note, picture = (said.note or "", said.picture or "") if said else ("", "")
         return await house.incidents.handled(incident, visitor.by, note, picture)

@@ -1,6 +1,7 @@
 """The HTTP interface under `/api/v1` as a machine uses it: what it answers, by whose right, and what it refuses."""
 
 import hashlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway import feedback
 from gateway.audit import By
 from gateway.driver import Command, Outcome, Picture
 from gateway.house import House
+from gateway.packets import Message
 from gateway.web.visitor import RIGHTS, Right, Visitor
 from tests.houses import Puppets, config, living, to
 from tests.stocks import stocked
@@ -239,6 +242,32 @@ async def test_the_log_by_pages(house: House, api: httpx.AsyncClient) -> None:
     assert seen == [f"n{number}" for number in (6, 5, 4, 3, 2, 1, 0)]
 
 
+# --- what the platforms tell
+
+
+async def test_a_case_is_taken_in_hand_and_handled(house: House, api: httpx.AsyncClient) -> None:
+    for uplink in ("district", "fire"):
+        topic, payload = f"x/incident/{feedback.incident()['incident']}", json.dumps(feedback.incident()).encode()
+        await house.incidents.casebook.hearing(uplink)(Message(topic, payload))
+    listed = (await got(api, "/incidents"))["incidents"]
+    assert {(case["uplink"], case["incident"]) for case in listed} == {("district", "case-0815"), ("fire", "case-0815")}
+    await refused(await api.post("/api/v1/incidents/case-0815/handling"), 404)  # which of the two?
+    path = "/api/v1/incidents/fire/case-0815"
+    handling = (await api.post(f"{path}/handling", json={"note": "已派人"})).json()
+    assert (handling["uplink"], handling["step"], handling["mine"]["who"]) == ("fire", "handling", "rig")
+    handled = (await api.post(f"{path}/handled", json={"note": "已清理"})).json()
+    assert (handled["step"], handled["mine"]["note"], handled["may"]) == ("handled", "已清理", [])
+    error = await refused(await api.post(f"{path}/handling"), 409)
+    assert "已处置" in error["what"]["zh"]
+
+
+async def test_notices(house: House, api: httpx.AsyncClient) -> None:
+    notice = feedback.notice() | {"expires": None}
+    await house.notices.hearing("district")(Message(f"x/notice/{notice['id']}", json.dumps(notice).encode()))
+    (told,) = (await got(api, "/notices"))["notices"]
+    assert (told["id"], told["uplink"], told["kind"]) == (notice["id"], "district", notice["kind"])
+
+
 # --- who may, and bodies
 
 
@@ -286,7 +315,7 @@ async def test_a_body_is_json_and_says_so(api: httpx.AsyncClient) -> None:
     body, kind = b'{"target": "", "seconds": 0}', {"Content-Type": "application/x-www-form-urlencoded"}
     await refused(await api.post("/api/v1/drills", content=body, headers=kind), 415)
     await refused(await api.post("/api/v1/drills", content=body, headers={"Content-Type": "text/plain"}), 415)
-    json = {"Content-Type": "application/json; charset=utf-8"}
-    assert (await api.post("/api/v1/drills", content=body, headers=json)).status_code == 200
+    said = {"Content-Type": "application/json; charset=utf-8"}
+    assert (await api.post("/api/v1/drills", content=body, headers=said)).status_code == 200
     for broken in (b"{", b"\xff", b"[" * 100_000, b""):
-        await refused(await api.post("/api/v1/drills", content=broken, headers=json), 400)
+        await refused(await api.post("/api/v1/drills", content=broken, headers=said), 400)
