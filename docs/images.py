@@ -14,7 +14,7 @@ from pathlib import Path
 
 from playwright.async_api import Browser, Page, async_playwright
 
-from gateway.demo.stage import SMOKE, Stage, stage
+from gateway.demo.stage import DOOR_B3, DOOR_GATE, RESIDENT_BITS, SMOKE, Stage, stage
 
 IMAGES = Path(__file__).parent / "images"
 MOST_BYTES = 60_000
@@ -32,10 +32,20 @@ async def main() -> None:
             path = shutil.which("chromium") or sys.exit("chromium is missing: `make test` installs it")
             browser = await play.chromium.launch(executable_path=path, args=["--no-sandbox"])
             kept = await set_up(browser, standing)
-            await standing.panic.say({"type": "telemetry.sample", "values": {"battery": {"value": 96, "unit": "%"}}})
+            await life(standing)
             for language in ("zh-CN", "en-GB"):
                 await every(browser, standing, kept, language)
             await browser.close()
+
+
+async def life(standing: Stage) -> None:
+    """A few minutes of a quiet day: cards at both doors, somebody at the gate, a button that is well."""
+    await standing.panic.say({"type": "telemetry.sample", "values": {"battery": {"value": 96, "unit": "%"}}})
+    for door in (DOOR_B3, DOOR_GATE):
+        standing.readers.readers[door].present(*RESIDENT_BITS)
+    standing.camera.motion(True)
+    await standing.panic.all_accepted()
+    standing.camera.motion(False)
 
 
 async def set_up(browser: Browser, standing: Stage) -> str:

@@ -102,13 +102,13 @@ async def begin_duty(page: Page) -> None:
 
 async def calm(here: Estate) -> None:
     """Whatever a test has left: its causes end, somebody says what it was, and all is well."""
+    alarms = await ask(here.daemon.state, "alarms")
+    for alarm in alarms:  # first what it was: then each is over with its cause
+        await ask(here.daemon.state, "ack", alarm=alarm["alarm"], who="王师傅", outcome="test")
     here.smoke(False)
     here.detectors.slaves[6].plug()
-    alarms = await ask(here.daemon.state, "alarms")
     for alarm in alarms:
-        device = alarm["device"]
-        if alarm["flags"]["active"] and device in here.posters and alarm["type"] != "device.shielded":
-            await here.post(device, alarm["type"], "clear")
-        await ask(here.daemon.state, "ack", alarm=alarm["alarm"], who="王师傅", outcome="test")
+        if alarm["flags"]["active"] and alarm["device"] in here.posters and alarm["type"] != "device.shielded":
+            await here.post(alarm["device"], alarm["type"], "clear")
     for device in {alarm["device"] for alarm in alarms} - {"gw-0001"}:
         await here.until("normal", device)

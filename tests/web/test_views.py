@@ -104,7 +104,7 @@ async def test_the_keyboard_reaches_everything_and_the_banner_first(browser: Bro
         await page.goto("/")
         walked = await walk(page)
     assert not wrong, "\n".join(wrong)
-    ways = walked.index("/alarms")
+    ways = walked.index("/devices")
     assert walked.index("banner-silence") < walked.index("banner-acknowledge") < walked.index("banner-handle") < ways
 
 

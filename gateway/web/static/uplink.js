@@ -14,7 +14,7 @@ function options(box, width) {
     width,
     height: 220,
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), box.dataset.zone),
-    scales: { count: { range: (_, least, most) => [0, Math.max(5, most)] }, percent: { range: [0, 100] }, s: { range: (_, least, most) => [0, Math.max(10, most)] } },
+    scales: { x: { range: (_, least, most) => [(most ?? Date.now() / 1000) - 86400, most ?? Date.now() / 1000] }, count: { range: (_, least, most) => [0, Math.max(5, most)] }, percent: { range: [0, 100] }, s: { range: (_, least, most) => [0, Math.max(10, most)] } },
     series: [
       { label: box.dataset.time, value: "{YYYY}-{MM}-{DD} {HH}:{mm}" },
       { label: box.dataset.away, scale: "percent", fill: `${colour("warn")}99`, stroke: colour("warn"), width: 0, points: { show: false } },
