@@ -54,8 +54,7 @@ THREADS_IN = {
     "gateway/passwords.py",
     "gateway/web/exports.py",
     "gateway/web/openapi.py",
-}  # the database's; paho-mqtt, openpyxl and FastAPI's description, which only know blocking code; and a password's hash,
-# which takes 50 ms of a CPU
+}  # the database's; paho-mqtt, openpyxl and FastAPI's description, which only know blocking code; a password's hash
 
 
 def words(text: str) -> frozenset[str]:

@@ -112,11 +112,16 @@ class Followers:
     def __init__(self, store: Callable[[], Store]) -> None:
         self._store = store
         self._grown: set[asyncio.Event] = set()
-        self._closed = False
+        self._ended: set[asyncio.Event] = set()
+
+    @property
+    def count(self) -> int:
+        """How many follow."""
+        return len(self._grown)
 
     def close(self) -> None:
-        """After this nothing more comes."""
-        self._closed = True
+        """Nothing more comes to those who follow now."""
+        self._ended |= self._grown
         for grown in self._grown:
             grown.set()
 
@@ -131,7 +136,7 @@ class Followers:
         listeners.append(listener)
         try:
             yield f"retry: 1000\nid: {text_of(reader.cursor)}\n\n"
-            while not self._closed:
+            while grown not in self._ended:
                 grown.clear()
                 told = await _next(reader)
                 if told:
@@ -141,6 +146,7 @@ class Followers:
                     yield f": {text_of(reader.cursor)}\nid: {text_of(reader.cursor)}\n\n"
         finally:
             self._grown.discard(grown)
+            self._ended.discard(grown)
             listeners.remove(listener)
 
 
@@ -166,6 +172,7 @@ def add(app: FastAPI, frame: Frame, keeper: Keeper) -> None:
     followers = Followers(lambda: frame.house.store)
     app.state.hub = hub
     app.state.ends = [hub.close, followers.close]
+    app.state.streams = lambda: hub.open_pages_count + followers.count
 
     @app.get("/stream", include_in_schema=False)
     async def page(request: Request, visitor: Sees) -> StreamingResponse:
