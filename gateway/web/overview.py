@@ -178,7 +178,8 @@ def _of_parts(health: Mapping[str, Any]) -> Iterable[Todo]:
     for name, uplink in health["uplinks"].items():
         if "why" in uplink or not uplink["connected"]:
             step = "deaf" if uplink["connected"] else "uplink"
-            yield Todo("uplink", "note" if uplink["connected"] else "offline", step, "/uplink", where=name, since=uplink["since"], why=uplink.get("why"))
+            sign, since, why = "note" if uplink["connected"] else "offline", uplink["since"], uplink.get("why")
+            yield Todo("uplink", sign, step, "/uplink", where=name, since=since, why=why)
     for name, driver in health["drivers"].items():
         if driver["state"] != "running":
             yield Todo("driver", "fault", "driver", "/settings", where=name, why=driver.get("why"))
