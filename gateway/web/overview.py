@@ -178,12 +178,13 @@ def _of_parts(health: Mapping[str, Any]) -> Iterable[Todo]:
     for name, uplink in health["uplinks"].items():
         if "why" in uplink or not uplink["connected"]:
             step = "deaf" if uplink["connected"] else "uplink"
-            yield Todo("uplink", "offline", step, "/uplink", where=name, since=uplink["since"], why=uplink.get("why"))
+            sign, since, why = "note" if uplink["connected"] else "offline", uplink["since"], uplink.get("why")
+            yield Todo("uplink", sign, step, "/uplink", where=name, since=since, why=why)
     for name, driver in health["drivers"].items():
         if driver["state"] != "running":
             yield Todo("driver", "fault", "driver", "/settings", where=name, why=driver.get("why"))
     if health["clock"]["quality"] in ("unsynced", "holdover"):
-        yield Todo("clock", "fault", "clock", "/settings")
+        yield Todo("clock", "note", "clock", "/settings")
 
 
 def certificates(config: Config, now: datetime) -> list[Todo]:
@@ -193,7 +194,7 @@ def certificates(config: Config, now: datetime) -> list[Todo]:
         path = uplink.tls.cert if uplink.tls is not None else None
         ends = None if path is None else _ends(Path(path), _changed_ns(Path(path)))
         if ends is not None and (ends - now).days < CERTIFICATE_DAYS:
-            found.append(Todo("certificate", "fault", "certificate", "/uplink", where=name, since=ends.isoformat()))
+            found.append(Todo("certificate", "note", "certificate", "/uplink", where=name, since=ends.isoformat()))
     return found
 
 

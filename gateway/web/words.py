@@ -23,6 +23,7 @@ STATES: Mapping[str, tuple[str, Text]] = {
     "shielded": ("▨", Text("shielded", "屏蔽")),
     "test": ("◇", Text("under test", "测试")),
     "normal": ("✓", Text("normal", "正常")),
+    "note": ("※", Text("note", "提示")),  # of no device: something is to be done, and all is well
 }
 LINKS: Mapping[str, tuple[str, Text]] = {  # of an uplink; a name that is neither would be a mistake of ours
     "connected": ("✓", Text("connected", "已连接")),
