@@ -85,7 +85,7 @@ async def _refused(request: Request, exc: Exception) -> Response:
     return _told(request, status, exc.where, exc.what, exc.do)
 
 
-async def _failed(request: Request, exc: Exception) -> Response:
+async def _failed(request: Request, _: Exception) -> Response:
     """What nobody thought of, which goes on into the log. It passes outside the guard, whose headers it has too."""
     answer = _told(request, 500, request.url.path, words.refusal(500), words.FAILED_DO)
     for name, value in HEADERS.items():

@@ -29,10 +29,13 @@ async def test_a_form_that_comes_drop_by_drop_keeps_no_place(path: str, monkeypa
 
 async def test_what_nobody_thought_of_is_told_in_both_languages_with_every_header() -> None:
     house = Model(answer=RuntimeError("secret-token"))
-    async with served(house) as port, aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
-        async with session.post("/ingest/cam", data=b"{}") as answer:
-            assert answer.status == 500
-            assert (await said(answer))["do"]["zh"]
-            assert "secret-token" not in await answer.text()
-            for name, value in guard.HEADERS.items():
-                assert answer.headers[name] == value
+    async with (
+        served(house) as port,
+        aiohttp.ClientSession() as session,
+        session.post(f"http://127.0.0.1:{port}/ingest/cam", data=b"{}") as answer,
+    ):
+        assert answer.status == 500
+        assert (await said(answer))["do"]["zh"]
+        assert "secret-token" not in await answer.text()
+        for name, value in guard.HEADERS.items():
+            assert answer.headers[name] == value
