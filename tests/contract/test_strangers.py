@@ -27,6 +27,17 @@ async def test_a_form_that_comes_drop_by_drop_keeps_no_place(path: str, monkeypa
             writer.close()
 
 
+@pytest.mark.parametrize("referer", ["http://[bad", "http://evil.example/", "//", ""])
+async def test_a_step_from_an_address_that_is_none_is_refused(referer: str) -> None:
+    async with (
+        served(Model()) as port,
+        aiohttp.ClientSession() as session,
+        session.post(f"http://127.0.0.1:{port}/login", data=b"name=w", headers={"Referer": referer}) as answer,
+    ):
+        assert answer.status == 403
+        assert (await said(answer))["do"]["zh"]
+
+
 async def test_what_nobody_thought_of_is_told_in_both_languages_with_every_header() -> None:
     house = Model(answer=RuntimeError("secret-token"))
     async with (
