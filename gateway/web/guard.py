@@ -26,11 +26,12 @@ from gateway.web.visitor import Keeper, NotAllowed, Visitor
 
 AT_ONCE = 4  # requests of one peer
 DOOR_S, BODY_S = 10.0, 60.0  # so long a form may take to come in, from strangers and from who is known
-REFUSED_S = 0.1  # how long a refused one keeps its place: whoever only guesses, or sends rubbish, is slow at it
+REFUSED_S = 0.1  # how long a refused one, or a stranger's, keeps its place: whoever only guesses or asks is slow at it
 _OPEN = ("/healthz", "/public", "/public.json")
 _LASTING = ("/stream", "/api/v1/events/stream")  # they hold no place among what is answered and done
 _OPEN_BELOW = ("/ingest/", "/static/")
 _DOORS = ("/login", "/setup")  # open, under our own names and from our own pages
+_DRAWN = (*_DOORS, "/public", "/public.json")  # what takes some time, for anybody who asks
 _READS = ("GET", "HEAD", "OPTIONS")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 HEADERS = {
@@ -88,7 +89,7 @@ class Guard:
             lasts = answer is None and scope["path"] in _LASTING
             if not lasts:
                 await (answer or self._app)(scope, receive, with_headers)
-            if refused:
+            if refused or (scope["path"] in _DRAWN and not scope.get("state", {}).get("visitor")):
                 await asyncio.sleep(REFUSED_S)
         if lasts:
             await self._app(scope, receive, with_headers)

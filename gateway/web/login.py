@@ -13,6 +13,7 @@ from gateway.web.catalogue import sayings
 from gateway.web.frame import Frame
 from gateway.web.visitor import NotAllowed, Sees, visitor_of
 
+MOST_NAME_CHARS, MOST_WAY_CHARS = 64, 2000  # of what anybody may send; longer than any that is right
 _LOCAL = re.compile(r"/(?![/\\])[^\x00-\x20\x7f\\]*")
 _AGAIN = Text("the two passwords differ", "两次输入的密码不一致")
 
@@ -49,7 +50,8 @@ def _add_login(app: FastAPI, frame: Frame) -> None:
     @app.post("/login", include_in_schema=False)
     async def sign_in(request: Request) -> Response:
         given = await posted.fields(request)
-        name, password, to = given.get("name", ""), given.get("password", ""), local(given.get("next", "/"))
+        name, password = given.get("name", "")[:MOST_NAME_CHARS], given.get("password", "")
+        to = local(given.get("next", "/")[:MOST_WAY_CHARS])
         try:
             token, _ = await frame.house.signin.sign_in(name, password, address(request))
         except GatewayError as wrong:

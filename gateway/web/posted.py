@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.types import Receive
 
-FORM_BYTES = 64 * 1024
+FORM_BYTES = 16 * 1024
 FORM_FIELDS = 200
 URLENCODED = "application/x-www-form-urlencoded"
 

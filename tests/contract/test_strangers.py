@@ -1,6 +1,7 @@
 """What strangers on the network get on a real socket: no place that they do not need, and no word too many."""
 
 import asyncio
+import time
 
 import aiohttp
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from gateway.web import guard
 from tests.contract.test_web import Model, said, served
 
+STRANGER = {"Accept": "application/json", "X-Forwarded-For": "192.0.2.7"}
 FORM = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nname=w"
 
 
@@ -25,6 +27,24 @@ async def test_a_form_that_comes_drop_by_drop_keeps_no_place(path: str, monkeypa
         for reader, writer in slow:
             assert (await reader.read()).startswith(b"HTTP/1.1 408")
             writer.close()
+
+
+async def test_who_only_asks_and_asks_is_slow_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "REFUSED_S", 0.2)
+    async with served(Model()) as port, aiohttp.ClientSession(headers=STRANGER) as session:
+        began_s = time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(2 * guard.AT_ONCE + 1):
+                group.create_task(_fetched(session, f"http://127.0.0.1:{port}/login"))
+    assert time.monotonic() - began_s > 2 * 0.2
+
+
+async def test_a_form_at_the_door_is_small() -> None:
+    async with served(Model()) as port, aiohttp.ClientSession() as session:
+        base = f"http://127.0.0.1:{port}"
+        async with session.post(f"{base}/login", data={"name": "w" * 17_000}, headers={"Origin": base}) as answer:
+            assert answer.status == 413
+            assert (await said(answer))["what"]["zh"]
 
 
 @pytest.mark.parametrize("referer", ["http://[bad", "http://evil.example/", "//", ""])
