@@ -20,7 +20,7 @@ from gateway.event import Lane
 from gateway.house import House
 from gateway.outbox import Queue
 from gateway.uplink import Uplink
-from gateway.web import steps
+from gateway.web import posted
 from gateway.web.beat import Beat, Change, Confirms, Link, Record, link_of
 from gateway.web.catalogue import Speaker
 from gateway.web.frame import Frame
@@ -117,11 +117,11 @@ def add(app: FastAPI, frame: Frame) -> None:
 
     @app.post("/uplink/resend", include_in_schema=False)
     async def resend(request: Request, visitor: Configures) -> Response:
-        stream, first, last = _range(await steps.form(request))
+        stream, first, last = _range(await posted.fields(request))
         await house.audit.put(visitor.by, "command.resend", stream, first=first, last=last)
         found = await house.resend(stream, first, last)
         said = "resent_some" if found["gone"] else "resent"
-        return steps.done(Speaker("uplink", frame.language(request))(said, **_told(found)))
+        return posted.done(Speaker("uplink", frame.language(request))(said, **_told(found)))
 
 
 def _told(found: Mapping[str, Any]) -> dict[str, int]:
@@ -131,7 +131,7 @@ def _told(found: Mapping[str, Any]) -> dict[str, int]:
 
 def _range(fields: Mapping[str, str]) -> tuple[str, int, int | None]:
     """Which numbers of which stream. NotNow: they are none."""
-    first, last = fields.get("first", ""), fields.get("last", "")
+    first, last = fields.get("first", "").strip(), fields.get("last", "").strip()
     if not _NUMBER.fullmatch(first) or (last and not _NUMBER.fullmatch(last)):
         what = Text("the first and last number are digits, at most 16", "起止序号必须是数字,最多 16 位")
         raise NotNow(fields.get("stream", "stream"), what, Text("correct them and try again", "请改正后重试"))
