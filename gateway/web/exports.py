@@ -19,10 +19,10 @@ from starlette.background import BackgroundTask
 
 from gateway.browse import Browse, Wanted
 from gateway.web.catalogue import Speaker
+from gateway.web.eventrows import Row, Rows
 from gateway.web.frame import Frame
 from gateway.web.inputs import Filters
 from gateway.web.rest import refusals, router
-from gateway.web.rows import Row, Rows
 from gateway.web.show import local
 from gateway.web.visitor import needs
 
@@ -130,9 +130,9 @@ def _lines(rows: Sequence[Sequence[str]]) -> str:
 
 async def _xlsx(table: Table) -> IO[bytes]:
     """Written by openpyxl, which blocks: beside the loop, a few rows at a time."""
-    from gateway.web.sheets import Sheet
+    from gateway.web.spreadsheet import Spreadsheet
 
-    sheet = await asyncio.to_thread(partial(Sheet, table.say("sheet"), table.head))
+    sheet = await asyncio.to_thread(partial(Spreadsheet, table.say("sheet"), table.head))
     left = MOST_ROWS
     async for rows in table.pages():
         await asyncio.to_thread(sheet.add, rows[:left])

@@ -21,11 +21,11 @@ from gateway.house import House
 from gateway.outbox import Queue
 from gateway.uplink import Uplink
 from gateway.web import posted
-from gateway.web.beat import Beat, Change, Confirms, Link, Record, link_of
 from gateway.web.catalogue import Speaker
+from gateway.web.daybook import Change, Confirms, Daybook, Link, Record, link_of
 from gateway.web.frame import Frame
-from gateway.web.papers import Paper, papers
 from gateway.web.public import rules
+from gateway.web.validity import Validity, validities
 from gateway.web.visitor import Visitor, needs
 
 SHAPES: Mapping[Link, tuple[str, str]] = {  # shape and colour class of a state's sign
@@ -78,7 +78,7 @@ class Card:
     oldest_s: float
     lanes: Sequence[Lines]
     dead: Sequence[Mapping[str, Any]]
-    papers: Sequence[Paper]
+    papers: Sequence[Validity]
     gets: Sequence[tuple[str, str]]
     changes: Sequence[Change]
     share: float | None
@@ -89,13 +89,13 @@ class Card:
 
 def add(app: FastAPI, frame: Frame) -> None:
     """The routes; the samples of the last 24 hours are an errand of the page."""
-    house, beat = frame.house, Beat(frame.house)
-    app.state.errands.append(beat.run)
+    house, daybook = frame.house, Daybook(frame.house)
+    app.state.errands.append(daybook.run)
 
     @app.get("/uplink", include_in_schema=False, dependencies=[needs("see").depends])
     async def page(request: Request) -> Response:
         language = frame.language(request)
-        beat.look()
+        daybook.look()
         shown: dict[str, Any] = {
             "shapes": SHAPES,
             "reasons": NEVER_TAKEN,
@@ -103,14 +103,14 @@ def add(app: FastAPI, frame: Frame) -> None:
             "zone": frame.zone.key,
         }
         shown |= {"counts": COUNTS, "poster": bool(house.config.gateway.web and house.config.gateway.web.names)}
-        found = await cards(house, beat, language)
-        return frame.page(request, "uplink", "uplink.html", cards=found, since=beat.since, **shown)
+        found = await cards(house, daybook, language)
+        return frame.page(request, "uplink", "uplink.html", cards=found, since=daybook.since, **shown)
 
     @app.get("/uplink/{name}/day", include_in_schema=False, dependencies=[needs("see").depends])
     async def day(request: Request, name: str) -> Response:
-        if name not in beat.records:
+        if name not in daybook.records:
             raise HTTPException(404)
-        plain = json.dumps(series(beat.records[name]), separators=(",", ":")).encode()
+        plain = json.dumps(series(daybook.records[name]), separators=(",", ":")).encode()
         packs = "gzip" in request.headers.get("accept-encoding", "")
         headers = {"Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if packs else {})
         return Response(gzip.compress(plain, 6) if packs else plain, media_type="application/json", headers=headers)
@@ -147,7 +147,7 @@ def _streams(house: House) -> Iterator[tuple[str, str, str]]:
         yield from ((f"{uplink.name}.{lane}", uplink.name, lane.value) for lane in Lane)
 
 
-async def cards(house: House, beat: Beat, language: str) -> list[Card]:
+async def cards(house: House, daybook: Daybook, language: str) -> list[Card]:
     """One of each uplink. StorageError."""
     owed, shared = await house.outbox(), (await house.public.document())["shared"]
     documents = {document["uplink"]: document for document in shared}
@@ -156,7 +156,7 @@ async def cards(house: House, beat: Beat, language: str) -> list[Card]:
         _card(
             uplink,
             owed[uplink.name],
-            beat.records[uplink.name],
+            daybook.records[uplink.name],
             configs[uplink.name],
             rules(documents[uplink.name], language),
             now,
@@ -188,7 +188,7 @@ def _card(
         oldest_s=max(lane.oldest_s for lane in lanes),
         lanes=lanes,
         dead=owed["dead"],
-        papers=list(papers(config, now)),
+        papers=list(validities(config, now)),
         gets=gets,
         changes=list(reversed(record.changes)),
         share=record.online_share(),

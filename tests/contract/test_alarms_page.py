@@ -12,9 +12,9 @@ import pytest
 from gateway.audit import By
 from gateway.event import Phase, Reading
 from gateway.house import House
+from gateway.web.alarmpast import PAGE_ALARMS
 from gateway.web.banner import banner
 from gateway.web.frame import Frame
-from gateway.web.past import PAGE_ALARMS
 from gateway.web.visitor import Role
 from tests.alarmhouse import EVIL, SMALL, estate, harmless, plain, raised
 from tests.houses import Puppets, living, to

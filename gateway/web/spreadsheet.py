@@ -13,7 +13,7 @@ _CELL_CHARS = 32_767  # of a cell, at most
 _WIDTHS_CHARS = (20, 14, 24, 24, 18, 10, 8, 18, 30, 20, 22, 20, 38, 38)
 
 
-class Sheet:
+class Spreadsheet:
     """One table; all of it blocks."""
 
     def __init__(self, name: str, head: Sequence[str]) -> None:
