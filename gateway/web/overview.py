@@ -2,12 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 
-from cryptography.x509 import load_pem_x509_certificate
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
@@ -18,11 +15,11 @@ from gateway.web import words
 from gateway.web.frame import Frame
 from gateway.web.glance import COVERED, OF_LINKS, TILES, Glance
 from gateway.web.hub import newest
+from gateway.web.papers import SOON_DAYS, papers
 from gateway.web.show import hue, natural, row, state_of
 from gateway.web.visitor import needs
 
 MOST_TODOS = 6  # shown; the others are counted
-CERTIFICATE_DAYS = 30  # a certificate that ends sooner waits for a person
 _WORST_FIRST = tuple(words.STATES)
 _URGENT = ("fire", "alarm", "incident", "disk", "uplink", "driver", "certificate", "clock", "fault")
 _TILE_SIGNS = {
@@ -189,29 +186,12 @@ def _of_parts(health: Mapping[str, Any]) -> Iterable[Todo]:
 
 def certificates(config: Config, now: datetime) -> list[Todo]:
     """Those of ours, shown to platforms, that end soon or have ended."""
-    found = []
-    for name, uplink in config.uplinks.items():
-        path = uplink.tls.cert if uplink.tls is not None else None
-        ends = None if path is None else _ends(Path(path), _changed_ns(Path(path)))
-        if ends is not None and (ends - now).days < CERTIFICATE_DAYS:
-            found.append(Todo("certificate", "note", "certificate", "/uplink", where=name, since=ends.isoformat()))
-    return found
-
-
-def _changed_ns(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
-@lru_cache(maxsize=32)
-def _ends(path: Path, _changed_ns: int) -> datetime | None:
-    """Read again when the file is another; one that cannot be read is told by its uplink."""
-    try:
-        return load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc.astimezone(UTC)
-    except (OSError, ValueError):
-        return None
+    return [
+        Todo("certificate", "note", "certificate", "/uplink", where=name, since=paper.until.isoformat())
+        for name, uplink in config.uplinks.items()
+        for paper in papers(uplink, now)
+        if paper.use == "cert" and paper.until is not None and paper.days_left < SOON_DAYS
+    ]
 
 
 async def _view(frame: Frame) -> dict[str, Any]:
