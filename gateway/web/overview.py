@@ -15,8 +15,8 @@ from gateway.web import words
 from gateway.web.frame import Frame
 from gateway.web.glance import COVERED, OF_LINKS, TILES, Glance
 from gateway.web.hub import newest
-from gateway.web.papers import SOON_DAYS, papers
 from gateway.web.show import hue, natural, row, state_of
+from gateway.web.validity import SOON_DAYS, validities
 from gateway.web.visitor import needs
 
 MOST_TODOS = 6  # shown; the others are counted
@@ -189,7 +189,7 @@ def certificates(config: Config, now: datetime) -> list[Todo]:
     return [
         Todo("certificate", "note", "certificate", "/uplink", where=name, since=paper.until.isoformat())
         for name, uplink in config.uplinks.items()
-        for paper in papers(uplink, now)
+        for paper in validities(uplink, now)
         if paper.use == "cert" and paper.until is not None and paper.days_left < SOON_DAYS
     ]
 
