@@ -23,10 +23,10 @@ from gateway.browse import Browse, Wanted
 from gateway.errors import StorageError, Text
 from gateway.reportview import harmless
 from gateway.web.catalogue import Speaker
+from gateway.web.eventrows import Row, Rows
 from gateway.web.frame import Frame
 from gateway.web.inputs import Filters
 from gateway.web.rest import refusals, router
-from gateway.web.rows import Row, Rows
 from gateway.web.show import local
 from gateway.web.visitor import needs
 
@@ -127,10 +127,10 @@ def _lines(rows: Sequence[Sequence[str]]) -> str:
 
 
 async def _xlsx(table: Table) -> IO[bytes]:
-    """Written beside the gateway, a few rows at a time (gateway/sheets.py). StorageError: it cannot be now."""
+    """Written beside the gateway, a few rows at a time (gateway/spreadsheet.py). StorageError: it cannot be now."""
     file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed when it has been sent
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.sheets"), stdin=asyncio.subprocess.PIPE, stdout=file
+        *(sys.executable, "-m", "gateway.spreadsheet"), stdin=asyncio.subprocess.PIPE, stdout=file
     )
     assert process.stdin is not None  # noqa: S101  # it is a pipe
     try:

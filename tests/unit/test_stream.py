@@ -13,8 +13,8 @@ import pytest
 from gateway.event import Phase, Reading
 from gateway.house import House
 from gateway.web import bind, create, hub, serve, stream
-from gateway.web.beats import Echoes
 from gateway.web.frame import Frame
+from gateway.web.glance import Echoes
 from gateway.web.hub import Hub, Page
 from gateway.web.stream import cursor_of, text_of
 from tests.houses import WAIT_S, Puppets, config, living, until
