@@ -1,7 +1,7 @@
 """Writes a spreadsheet of texts (openpyxl's write-only mode) in a process of its own: openpyxl takes 8 MB and blocks.
 
-`python -m gateway.spreadsheet`: on standard input a line of JSON `{"name", "head": […]}`, then one for each row, `[…]`; the
-file on standard output.
+`python -m gateway.spreadsheet`: on standard input a line of JSON `{"name", "head": […]}`, then one for each row, `[…]`;
+the file on standard output.
 """
 
 import json
