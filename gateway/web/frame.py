@@ -119,7 +119,7 @@ class Frame:
             "visitor": visitor,
             "site": self.house.config.site.name,
             "verdict": glance.verdict,
-            "path": request.url.path,
+            "path": "/" + request.url.path.lstrip("/\\"),  # of this gateway: two slashes lead elsewhere
             "zone": str(self.zone),
             "state": self.state(glance, language),
             "banner": Markup(self.banner(glance, language, visitor.rights)) if visitor else "",  # noqa: S704  # ours

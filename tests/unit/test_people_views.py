@@ -237,6 +237,7 @@ async def test_a_browser_is_told_in_the_frame_and_a_program_in_json(house: House
             for headers in ({}, browser | {"HX-Request": "true"}):
                 assert (await client.get(path, headers=headers)).json()["error"]["what"][language]
         assert (await client.get("/api/v1/none", headers=browser)).json()["error"]
+        assert '"//' not in (await client.get("/%2Fevil.example/x", headers=browser)).text  # no link leads elsewhere
     async with visiting(house, None) as client:
         assert (await client.get("/no-such-page", headers=browser)).status_code == 303
 
