@@ -16,7 +16,7 @@ from gateway.reportview import BOM, harmless, shift_name
 from gateway.rulewords import ACTIONS
 from gateway.store import Store
 from gateway.taxonomy import TYPES
-from gateway.web import steps
+from gateway.web import posted
 from gateway.web.catalogue import Speaker, sayings
 from gateway.web.frame import Frame
 from gateway.web.public import listed
@@ -71,9 +71,9 @@ def add(app: FastAPI, frame: Frame) -> None:
         say = Speaker("audit", frame.language(request))
         seal, broken = await _checked(house.store)
         if not broken:
-            return steps.done(say("whole", count=seal.count, seal=seal.sha256[:16]))
+            return posted.done(say("whole", count=seal.count, seal=seal.sha256[:16]))
         first = broken[0]
-        return steps.done(say(f"broken_{first.what}", line=first.line, count=len(broken)))
+        return posted.done(say(f"broken_{first.what}", line=first.line, count=len(broken)))
 
 
 async def _people(store: Store) -> list[str]:

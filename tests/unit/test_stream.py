@@ -13,8 +13,8 @@ import pytest
 from gateway.event import Phase, Reading
 from gateway.house import House
 from gateway.web import bind, create, hub, serve, stream
-from gateway.web.beats import Echoes
 from gateway.web.frame import Frame
+from gateway.web.glance import Echoes
 from gateway.web.hub import Hub, Page
 from gateway.web.stream import cursor_of, text_of
 from tests.houses import WAIT_S, Puppets, config, living, until
@@ -94,6 +94,14 @@ async def test_a_page_is_told_how_things_are_and_what_changes(tmp_path: Path) ->
         assert 'id="banner"' in (await first(found, "banner"))["data"]
         assert f'id="e-{identity}"' in (await first(found, "row"))["data"]
         assert {"alarms", "devices", "events"} <= set(json.loads((await first(found, "changed"))["data"]))
+
+
+async def test_a_page_hears_of_the_last_event_that_came_before_its_stream(tmp_path: Path) -> None:
+    async with house_of(tmp_path) as (house, puppets), served(house, Known(known("duty"))) as session:
+        await puppets.emit("door-1", "access.granted")
+        last = await puppets.emit("smoke-1", "device.fault", "raise")
+        async with session.get("/stream") as answer:
+            assert (await first(messages(answer), "newest"))["data"] == last
 
 
 async def test_two_pages_see_the_same_each_in_its_language(tmp_path: Path) -> None:

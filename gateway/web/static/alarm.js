@@ -117,6 +117,8 @@
   }
   find("duty")?.addEventListener("click", () => beginDuty(true));
   document.addEventListener("test-sound", () => beginDuty(true));
+  document.addEventListener("desk-changed", sound); // by settings.js, in this tab
+  addEventListener("storage", sound); // and in another one
   if (find("duty") && sessionStorage.getItem("duty") === "on") {
     beginDuty(false); // where the browser remembers the tap on the page before
     for (const touch of ["pointerdown", "keydown"]) // else any tap will do
@@ -242,6 +244,7 @@
     },
     banner: showBanner,
     row: addRows,
+    newest(id) { if (list && !find(`e-${id}`)) changed(["events"]); }, // it came after the page was drawn, before its stream
     changed: (data) => changed(JSON.parse(data)),
     tick(data) { ahead = Date.parse(data) - Date.now(); },
     ended() {
