@@ -170,8 +170,13 @@ class Frame:
 
     def rows(self, events: Iterable[Mapping[str, Any]], language: str, skipped: int = 0) -> str:
         """Live events, the newest first."""
-        rows = [show.row(event) for event in events]
+        rows = [show.row(event, self.names) for event in events]
         return self.render("overview_rows.html", "overview", language, rows=rows, skipped=skipped).strip()
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """What people call the devices, by their identities."""
+        return {device.id: device.name or device.id for device in self.house.site.devices}
 
     @property
     def zone(self) -> ZoneInfo:
