@@ -148,7 +148,9 @@ next_step() {
     say "  1. edit $ETC/gateway.yaml; passwords go into $ETC/secrets (group $NAME, mode 0640)"
     say "  2. sudo -u $NAME gateway check --config $ETC/gateway.yaml"
     say "  3. sudo systemctl restart $NAME; sudo -u $NAME gateway status"
-    say "完成。接下来：编辑 $ETC/gateway.yaml，用 gateway check 检查，再执行 sudo systemctl restart $NAME"
+    say "  4. sudo -u $NAME gateway people code: the set-up code, with which the page makes the first account"
+    say "完成。接下来：编辑 $ETC/gateway.yaml，用 gateway check 检查，执行 sudo systemctl restart $NAME，"
+    say "再用 sudo -u $NAME gateway people code 查看设置码，在网页上创建第一个账号"
 }
 
 install_all() {

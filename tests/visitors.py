@@ -13,6 +13,7 @@ from gateway.house import House
 from gateway.web import create
 from gateway.web.keeper import PeopleKeeper
 from gateway.web.visitor import ROLES, Role, Visitor
+from gateway.web.ways import Ways
 
 CSRF = "c" * 43
 PASSWORD = "gate house at night"
@@ -52,7 +53,8 @@ async def at_the_door(
     house: House, address: str = "127.0.0.1", *, scheme: str = "http", language: str = "zh"
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A browser at that address whom the house knows by its cookie alone, as the daemon's own page would."""
-    way = httpx.ASGITransport(app=create(house, PeopleKeeper(house.people)), client=(address, 50000))
+    app = create(house, PeopleKeeper(house.people), ways=Ways(plain=True))
+    way = httpx.ASGITransport(app=app, client=(address, 50000))
     base = f"{scheme}://localhost"
     headers = {"Accept-Language": language, "Accept": "text/html", "Origin": base}
     async with httpx.AsyncClient(transport=way, base_url=base, headers=headers) as client:

@@ -14,8 +14,8 @@ from gateway.event import Severity
 from gateway.house import House
 from gateway.measures import Cover, cover
 from gateway.web.catalogue import Speaker, sayings
-from gateway.web.filledform import Form, WrongForm, number, said, text
 from gateway.web.frame import Frame
+from gateway.web.posted import Form, WrongForm, done, number, text
 from gateway.web.visitor import Handles, Visitor, needs
 
 MOST_MINUTES = 480  # a shelf
@@ -40,12 +40,12 @@ def _all(app: FastAPI, frame: Frame, speaker: Callable[[Request], Speaker]) -> N
     @app.post("/alarms/silence", include_in_schema=False)
     async def silence(request: Request, visitor: Handles) -> Response:
         quiet = await house.duty.silence(visitor.by)
-        return said(speaker(request)("said_silent" if quiet else "said_was_silent", count=len(quiet)))
+        return done(speaker(request)("said_silent" if quiet else "said_was_silent", count=len(quiet)))
 
     @app.post("/alarms/acknowledge-rest", include_in_schema=False)
     async def acknowledge_rest(request: Request, visitor: Handles) -> Response:
         seen = await house.duty.acknowledge_rest(visitor.by)
-        return said(speaker(request)("said_rest", count=len(seen)))
+        return done(speaker(request)("said_rest", count=len(seen)))
 
 
 def _one(app: FastAPI, frame: Frame, speaker: Callable[[Request], Speaker]) -> None:
@@ -54,8 +54,8 @@ def _one(app: FastAPI, frame: Frame, speaker: Callable[[Request], Speaker]) -> N
     @app.post("/alarms/{alarm}/acknowledge", include_in_schema=False)
     async def acknowledge(request: Request, visitor: Handles, alarm: str) -> Response:
         one, _ = await present(house, alarm)
-        done = await house.duty.acknowledge(one.id, visitor.by)
-        return said(speaker(request)(_next(done, "said_acknowledged")))
+        now = await house.duty.acknowledge(one.id, visitor.by)
+        return done(speaker(request)(_next(now, "said_acknowledged")))
 
     @app.post("/alarms/{alarm}/dispose", include_in_schema=False)
     async def dispose(request: Request, visitor: Handles, alarm: str, form: Form) -> Response:
@@ -66,15 +66,15 @@ def _one(app: FastAPI, frame: Frame, speaker: Callable[[Request], Speaker]) -> N
             raise WrongForm(one.device, what, Text("choose one of the five", "请在五项中选择一项"))
         cause = text(form, "cause", _label("cause"), needed=False) or None
         note = text(form, "note", _label("note"), needed=False) or None
-        done = await house.duty.dispose(one.id, visitor.by, outcome, cause, note)
+        now = await house.duty.dispose(one.id, visitor.by, outcome, cause, note)
         say = speaker(request)
-        return said(say(_next(done, "said_disposed"), outcome=say(_outcome(outcome, done.type))), _page(one))
+        return done(say(_next(now, "said_disposed"), outcome=say(_outcome(outcome, now.type))), _page(one))
 
     @app.post("/alarms/{alarm}/reset", include_in_schema=False)
     async def reset(request: Request, visitor: Handles, alarm: str) -> Response:
         one, _ = await present(house, alarm)
         await house.duty.reset(one.id, visitor.by)
-        return said(speaker(request)("said_reset"))
+        return done(speaker(request)("said_reset"))
 
 
 def _laid(app: FastAPI, frame: Frame, speaker: Callable[[Request], Speaker]) -> None:
@@ -85,21 +85,21 @@ def _laid(app: FastAPI, frame: Frame, speaker: Callable[[Request], Speaker]) -> 
         minutes, reason = number(form, "minutes", _label("minutes"), 1, MOST_MINUTES), text(form, "reason", _REASON)
         one, _ = await present(house, alarm)
         await house.covers.shelve(one.id, minutes * 60, reason, visitor.by)
-        return said(speaker(request)("said_shelved", minutes=minutes), _page(one))
+        return done(speaker(request)("said_shelved", minutes=minutes), _page(one))
 
     @app.post("/alarms/{alarm}/unshelve", include_in_schema=False)
     async def unshelve(request: Request, visitor: Lays, alarm: str) -> Response:
         one, laid = await present(house, alarm)
         whole = laid.shelf is not None and not laid.shelf.part  # over all of the device
         await house.covers.shelve(one.device if whole else one.id, 0, "", visitor.by)
-        return said(speaker(request)("said_unshelved"), _page(one))
+        return done(speaker(request)("said_unshelved"), _page(one))
 
     @app.post("/alarms/{alarm}/shield", include_in_schema=False)
     async def shield(request: Request, visitor: Lays, alarm: str, form: Form) -> Response:
         hours, reason = number(form, "hours", _label("hours"), 1, MOST_HOURS), text(form, "reason", _REASON)
         one, _ = await present(house, alarm)
         await house.covers.shield(one.device, hours * 3600, reason, visitor.by, one.part)
-        return said(speaker(request)("said_shielded", hours=hours), _page(one))
+        return done(speaker(request)("said_shielded", hours=hours), _page(one))
 
     @app.post("/alarms/{alarm}/unshield", include_in_schema=False)
     async def unshield(request: Request, visitor: Lays, alarm: str, form: Form) -> Response:
@@ -107,7 +107,7 @@ def _laid(app: FastAPI, frame: Frame, speaker: Callable[[Request], Speaker]) -> 
         one, laid = await present(house, alarm)
         part = one.part if laid.shield is None else laid.shield.part
         await house.covers.unshield(one.device, reason, visitor.by, part)
-        return said(speaker(request)("said_unshielded"), _page(one))
+        return done(speaker(request)("said_unshielded"), _page(one))
 
 
 async def present(house: House, alarm_id: str) -> tuple[Alarm, Cover]:

@@ -16,11 +16,11 @@ from gateway.escalation import begun_ms
 from gateway.event import Severity
 from gateway.house import House
 from gateway.measures import cover
-from gateway.web import alarmform, past, story
+from gateway.web import alarmform, alarmpast, alarmstory
 from gateway.web.alarmlook import Look, Spot, buildings, looks, spot
+from gateway.web.alarmpast import Tale
 from gateway.web.catalogue import Speaker
 from gateway.web.frame import Frame
-from gateway.web.past import Tale
 from gateway.web.show import label, natural
 from gateway.web.visitor import needs
 
@@ -121,7 +121,7 @@ def _counts(found: Sequence[Look]) -> dict[str, int]:
 
 async def _past(house: House, found: Sequence[Look], before: str) -> dict[str, Any]:
     open_ = frozenset(look.id for look in found)
-    page = await house.store.read(partial(past.page, before=past.parse(before), open_=open_))
+    page = await house.store.read(partial(alarmpast.page, before=alarmpast.parse(before), open_=open_))
     told = [(tale, _spot(house, tale)) for tale in page.tales]
     return listed(found, Choice("todo", "", ""), "zh") | {
         "choice": Choice(PAST, "", ""),
@@ -146,8 +146,8 @@ async def _one(frame: Frame, wanted: str, language: str) -> dict[str, Any] | Non
     open_ = book.find(wanted)
     if open_ is not None and open_.severity is Severity.INFO:
         return None
-    most_rows = past.OPEN_ROWS if open_ else past.SCAN_ROWS
-    tale = await house.store.read(partial(past.tale, alarm_id=open_.id if open_ else wanted, most_rows=most_rows))
+    most_rows = alarmpast.OPEN_ROWS if open_ else alarmpast.SCAN_ROWS
+    tale = await house.store.read(partial(alarmpast.tale, alarm_id=open_.id if open_ else wanted, most_rows=most_rows))
     if open_ is not None:
         look = Look(house.alarm(open_), spot(house.site, house.config.gateway.id, open_.device))
         charged = _charged(house, open_, frame.zone)
@@ -167,8 +167,8 @@ def _told(where: Spot, tale: Tale | None, doc: Mapping[str, Any] | None, languag
         "charge": None,
         "spot": where,
         "tale": tale,
-        "lines": story.lines(doc, tale),
-        "known": story.KNOWN,
+        "lines": alarmstory.lines(doc, tale),
+        "known": alarmstory.KNOWN,
         "outcomes": alarmform.outcomes(doc) if doc else [],
         "causes": [say(f"cause_{name}") for name in CAUSES],
         "minutes": SHELVED_FOR,

@@ -15,12 +15,12 @@ from gateway.errors import Text
 from gateway.house import House
 from gateway.measures import SHIELD
 from gateway.taxonomy import DENIALS, PHASES
-from gateway.web import doing
+from gateway.web import deviceform
 from gateway.web.catalogue import Speaker
+from gateway.web.devicepast import Trail, measured
 from gateway.web.devices import Tile, kind_label, tile_of, word
 from gateway.web.frame import Frame
 from gateway.web.show import natural
-from gateway.web.trail import Trail, measured
 from gateway.web.visitor import Sees, Visitor
 
 ROOM = "devices"
@@ -112,7 +112,7 @@ class Sheet:
     def takes(self, visitor: Visitor) -> list[str]:
         """What it can do and this visitor may have it do, in a fixed order."""
         actions = self._house.supervisor.takes()[self.tile.id]
-        return [name for name, right in doing.RIGHTS.items() if name in actions and visitor.may(right)]
+        return [name for name, right in deviceform.RIGHTS.items() if name in actions and visitor.may(right)]
 
 
 def _ids(devices: Sequence[Any]) -> set[str]:
@@ -190,7 +190,7 @@ def shot_of(events: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
 def add(app: FastAPI, frame: Frame) -> None:
     """The routes."""
     trail = Trail(frame.house)
-    doing.add(app, frame)
+    deviceform.add(app, frame)
 
     @app.get("/devices/{device}", include_in_schema=False)
     async def page(request: Request, device: str, visitor: Sees) -> Response:
@@ -217,7 +217,7 @@ async def _page(request: Request, frame: Frame, trail: Trail, sheet: Sheet, visi
         shield=sheet.cover(SHIELD),
         drill=sheet.cover(DRILL),
         word=lambda group, name: word(sheet.say, group, name),
-        most_shield_h=doing.MOST_SHIELD_H,
+        most_shield_h=deviceform.MOST_SHIELD_H,
         zone=frame.zone.key,
     )
 

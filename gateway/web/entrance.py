@@ -19,7 +19,7 @@ from gateway.web.certificate import Certificate, Files, own_names
 from gateway.web.ways import Ways
 
 RETRY_S = 10.0
-_LOG = logging.getLogger("gateway.web")
+_LOG = logging.getLogger("gateway")
 
 
 class Entrance:
@@ -59,7 +59,7 @@ class Entrance:
         sockets = server.bind(*self._web.listen)
         anybody = () if self._web.plain else ("this machine", "devices that post with their token")
         async with server.serve(app, sockets):
-            announce(logging.getLogger("gateway"), "page", _at(sockets), anybody)
+            announce(_LOG, "page", _at(sockets), anybody)
             tried.set()
             await asyncio.Event().wait()
 
@@ -68,7 +68,7 @@ class Entrance:
         await certificate.load()
         sockets = server.bind(*self._web.https, key="https")
         async with server.serve(app, sockets, lambda: certificate.context):
-            announce(logging.getLogger("gateway"), "page over HTTPS", _at(sockets), ("people who sign in",))
+            announce(_LOG, "page over HTTPS", _at(sockets), ("people who sign in",))
             certificate.announce(self._house.language)
             await certificate.watch(self._house.language)
 

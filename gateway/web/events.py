@@ -15,9 +15,9 @@ from gateway.house import House
 from gateway.taxonomy import CATEGORIES, TYPES
 from gateway.web import show
 from gateway.web.catalogue import Speaker
+from gateway.web.eventrows import Row, Rows
 from gateway.web.frame import Frame
 from gateway.web.inputs import PATTERNS, moment_ms
-from gateway.web.rows import Row, Rows
 from gateway.web.visitor import needs
 
 PAGE_EVENTS = 50

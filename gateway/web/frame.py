@@ -14,8 +14,8 @@ from markupsafe import Markup
 from gateway.house import House
 from gateway.web import assets, show, words
 from gateway.web.banner import banner
-from gateway.web.beats import Beat, Echoes, look
 from gateway.web.catalogue import Speaker
+from gateway.web.glance import Echoes, Glance, look
 from gateway.web.visitor import Right, Visitor
 
 LANGUAGE = "lang"  # the cookie, and the parameter, that choose one: zh or en
@@ -89,7 +89,7 @@ class Frame:
         `room` is where it stands in ROOMS; `speaks` names the catalogue where that is another.
         """
         language = self.language(request)
-        around = self.around(request, room, values.pop("beat", None) or self.beat())
+        around = self.around(request, room, values.pop("glance", None) or self.glance())
         answer = HTMLResponse(self.render(template, speaks or room, language, **(around | values)))
         answer.status_code = status
         if request.query_params.get(LANGUAGE) == language:
@@ -109,7 +109,7 @@ class Frame:
         }
         return self.environment.get_template(template).render(given | values)
 
-    def around(self, request: Request, room: str, beat: Beat) -> dict[str, Any]:
+    def around(self, request: Request, room: str, glance: Glance) -> dict[str, Any]:
         """What the frame itself shows."""
         visitor: Visitor | None = getattr(request.state, "visitor", None)
         language = self.language(request)
@@ -118,11 +118,11 @@ class Frame:
             "room": room,
             "visitor": visitor,
             "site": self.house.config.site.name,
-            "verdict": beat.verdict,
+            "verdict": glance.verdict,
             "path": request.url.path,
             "zone": str(self.zone),
-            "state": self.state(beat, language),
-            "banner": Markup(self.banner(beat, language, visitor.rights)) if visitor else "",  # noqa: S704  # ours
+            "state": self.state(glance, language),
+            "banner": Markup(self.banner(glance, language, visitor.rights)) if visitor else "",  # noqa: S704  # ours
             "texts": {key: say(f"script_{key}") for key in _SCRIPT},
         }
 
@@ -133,40 +133,40 @@ class Frame:
         """Feedback of outputs."""
         return Echoes(self.house)
 
-    def beat(self) -> Beat:
+    def glance(self) -> Glance:
         """One look at the house."""
         return look(self.house, self.echoes)
 
-    def state(self, beat: Beat, language: str) -> dict[str, Any]:
+    def state(self, glance: Glance, language: str) -> dict[str, Any]:
         """The top of the page, as its script needs it too."""
-        word = str(beat.verdict["word"])
+        word = str(glance.verdict["word"])
         sign = show.sign(words.VERDICTS, word, language)
         say = Speaker("frame", language)
-        count = beat.tiles["fire"] if word == "fire" else beat.apart["alarm"] if word == "alarm" else 0
+        count = glance.tiles["fire"] if word == "fire" else glance.apart["alarm"] if word == "alarm" else 0
         about = " ".join(filter(None, [sign.shape, sign.word, str(count or "")]))
-        lost = [name for name, (connected, _) in beat.uplinks.items() if not connected]
+        lost = [name for name, (connected, _) in glance.uplinks.items() if not connected]
         platform = say("platform_lost", names=", ".join(lost)) if lost else say("platform_well")
         return {
             "word": sign.name,
             "shape": sign.shape,
             "say": sign.word,
             "count": count,
-            "title": f"{about} · {beat.first_place or self.house.config.site.name}",
+            "title": f"{about} · {glance.first_place or self.house.config.site.name}",
             "icon": assets.url(f"sign-{sign.name}.svg"),
-            "since": beat.verdict.get("since"),
-            "flood": beat.verdict.get("flood", 0),
-            "platform": platform if beat.uplinks else say("platform_none"),
+            "since": glance.verdict.get("since"),
+            "flood": glance.verdict.get("flood", 0),
+            "platform": platform if glance.uplinks else say("platform_none"),
             "linked": not lost,
-            "backlog": say("backlog", count=sum(waiting for _, waiting in beat.uplinks.values())),
-            "tiles": {**beat.tiles, "alarm": beat.apart["alarm"]},
-            "sounding": beat.sounding,
-            "sounds": dict(beat.sounds),
-            "alarms": beat.alarm_mark,
+            "backlog": say("backlog", count=sum(waiting for _, waiting in glance.uplinks.values())),
+            "tiles": {**glance.tiles, "alarm": glance.apart["alarm"]},
+            "sounding": glance.sounding,
+            "sounds": dict(glance.sounds),
+            "alarms": glance.alarm_mark,
         }
 
-    def banner(self, beat: Beat, language: str, rights: frozenset[Right]) -> str:
+    def banner(self, glance: Glance, language: str, rights: frozenset[Right]) -> str:
         """What calls now."""
-        return banner(self, language, rights, beat.alarms)
+        return banner(self, language, rights, glance.alarms)
 
     def rows(self, events: Iterable[Mapping[str, Any]], language: str, skipped: int = 0) -> str:
         """Live events, the newest first."""

@@ -17,7 +17,7 @@ from gateway.errors import StorageError
 from gateway.event import Lane
 from gateway.house import House
 from gateway.store import Store
-from gateway.web.beats import Beat
+from gateway.web.glance import Glance
 from gateway.web.visitor import Right
 
 BETWEEN_S = 0.2  # between two tellings
@@ -36,13 +36,13 @@ class Draws(Protocol):
     def house(self) -> House:
         """Which is followed."""
 
-    def beat(self) -> Beat:
+    def glance(self) -> Glance:
         """One look."""
 
-    def state(self, beat: Beat, language: str) -> dict[str, Any]:
+    def state(self, glance: Glance, language: str) -> dict[str, Any]:
         """The top of the page, as the script needs it."""
 
-    def banner(self, beat: Beat, language: str, rights: frozenset[Right]) -> str:
+    def banner(self, glance: Glance, language: str, rights: frozenset[Right]) -> str:
         """The banner's HTML."""
 
     def rows(self, events: Iterable[Mapping[str, Any]], language: str, skipped: int = 0) -> str:
@@ -105,7 +105,7 @@ class Hub:
         if self._task is None:
             self._begin()
         self._pages.add(page)
-        page.put("".join(self._present(self._draws.beat(), page.sort).values()).encode())
+        page.put("".join(self._present(self._draws.glance(), page.sort).values()).encode())
         try:
             yield page
         finally:
@@ -121,7 +121,7 @@ class Hub:
     def _begin(self) -> None:
         store = self._draws.house.store
         self._seen = {lane: store.last[lane] for lane in LANES}
-        self._marks = _marks(self._draws.beat())
+        self._marks = _marks(self._draws.glance())
         store.listeners.append(self._grown)
         self._task = asyncio.create_task(self._run(), name="pages")
         self._task.add_done_callback(self._over)
@@ -155,29 +155,31 @@ class Hub:
 
     async def _tell(self) -> None:
         events, skipped = await self._newest()
-        beat = self._draws.beat()
-        before, self._marks = self._marks, _marks(beat)
+        glance = self._draws.glance()
+        before, self._marks = self._marks, _marks(glance)
         changed = [name for name, mark in self._marks.items() if mark != before[name]]
         changed += ["events"] if events else []
         frames: dict[Sort, bytes] = {}
         for page in list(self._pages):
             if page.sort not in frames:
-                frames[page.sort] = self._frames(page.sort, beat, events, skipped, changed)
+                frames[page.sort] = self._frames(page.sort, glance, events, skipped, changed)
             if frames[page.sort] and not page.put(frames[page.sort]):
                 self._pages.discard(page)
 
-    def _frames(self, sort: Sort, beat: Beat, events: list[dict[str, Any]], skipped: int, changed: list[str]) -> bytes:
-        told = [text for name, text in self._present(beat, sort).items() if self._is_news(name, sort, text)]
+    def _frames(
+        self, sort: Sort, glance: Glance, events: list[dict[str, Any]], skipped: int, changed: list[str]
+    ) -> bytes:
+        told = [text for name, text in self._present(glance, sort).items() if self._is_news(name, sort, text)]
         if events:
             told.append(message("row", self._draws.rows(events, sort[0], skipped)))
         if changed:
             told.append(message("changed", json.dumps(changed)))
         return "".join(told).encode()
 
-    def _present(self, beat: Beat, sort: Sort) -> dict[str, str]:
+    def _present(self, glance: Glance, sort: Sort) -> dict[str, str]:
         language, rights = sort
-        state = json.dumps(self._draws.state(beat, language), ensure_ascii=False)
-        banner = self._draws.banner(beat, language, rights)
+        state = json.dumps(self._draws.state(glance, language), ensure_ascii=False)
+        banner = self._draws.banner(glance, language, rights)
         return {"state": message("state", state), "banner": message("banner", banner)}
 
     def _is_news(self, name: str, sort: Sort, text: str) -> bool:
@@ -212,6 +214,6 @@ async def newest(store: Store) -> list[dict[str, Any]]:
     return events[:ROWS]
 
 
-def _marks(beat: Beat) -> dict[str, Any]:
+def _marks(glance: Glance) -> dict[str, Any]:
     """By the name of what views show: it is another when they are to be fetched again."""
-    return {"alarms": beat.alarm_marks, "devices": beat.device_marks, "uplinks": beat.uplinks}
+    return {"alarms": glance.alarm_marks, "devices": glance.device_marks, "uplinks": glance.uplinks}

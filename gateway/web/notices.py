@@ -10,8 +10,8 @@ from gateway.feedback import KINDS, STEPS
 from gateway.house import House
 from gateway.web.alarmlook import spot
 from gateway.web.catalogue import Speaker, sayings
-from gateway.web.filledform import Form, said, text
 from gateway.web.frame import Frame
+from gateway.web.posted import Form, done, text
 from gateway.web.visitor import Handles, needs
 
 WAY = ("reported", "accepted", "dispatched", "handling", "handled", "verified", "closed")  # 上报 … 结案, in order
@@ -40,14 +40,14 @@ def add(app: FastAPI, frame: Frame) -> None:
     async def handling(request: Request, visitor: Handles, uplink: str, incident: str, form: Form) -> Response:
         note = text(form, "note", sayings("notices")["note"], needed=False)
         await house.incidents.handling(f"{uplink}/{incident}", visitor.by, note)
-        return said(Speaker("notices", frame.language(request))("said_handling"), PATH)
+        return done(Speaker("notices", frame.language(request))("said_handling"), PATH)
 
     @app.post("/notices/{uplink}/{incident}/handled", include_in_schema=False)
     async def handled(request: Request, visitor: Handles, uplink: str, incident: str, form: Form) -> Response:
         note = text(form, "note", sayings("notices")["note"])
         picture = text(form, "picture", sayings("notices")["picture"], needed=False)
         await house.incidents.handled(f"{uplink}/{incident}", visitor.by, note, picture)
-        return said(Speaker("notices", frame.language(request))("said_handled"), PATH)
+        return done(Speaker("notices", frame.language(request))("said_handled"), PATH)
 
 
 def _shown(house: House, case: Mapping[str, Any]) -> dict[str, Any]:

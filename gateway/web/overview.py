@@ -2,12 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 
-from cryptography.x509 import load_pem_x509_certificate
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
@@ -15,14 +12,14 @@ from gateway.casebook import UNDER_WAY
 from gateway.config import Config
 from gateway.errors import StorageError
 from gateway.web import words
-from gateway.web.beats import COVERED, OF_LINKS, TILES, Beat
 from gateway.web.frame import Frame
+from gateway.web.glance import COVERED, OF_LINKS, TILES, Glance
 from gateway.web.hub import newest
 from gateway.web.show import hue, natural, row, state_of
+from gateway.web.validity import SOON_DAYS, validities
 from gateway.web.visitor import needs
 
 MOST_TODOS = 6  # shown; the others are counted
-CERTIFICATE_DAYS = 30  # a certificate that ends sooner waits for a person
 _WORST_FIRST = tuple(words.STATES)
 _URGENT = ("fire", "alarm", "incident", "disk", "uplink", "driver", "certificate", "clock", "fault")
 _TILE_SIGNS = {
@@ -88,9 +85,9 @@ class Way:
     why: Mapping[str, str] | None
 
 
-def tiles(beat: Beat) -> list[Tile]:
+def tiles(glance: Glance) -> list[Tile]:
     """All of them, in their fixed order; alarms that are no fire stand last, apart."""
-    counts = {**beat.tiles, "alarm": beat.apart["alarm"]}
+    counts = {**glance.tiles, "alarm": glance.apart["alarm"]}
     return [Tile(name, *_TILE_SIGNS[name], counts[name]) for name in (*TILES, "alarm")]
 
 
@@ -133,15 +130,15 @@ def _between_s(first: str, then: str) -> float:
     return max(0.0, (datetime.fromisoformat(then) - datetime.fromisoformat(first)).total_seconds())
 
 
-def todos(beat: Beat, health: Mapping[str, Any], incidents: Iterable[Mapping[str, Any]] = ()) -> list[Todo]:
+def todos(glance: Glance, health: Mapping[str, Any], incidents: Iterable[Mapping[str, Any]] = ()) -> list[Todo]:
     """What waits for a person, the most urgent first, the oldest first of one sort."""
-    found = [*_of_alarms(beat), *_of_incidents(incidents), *_of_parts(health)]
+    found = [*_of_alarms(glance), *_of_incidents(incidents), *_of_parts(health)]
     return sorted(found, key=lambda todo: (_URGENT.index(todo.kind), todo.since or "", natural(todo.where)))
 
 
-def _of_alarms(beat: Beat) -> Iterable[Todo]:
-    places = {d["device"]: f"{d['place_label']} {d['label']}".strip() for d in beat.devices}
-    for alarm in beat.alarms:
+def _of_alarms(glance: Glance) -> Iterable[Todo]:
+    places = {d["device"]: f"{d['place_label']} {d['label']}".strip() for d in glance.devices}
+    for alarm in glance.alarms:
         flags, kind, group = alarm["flags"], hue(alarm["type"]), alarm.get("group")
         settled = alarm["state"] in COVERED or (group and not group["head"])
         if settled or (kind != "fault" and flags["acknowledged"] and flags["confirmed"]):
@@ -178,39 +175,23 @@ def _of_parts(health: Mapping[str, Any]) -> Iterable[Todo]:
     for name, uplink in health["uplinks"].items():
         if "why" in uplink or not uplink["connected"]:
             step = "deaf" if uplink["connected"] else "uplink"
-            yield Todo("uplink", "offline", step, "/uplink", where=name, since=uplink["since"], why=uplink.get("why"))
+            sign, since, why = "note" if uplink["connected"] else "offline", uplink["since"], uplink.get("why")
+            yield Todo("uplink", sign, step, "/uplink", where=name, since=since, why=why)
     for name, driver in health["drivers"].items():
         if driver["state"] != "running":
             yield Todo("driver", "fault", "driver", "/settings", where=name, why=driver.get("why"))
     if health["clock"]["quality"] in ("unsynced", "holdover"):
-        yield Todo("clock", "fault", "clock", "/settings")
+        yield Todo("clock", "note", "clock", "/settings")
 
 
 def certificates(config: Config, now: datetime) -> list[Todo]:
     """Those of ours, shown to platforms, that end soon or have ended."""
-    found = []
-    for name, uplink in config.uplinks.items():
-        path = uplink.tls.cert if uplink.tls is not None else None
-        ends = None if path is None else _ends(Path(path), _changed_ns(Path(path)))
-        if ends is not None and (ends - now).days < CERTIFICATE_DAYS:
-            found.append(Todo("certificate", "fault", "certificate", "/uplink", where=name, since=ends.isoformat()))
-    return found
-
-
-def _changed_ns(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
-@lru_cache(maxsize=32)
-def _ends(path: Path, _changed_ns: int) -> datetime | None:
-    """Read again when the file is another; one that cannot be read is told by its uplink."""
-    try:
-        return load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc.astimezone(UTC)
-    except (OSError, ValueError):
-        return None
+    return [
+        Todo("certificate", "note", "certificate", "/uplink", where=name, since=paper.until.isoformat())
+        for name, uplink in config.uplinks.items()
+        for paper in validities(uplink, now)
+        if paper.use == "cert" and paper.until is not None and paper.days_left < SOON_DAYS
+    ]
 
 
 async def _view(frame: Frame) -> dict[str, Any]:
@@ -220,19 +201,19 @@ async def _view(frame: Frame) -> dict[str, Any]:
         events, incidents = await newest(house.store), await house.incidents.list()
     except StorageError:  # it stands among what waits: the rest is shown all the same
         events, incidents = [], []
-    beat, health = frame.beat(), house.health()
-    waiting = todos(beat, health, incidents)
+    glance, health = frame.glance(), house.health()
+    waiting = todos(glance, health, incidents)
     waiting += certificates(house.config, house.vitals.clock.utc())
     return {
-        "beat": beat,
-        "tiles": tiles(beat),
-        "apart": {name: count for name, count in beat.apart.items() if count and name != "alarm"},
+        "glance": glance,
+        "tiles": tiles(glance),
+        "apart": {name: count for name, count in glance.apart.items() if count and name != "alarm"},
         "todos": waiting[:MOST_TODOS],
         "others": max(0, len(waiting) - MOST_TODOS),
-        "buildings": wall(beat.devices),
+        "buildings": wall(glance.devices),
         "rows": [row(event, frame.names) for event in events],
         "skipped": 0,
-        "ways": ways(health, beat.alarms),
+        "ways": ways(health, glance.alarms),
     }
 
 

@@ -17,8 +17,8 @@ from gateway.plans import MOST_PERMILLE, Pin, Sheet
 from gateway.site import Place
 from gateway.web.catalogue import sayings
 from gateway.web.devices import WORST_FIRST, Tile, tile_of
-from gateway.web.filledform import Form, WrongForm, said
 from gateway.web.frame import Frame
+from gateway.web.posted import Form, WrongForm, done
 from gateway.web.show import natural
 from gateway.web.visitor import Sees, needs, visitor_of
 
@@ -199,10 +199,7 @@ def _wide(text: str) -> int:
 
 
 def _told(frame: Frame, request: Request, key: str, then: str) -> Response:
-    answer = said(_ALL[key].say(frame.language(request)))
-    if then:
-        answer.headers["HX-Redirect"] = then
-    return answer
+    return done(_ALL[key].say(frame.language(request)), then)
 
 
 def _link(place: str, **more: str) -> str:
@@ -211,7 +208,7 @@ def _link(place: str, **more: str) -> str:
 
 def _permille(form: Mapping[str, str], name: str) -> int:
     """A share of the picture's side, told in percent. WrongForm."""
-    value = form.get(name, "")
+    value = form.get(name, "").strip()
     if not _PERCENT.fullmatch(value) or float(value) > 100:
         what = Text(f"“{name}” is no number from 0 to 100", f"“{name}”应为 0 至 100 的数")
         raise WrongForm(name, what, _ALL["do_percent"])

@@ -20,7 +20,7 @@ from gateway.house import House
 from gateway.reporting import HANDED, NoPeriod
 from gateway.reportview import SIGNATURE, View, headlines, shift_name, to_csv
 from gateway.shifts import Kind
-from gateway.web import steps
+from gateway.web import posted
 from gateway.web.catalogue import Speaker
 from gateway.web.frame import Frame
 from gateway.web.guard import error
@@ -51,8 +51,8 @@ def add(app: FastAPI, frame: Frame) -> None:
     @app.post("/reports/handover", include_in_schema=False)
     async def handover(request: Request, visitor: Handles) -> Response:
         say = Speaker("reports", frame.language(request))
-        made = await house.reporting.handover(visitor.by, _note(request, await steps.form(request), say))
-        return steps.done(say("handed", who=visitor.who), f"/reports?kind=shift&at={made['from']}")
+        made = await house.reporting.handover(visitor.by, _note(request, await posted.fields(request), say))
+        return posted.done(say("handed", who=visitor.who), f"/reports?kind=shift&at={made['from']}")
 
     async def answer(request: Request, name: str, at: str | None, form: str) -> Response:
         if name not in KINDS or form not in get_args(Form):
@@ -129,7 +129,7 @@ async def _handing(house: House, language: str) -> dict[str, Any]:
 
 def _note(request: Request, fields: Mapping[str, str], say: Speaker) -> str | None:
     """What the next shift is to know, with who takes it over. BadInput."""
-    taker, note = fields.get("taker", ""), fields.get("note", "")
+    taker, note = fields.get("taker", "").strip(), fields.get("note", "").strip()
     if len(taker) > 64 or len(note) > MOST_NOTE_CHARS:
         what = Text("the note is longer than 1000 characters, or the name than 64", "备注超过 1000 字,或姓名超过 64 字")
         raise BadInput(request.url.path, what, Text("shorten it", "请缩短后重试"))

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
@@ -14,12 +13,11 @@ from gateway.chores import send
 from gateway.errors import StateError, Text
 from gateway.house import House
 from gateway.sections import RoomConfig
-from gateway.web import show
+from gateway.web import posted, show
 from gateway.web.catalogue import Speaker
 from gateway.web.frame import Frame
 from gateway.web.visitor import Right, needs, visitor_of
 
-SAID = "X-Said"  # a header: what was done, percent-encoded, in the visitor's language
 _INSIDE = ("units", "floors", "rooms")
 _SEES = needs("see").depends
 _FRESH = needs("configure", fresh=True).depends
@@ -74,8 +72,7 @@ def unfiled(house: House) -> StateError:
 
 def done(frame: Frame, request: Request, key: str, **values: object) -> Response:
     """A step's answer: a sentence of this room."""
-    said = Speaker("settings", frame.language(request))(key, **values)
-    return Response(status_code=204, headers={SAID: quote(said)})
+    return posted.done(Speaker("settings", frame.language(request))(key, **values))
 
 
 def add(app: FastAPI, frame: Frame) -> None:

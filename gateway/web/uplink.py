@@ -20,12 +20,12 @@ from gateway.event import Lane
 from gateway.house import House
 from gateway.outbox import Queue
 from gateway.uplink import Uplink
-from gateway.web import steps
-from gateway.web.beat import Beat, Change, Confirms, Link, Record, link_of
+from gateway.web import posted
 from gateway.web.catalogue import Speaker
+from gateway.web.daybook import Change, Confirms, Daybook, Link, Record, link_of
 from gateway.web.frame import Frame
-from gateway.web.papers import Paper, papers
 from gateway.web.public import rules
+from gateway.web.validity import Validity, validities
 from gateway.web.visitor import Visitor, needs
 
 SHAPES: Mapping[Link, tuple[str, str]] = {  # shape and colour class of a state's sign
@@ -78,7 +78,7 @@ class Card:
     oldest_s: float
     lanes: Sequence[Lines]
     dead: Sequence[Mapping[str, Any]]
-    papers: Sequence[Paper]
+    papers: Sequence[Validity]
     gets: Sequence[tuple[str, str]]
     changes: Sequence[Change]
     share: float | None
@@ -89,13 +89,13 @@ class Card:
 
 def add(app: FastAPI, frame: Frame) -> None:
     """The routes; the samples of the last 24 hours are an errand of the page."""
-    house, beat = frame.house, Beat(frame.house)
-    app.state.errands.append(beat.run)
+    house, daybook = frame.house, Daybook(frame.house)
+    app.state.errands.append(daybook.run)
 
     @app.get("/uplink", include_in_schema=False, dependencies=[needs("see").depends])
     async def page(request: Request) -> Response:
         language = frame.language(request)
-        beat.look()
+        daybook.look()
         shown: dict[str, Any] = {
             "shapes": SHAPES,
             "reasons": NEVER_TAKEN,
@@ -103,25 +103,25 @@ def add(app: FastAPI, frame: Frame) -> None:
             "zone": frame.zone.key,
         }
         shown |= {"counts": COUNTS, "poster": bool(house.config.gateway.web and house.config.gateway.web.names)}
-        found = await cards(house, beat, language)
-        return frame.page(request, "uplink", "uplink.html", cards=found, since=beat.since, **shown)
+        found = await cards(house, daybook, language)
+        return frame.page(request, "uplink", "uplink.html", cards=found, since=daybook.since, **shown)
 
     @app.get("/uplink/{name}/day", include_in_schema=False, dependencies=[needs("see").depends])
     async def day(request: Request, name: str) -> Response:
-        if name not in beat.records:
+        if name not in daybook.records:
             raise HTTPException(404)
-        plain = json.dumps(series(beat.records[name]), separators=(",", ":")).encode()
+        plain = json.dumps(series(daybook.records[name]), separators=(",", ":")).encode()
         packs = "gzip" in request.headers.get("accept-encoding", "")
         headers = {"Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if packs else {})
         return Response(gzip.compress(plain, 6) if packs else plain, media_type="application/json", headers=headers)
 
     @app.post("/uplink/resend", include_in_schema=False)
     async def resend(request: Request, visitor: Configures) -> Response:
-        stream, first, last = _range(await steps.form(request))
+        stream, first, last = _range(await posted.fields(request))
         await house.audit.put(visitor.by, "command.resend", stream, first=first, last=last)
         found = await house.resend(stream, first, last)
         said = "resent_some" if found["gone"] else "resent"
-        return steps.done(Speaker("uplink", frame.language(request))(said, **_told(found)))
+        return posted.done(Speaker("uplink", frame.language(request))(said, **_told(found)))
 
 
 def _told(found: Mapping[str, Any]) -> dict[str, int]:
@@ -131,7 +131,7 @@ def _told(found: Mapping[str, Any]) -> dict[str, int]:
 
 def _range(fields: Mapping[str, str]) -> tuple[str, int, int | None]:
     """Which numbers of which stream. NotNow: they are none."""
-    first, last = fields.get("first", ""), fields.get("last", "")
+    first, last = fields.get("first", "").strip(), fields.get("last", "").strip()
     if not _NUMBER.fullmatch(first) or (last and not _NUMBER.fullmatch(last)):
         what = Text("the first and last number are digits, at most 16", "起止序号必须是数字,最多 16 位")
         raise NotNow(fields.get("stream", "stream"), what, Text("correct them and try again", "请改正后重试"))
@@ -147,7 +147,7 @@ def _streams(house: House) -> Iterator[tuple[str, str, str]]:
         yield from ((f"{uplink.name}.{lane}", uplink.name, lane.value) for lane in Lane)
 
 
-async def cards(house: House, beat: Beat, language: str) -> list[Card]:
+async def cards(house: House, daybook: Daybook, language: str) -> list[Card]:
     """One of each uplink. StorageError."""
     owed, shared = await house.outbox(), (await house.public.document())["shared"]
     documents = {document["uplink"]: document for document in shared}
@@ -156,7 +156,7 @@ async def cards(house: House, beat: Beat, language: str) -> list[Card]:
         _card(
             uplink,
             owed[uplink.name],
-            beat.records[uplink.name],
+            daybook.records[uplink.name],
             configs[uplink.name],
             rules(documents[uplink.name], language),
             now,
@@ -188,7 +188,7 @@ def _card(
         oldest_s=max(lane.oldest_s for lane in lanes),
         lanes=lanes,
         dead=owed["dead"],
-        papers=list(papers(config, now)),
+        papers=list(validities(config, now)),
         gets=gets,
         changes=list(reversed(record.changes)),
         share=record.online_share(),

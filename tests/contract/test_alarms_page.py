@@ -12,9 +12,9 @@ import pytest
 from gateway.audit import By
 from gateway.event import Phase, Reading
 from gateway.house import House
+from gateway.web.alarmpast import PAGE_ALARMS
 from gateway.web.banner import banner
 from gateway.web.frame import Frame
-from gateway.web.past import PAGE_ALARMS
 from gateway.web.visitor import Role
 from tests.alarmhouse import EVIL, SMALL, estate, harmless, plain, raised
 from tests.houses import Puppets, living, to
@@ -177,9 +177,9 @@ async def test_a_refusal_says_why_and_what_to_do(tmp_path: Path) -> None:
         ):
             answer = await me.post(path, data=form)
             assert (answer.status_code, sentence in why(answer)) == (status, True), (path, form, answer.text)
-        huge = await me.post(f"/alarms/{fire}/dispose", content=b"note=" + b"x" * 20_000)
+        huge = await me.post(f"/alarms/{fire}/dispose", content=b"note=" + b"x" * 70_000)
         broken = await me.post(f"/alarms/{fire}/dispose", content=b"\xff\xfe")
-        assert ["16384" in why(huge), "刷新页面" in why(broken)] == [True, True]
+        assert ["请求内容过大" in why(huge), "无法理解" in why(broken)] == [True, True]
         assert {alarm["state"] for alarm in house.alarms()} == {"active_unacked"}
 
 

@@ -115,4 +115,4 @@ async def test_what_the_platform_writes_is_only_read(tmp_path: Path) -> None:
             page = await me.get("/notices")
         assert done.status_code == 204
         assert harmless(page)
-        assert page.text.count("&lt;script&gt;alert(1)") == 7  # title, text, owner, reason, note; who, twice
+        assert page.text.count("&lt;script&gt;alert(1)") == 8  # title, text, owner, reason, note; who, three times

@@ -82,8 +82,32 @@ def test_a_room_s_own_templates_use_keys_that_there_are(room: str) -> None:
     assert used <= known.keys()
 
 
+def test_no_room_takes_a_word_from_the_frame() -> None:
+    """What the frame says stands around every room: a room's word of the same key would stand there too."""
+    ours = sayings("frame").keys()
+    assert [f"{room} {key}" for room in ROOMS if room != "frame" for key in sayings(room).keys() & ours] == []
+
+
+def spoken() -> tuple[set[str], set[str], set[str]]:
+    """What code and templates name: whole keys, families by what they begin with, families by what they end with."""
+    every = [*templates().values(), *(each.read_text("utf-8") for each in WEB.iterdir() if each.name.endswith(".py"))]
+    source = "\n".join(every)
+    whole = set(re.findall(r"""["']([\w.*-]+)["']""", source))
+    heads = set(re.findall(r"""["']([a-z]+(?:_[a-z]+)*?)_?(?:["']|\{)""", source))
+    tails = set(re.findall(r"""["'}]_([a-z]+)_?["'{]""", source))
+    return whole, heads, tails
+
+
+def test_every_sentence_is_said_somewhere() -> None:
+    whole, heads, tails = spoken()
+    for key in (f"{room} {key}" for room in ROOMS for key in sayings(room)):
+        name = key.partition(" ")[2]
+        cuts = [(name[: at.start()], name[at.end() :]) for at in re.finditer("_", name)]
+        assert name in whole or any(head in heads or tail.split("_")[0] in tails for head, tail in cuts), key
+
+
 def test_the_speaker_falls_back_to_the_frame_and_refuses_what_nobody_says() -> None:
-    assert Speaker("overview", "zh")("page_lost") == "页面已断开"
+    assert Speaker("overview", "zh")("script_lost") == "页面已断开"
     assert Speaker("overview", "en")("waits", count=3) == "3 events wait to be sent"
     with pytest.raises(KeyError):
         Speaker("overview", "en")("no_such_key")

@@ -21,9 +21,9 @@ from gateway.event import Lane, Phase, Reading
 from gateway.house import House
 from gateway.identity import Identities
 from gateway.letters import put_dead
-from gateway.web.beat import MOST_CHANGES, Beat, Record, link_of
-from gateway.web.papers import papers
+from gateway.web.daybook import MOST_CHANGES, Daybook, Record, link_of
 from gateway.web.uplink import hours, series
+from gateway.web.validity import validities
 from tests.brokers import Mosquitto, free_port
 from tests.fakes import ManualClock
 from tests.houses import Puppets, config, living, to, until
@@ -144,7 +144,8 @@ async def test_a_range_is_sent_again_and_audited(house: House) -> None:
         ({"stream": "district.alarm", "first": "x"}, 409, "必须是数字"),
         ({"stream": "district.alarm", "first": "5", "last": "4"}, 409, "终止序号小于起始序号"),
         ({"stream": "nowhere.alarm", "first": "1"}, 404, "没有这个流"),
-        ({"stream": "district.alarm", "first": "1" * 20_000}, 409, "表单内容过长"),
+        ({"stream": "district.alarm", "first": "1" * 20_000}, 409, "必须是数字"),
+        ({"stream": "district.alarm", "first": "1" * 70_000}, 413, "请求内容过大"),
     ],
 )
 async def test_a_wrong_range_is_told(house: House, form: dict[str, str], status: int, said: str) -> None:
@@ -206,18 +207,18 @@ async def test_how_long_alarms_take_to_be_confirmed(tmp_path: Path) -> None:
     async with Mosquitto(tmp_path) as broker:
         made = config(tmp_path, {"smoke-1": "smoke", "smoke-2": "smoke"}, {"district": to(broker.port)})
         async with living(made, puppets) as house, visiting(house, known("duty")) as client:
-            beat = Beat(house)
-            beat.look()
-            assert beat.records["district"].confirms() is None
+            daybook = Daybook(house)
+            daybook.look()
+            assert daybook.records["district"].confirms() is None
             await until(house, lambda: house.uplinks[0].connected)
             for device in ("smoke-1", "smoke-2"):
                 await puppets.emit(device, "fire.smoke", "raise")
-            await until(house, lambda: (found := beat.records["district"].confirms()) and found.count == 2)
-            found = beat.records["district"].confirms()
+            await until(house, lambda: (found := daybook.records["district"].confirms()) and found.count == 2)
+            found = daybook.records["district"].confirms()
             assert found is not None
             assert 0 <= found.median_s <= found.longest_s < 10
-            beat.look()
-            assert series(beat.records["district"])["longest_s"] == [found.longest_s]
+            daybook.look()
+            assert series(daybook.records["district"])["longest_s"] == [found.longest_s]
             text = (await client.get("/uplink")).text
             told = (await client.get("/uplink/district/day")).json()
             assert (await client.get("/uplink/none/day")).status_code == 404
@@ -237,16 +238,16 @@ def test_certificates_tell_how_long_they_are_good(tmp_path: Path) -> None:
     soon.private_key_and_cert_chain_pem.write_to_path(tmp_path / "gw.pem")
     tls = {"ca": tmp_path / "ca.pem", "cert": tmp_path / "gw.pem", "key": tmp_path / "gw.pem"}
     made = UplinkConfig.model_validate({"url": "mqtts://127.0.0.1", "tls": tls})
-    cert, ca = papers(made, now)
+    cert, ca = validities(made, now)
     assert (cert.use, cert.state, cert.days_left) == ("cert", "soon", 12)
     assert cert.day("Asia/Shanghai") > rfc3339(now)[:10]
     assert (ca.use, ca.state) == ("ca", "good")
-    late = next(iter(papers(made, now + timedelta(days=20))))
+    late = next(iter(validities(made, now + timedelta(days=20))))
     assert late.state == "over"
     (tmp_path / "gw.pem").write_text("nonsense")
     (tmp_path / "ca.pem").unlink()
-    assert [(paper.state, paper.day("Asia/Shanghai")) for paper in papers(made, now)] == [("unreadable", "")] * 2
-    assert list(papers(UplinkConfig.model_validate({"url": "mqtt://127.0.0.1"}), now)) == []
+    assert [(paper.state, paper.day("Asia/Shanghai")) for paper in validities(made, now)] == [("unreadable", "")] * 2
+    assert list(validities(UplinkConfig.model_validate({"url": "mqtt://127.0.0.1"}), now)) == []
 
 
 async def test_the_running_page_remembers_by_itself(tmp_path: Path) -> None:

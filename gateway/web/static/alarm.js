@@ -117,6 +117,8 @@
   }
   find("duty")?.addEventListener("click", () => beginDuty(true));
   document.addEventListener("test-sound", () => beginDuty(true));
+  document.addEventListener("desk-changed", sound); // by settings.js, in this tab
+  addEventListener("storage", sound); // and in another one
   if (find("duty") && sessionStorage.getItem("duty") === "on") {
     beginDuty(false); // where the browser remembers the tap on the page before
     for (const touch of ["pointerdown", "keydown"]) // else any tap will do

@@ -1,13 +1,12 @@
-// What a desk chooses for itself stays in its browser; alarm.js reads it and hears of a change.
+// What a desk chooses for itself stays in its browser, under the name by which alarm.js reads it in every open tab.
 "use strict";
 
-for (const name of ["sound-on", "speech-on", "keys-on"]) {
-  const box = document.getElementById(name);
-  const kept = localStorage.getItem(name);
-  box.checked = kept === null ? box.dataset.default === "on" : kept === "on";
+for (const box of document.querySelectorAll("[data-desk]")) {
+  const kept = localStorage.getItem(box.dataset.desk) ?? box.dataset.normally;
+  box.checked = kept === "on";
   box.addEventListener("change", () => {
-    localStorage.setItem(name, box.checked ? "on" : "off");
-    document.dispatchEvent(new CustomEvent("desk-changed", { detail: { name, on: box.checked } }));
+    localStorage.setItem(box.dataset.desk, box.checked ? "on" : "off");
+    document.dispatchEvent(new CustomEvent("desk-changed"));
   });
 }
 

@@ -149,7 +149,7 @@ def _ms(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp() * 1000)
 
 
-class Beat:
+class Daybook:
     """`run()` is an errand of the page; what there is to see is seen from then on."""
 
     def __init__(self, house: House) -> None:

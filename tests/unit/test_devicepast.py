@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.event import Credential, Phase, Reading, Value
 from gateway.house import House
-from gateway.web import trail
-from gateway.web.trail import EVENTS, Point, Trail, measured, thinned
+from gateway.web import devicepast
+from gateway.web.devicepast import EVENTS, Point, Trail, measured, thinned
 from tests.houses import Puppets, living
 from tests.walls import community, device
 
@@ -57,8 +57,8 @@ async def test_values_of_a_device_are_told_as_series_and_only_numbers(tmp_path: 
 async def test_of_very_much_samples_are_taken_all_over_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trail, "AT_ONCE", 4)
-    monkeypatch.setattr(trail, "LOOKED_AT", 12)
+    monkeypatch.setattr(devicepast, "AT_ONCE", 4)
+    monkeypatch.setattr(devicepast, "LOOKED_AT", 12)
     puppets = Puppets()
     async with living(community(tmp_path, [device("tank"), device("other")]), puppets) as house:
         await values(house, puppets, *map(float, range(11)))
@@ -122,7 +122,7 @@ async def test_a_card_is_in_no_event_that_is_shown(tmp_path: Path) -> None:
 
 
 async def test_only_so_many_devices_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trail, "MOST_KNOWN", 2)
+    monkeypatch.setattr(devicepast, "MOST_KNOWN", 2)
     async with living(community(tmp_path, [device(name) for name in "abc"]), Puppets()) as house:
         known = Trail(house)
         for name in "abca":

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from gateway.duty import OUTCOMES
+from gateway.web.alarmpast import Tale
 from gateway.web.catalogue import sayings
-from gateway.web.past import Tale
 
 KNOWN = frozenset(key.removeprefix("step_") for key in sayings("alarms") if key.startswith("step_"))
 _STEPS = {"gateway.escalation": "escalate", "gateway.action": "action"}

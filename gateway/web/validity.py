@@ -15,7 +15,7 @@ Use = Literal["cert", "ca"]
 
 
 @dataclass(frozen=True)
-class Paper:
+class Validity:
     """One file. `until`: of several certificates in it the first to end; None: it cannot be read."""
 
     use: Use
@@ -35,14 +35,14 @@ class Paper:
         return "" if self.until is None else self.until.astimezone(ZoneInfo(zone)).date().isoformat()
 
 
-def papers(uplink: UplinkConfig, now: datetime) -> Iterator[Paper]:
+def validities(uplink: UplinkConfig, now: datetime) -> Iterator[Validity]:
     """Those of its configuration; none where it uses the system's, or no TLS."""
     uses: tuple[Use, ...] = ("cert", "ca")
     for use in uses:
         path = None if uplink.tls is None else getattr(uplink.tls, use)
         if path is not None:
             until = _until(Path(path))
-            yield Paper(use, Path(path).name, until, 0 if until is None else (until - now).days)
+            yield Validity(use, Path(path).name, until, 0 if until is None else (until - now).days)
 
 
 def _until(path: Path) -> datetime | None:

@@ -11,8 +11,8 @@ from gateway.deeds import NotFound, NotNow
 from gateway.errors import Text
 from gateway.house import House
 from gateway.web.catalogue import Speaker, sayings
-from gateway.web.filledform import Form, WrongForm, number, said, text
 from gateway.web.frame import Frame
+from gateway.web.posted import Form, WrongForm, done, number, text
 from gateway.web.visitor import Right, Visitor, needs, visitor_of
 
 RIGHTS: Mapping[str, Right] = {  # what a driver may take, in the order of the page
@@ -40,27 +40,27 @@ def add(app: FastAPI, frame: Frame) -> None:
             raise WrongForm(device, Text("this is nothing a device can do", "设备没有这个操作"), _ALL["do_reload"])
         right = RIGHTS[action]
         visitor = needs(right, fresh=right == "doors")(request)
-        return said(await _done(house, visitor, device, action, form, _say(frame, request)))
+        return done(await _done(house, visitor, device, action, form, _say(frame, request)))
 
     @app.post("/devices/{device}/shield", include_in_schema=False, dependencies=[needs("cover").depends])
     async def shield(request: Request, device: str, form: Form) -> Response:
         visitor = visitor_of(request)
         hours = number(form, "hours", _ALL["hours"], 1, MOST_SHIELD_H)
         await house.covers.shield(device, hours * 3600.0, text(form, "reason", _ALL["reason"]), visitor.by)
-        return said(_say(frame, request)("shielded_for", hours=hours))
+        return done(_say(frame, request)("shielded_for", hours=hours))
 
     @app.post("/devices/{device}/unshield", include_in_schema=False, dependencies=[needs("cover").depends])
     async def unshield(request: Request, device: str, form: Form) -> Response:
         visitor = visitor_of(request)
         await house.covers.unshield(device, text(form, "reason", _ALL["reason"]), visitor.by)
-        return said(_say(frame, request)("unshielded"))
+        return done(_say(frame, request)("unshielded"))
 
     @app.post("/devices/{device}/drill", include_in_schema=False, dependencies=[needs("cover").depends])
     async def drill(request: Request, device: str, form: Form) -> Response:
         visitor, say = visitor_of(request), _say(frame, request)
         minutes = number(form, "minutes", _ALL["minutes"], 0, MOST_DRILL_MIN)
         await _sent(house, visitor, device, "test", {"seconds": minutes * 60})
-        return said(say("drill_until", minutes=minutes) if minutes else say("drill_ended"))
+        return done(say("drill_until", minutes=minutes) if minutes else say("drill_ended"))
 
 
 def _say(frame: Frame, request: Request) -> Speaker:

@@ -29,7 +29,7 @@ _SEED_ROWS = 500  # of the alarm lane, looked through once for feedback told bef
 
 
 @dataclass(frozen=True)
-class Beat:
+class Glance:
     """One look: the house's documents, and what is counted of them."""
 
     verdict: Mapping[str, Any]
@@ -122,7 +122,7 @@ class Echoes:
             self._told.add(key)
 
 
-def look(house: House, echoes: Echoes) -> Beat:
+def look(house: House, echoes: Echoes) -> Glance:
     """The house as it stands."""
     alarms, devices, health = house.alarms(), house.devices(), house.health()
     present = [a for a in alarms if not a["test"] and a["state"] not in COVERED]
@@ -148,7 +148,7 @@ def look(house: House, echoes: Echoes) -> Beat:
         "drilled": health["drilled"],
     }
     sounds = {" ".join(map(str, name)): sound.text for name, sound in house.linkage.doings.sounds.items()}
-    return Beat(house.verdict(), alarms, devices, tiles, apart, uplinks, sounds)
+    return Glance(house.verdict(), alarms, devices, tiles, apart, uplinks, sounds)
 
 
 def _tile(alarm: Mapping[str, Any]) -> str:

@@ -8,8 +8,8 @@ import pytest
 
 from gateway.house import House
 from gateway.taxonomy import DENIALS
+from gateway.web.eventrows import Row, Rows
 from gateway.web.events import links, seen
-from gateway.web.rows import Row, Rows
 from tests.houses import Puppets, config, living
 
 ID = "01a207de-e9f3-7c3e-9d1f-3a5b6c7d8e9f"

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from gateway.audit import By
-from gateway.web import past
-from gateway.web.past import Tale
-from gateway.web.story import Line, lines
+from gateway.web import alarmpast
+from gateway.web.alarmpast import Tale
+from gateway.web.alarmstory import Line, lines
 from tests.wards import Ward, ward
 
 WANG = By("王", "duty", "page")
@@ -21,12 +21,12 @@ async def over(made: Ward, device: str, kind: str, outcome: str) -> str:
     return alarm
 
 
-async def read(made: Ward, before: str = "", open_: frozenset[str] = frozenset()) -> past.Page:
-    return await made.store.read(lambda connection: past.page(connection, past.parse(before), open_))
+async def read(made: Ward, before: str = "", open_: frozenset[str] = frozenset()) -> alarmpast.Page:
+    return await made.store.read(lambda connection: alarmpast.page(connection, alarmpast.parse(before), open_))
 
 
 async def told(made: Ward, alarm: str) -> Tale | None:
-    return await made.store.read(lambda connection: past.tale(connection, alarm))
+    return await made.store.read(lambda connection: alarmpast.tale(connection, alarm))
 
 
 async def test_each_is_listed_once_the_newest_first_with_what_it_was(tmp_path: Path) -> None:
@@ -48,9 +48,9 @@ async def test_each_is_listed_once_the_newest_first_with_what_it_was(tmp_path: P
 async def test_pages_leave_none_out_and_show_none_twice(tmp_path: Path) -> None:
     async with ward(tmp_path) as made:
         kinds = (("smoke-1", "fire.smoke"), ("door-1", "door.held"), ("door-2", "device.fault"))
-        made_ids = [await over(made, *kinds[n % 3], "false") for n in range(past.PAGE_ALARMS * 2 + 7)]
+        made_ids = [await over(made, *kinds[n % 3], "false") for n in range(alarmpast.PAGE_ALARMS * 2 + 7)]
         seen, place = [], ""
-        for expected in (past.PAGE_ALARMS, past.PAGE_ALARMS, 7):
+        for expected in (alarmpast.PAGE_ALARMS, alarmpast.PAGE_ALARMS, 7):
             page = await read(made, place)
             assert len(page.tales) == expected
             assert all(tale.outcome == "false" for tale in page.tales)
@@ -61,7 +61,7 @@ async def test_pages_leave_none_out_and_show_none_twice(tmp_path: Path) -> None:
 
 async def test_a_disk_that_holds_nothing(tmp_path: Path) -> None:
     async with ward(tmp_path) as made:
-        assert await read(made) == past.Page([], "")
+        assert await read(made) == alarmpast.Page([], "")
         assert await told(made, "nothing") is None
 
 
@@ -78,7 +78,7 @@ async def test_only_what_opened_an_alarm_is_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["", "x", "1", "1-", "-1--2", "1-2-3", "9" * 19 + "-1"])
 def test_a_place_that_is_none_is_the_newest(place: str) -> None:
-    assert set(past.parse(place).values()) == {2**62}
+    assert set(alarmpast.parse(place).values()) == {2**62}
 
 
 async def test_the_history_of_one_that_is_over(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ async def test_the_history_of_one_that_is_open_gains_roles_and_causes(tmp_path: 
         assert lines(doc, None) == [Line(at, "dispose", "王", "", "page", "false")]
 
 
-def event(id: str, type: str, phase: str = "pulse", **data: object) -> past.Event:
+def event(id: str, type: str, phase: str = "pulse", **data: object) -> alarmpast.Event:
     return {
         "id": id,
         "type": type,
