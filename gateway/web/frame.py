@@ -120,6 +120,7 @@ class Frame:
             "site": self.house.config.site.name,
             "verdict": glance.verdict,
             "path": request.url.path,
+            "turned": f"?{request.url.include_query_params(lang='en' if language == 'zh' else 'zh').query}",
             "zone": str(self.zone),
             "state": self.state(glance, language),
             "banner": Markup(self.banner(glance, language, visitor.rights)) if visitor else "",  # noqa: S704  # ours
