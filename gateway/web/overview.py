@@ -211,7 +211,7 @@ async def _view(frame: Frame) -> dict[str, Any]:
         "todos": waiting[:MOST_TODOS],
         "others": max(0, len(waiting) - MOST_TODOS),
         "buildings": wall(glance.devices),
-        "rows": [row(event) for event in events],
+        "rows": [row(event, frame.names) for event in events],
         "skipped": 0,
         "ways": ways(health, glance.alarms),
     }
