@@ -4,6 +4,7 @@ All of it is in memory, so that to know a visitor costs nothing; what changes is
 have read it: until then nobody is known, and nothing may be concluded from that.
 """
 
+import asyncio
 import re
 import sqlite3
 import unicodedata
@@ -65,6 +66,7 @@ class People:
         self._people: dict[str, Person] = {}
         self._homes: dict[str, int] = {}  # `PERSON ADDRESS` → ms since 1970
         self._loaded = False
+        self._turn = asyncio.Lock()  # of whoever changes somebody: nobody writes back what another has just changed
 
     async def load(self) -> None:
         """As it stands on disk, once. StorageError."""
@@ -116,29 +118,34 @@ class People:
         person = self._known(name)
         _check_password(password, person.name, person.shown)
         await self.rim.audit.put(by, "person.password", person.name)
-        await self._keep(replace(person, password=await self.passwords.hash(password)))
-        await self.sessions.end(*self.sessions.of(person.name))
+        hashed = await self.passwords.hash(password)
+        async with self._turn:
+            await self._keep(replace(self._known(name), password=hashed))
+            await self.sessions.end(*self.sessions.of(person.name))
         self.lockout.unlock(person.name)
 
     async def set_role(self, by: By, name: str, role: Role) -> None:
         """From their next step on."""
-        person = self._known(name)
-        if role != "installer":
-            _refuse_last(person, self._people.values())
-        await self.rim.audit.put(by, "person.role", person.name, role=role)
-        await self._keep(replace(person, role=role))
+        async with self._turn:
+            person = self._known(name)
+            if role != "installer":
+                _refuse_last(person, self._people.values())
+            await self.rim.audit.put(by, "person.role", person.name, role=role)
+            await self._keep(replace(person, role=role))
 
     async def remove(self, by: By, name: str) -> None:
         """They are signed out at once."""
-        person = self._known(name)
-        _refuse_last(person, self._people.values())
-        await self.rim.audit.put(by, "person.remove", person.name, role=person.role, name=person.shown)
-        await self.sessions.end(*self.sessions.of(person.name))
-        homes = [home for home in self._homes if home.startswith(f"{person.name} ")]
-        await self.rim.store.transact(partial(_forget, person=person.name, homes=homes))
-        self._people.pop(person.name, None)
-        for home in homes:
-            self._homes.pop(home, None)
+        async with self._turn:
+            person = self._known(name)
+            _refuse_last(person, self._people.values())
+            await self.rim.audit.put(by, "person.remove", person.name, role=person.role, name=person.shown)
+            await self.sessions.end(*self.sessions.of(person.name))
+            homes = [home for home in self._homes if home.startswith(f"{person.name} ")]
+            await self.rim.store.transact(partial(_forget, person=person.name, homes=homes))
+            self._people.pop(person.name, None)
+            for home in homes:
+                self._homes.pop(home, None)
+            await self.sessions.end(*self.sessions.of(person.name))  # one that began meanwhile
 
     async def unlock(self, by: By, name: str) -> bool:
         """Wrong passwords given so far are forgotten. Was the account locked?"""
@@ -154,13 +161,15 @@ class People:
     async def came(self, person: Person, address: str) -> None:
         """They have signed in from there. StorageError: it is not remembered over a restart."""
         home = Visited(f"{person.name} {neighbourhood(address)}", now_ms(self.rim.clock))
-        self._homes[home.name] = home.time_ms
-        await self._keep(replace(person, seen_ms=home.time_ms), home)
+        async with self._turn:
+            now = self._people.get(person.name)
+            if now is not None:
+                self._homes[home.name] = home.time_ms
+                await self._keep(replace(now, seen_ms=home.time_ms), home)
 
     async def _keep(self, person: Person, *more: Visited) -> None:
-        if self._people.get(person.name) is not None:
-            await self.rim.store.transact(lambda connection: put(connection, person, *more))
-            self._people[person.name] = person
+        await self.rim.store.transact(lambda connection: put(connection, person, *more))
+        self._people[person.name] = person
 
     def _known(self, name: str) -> Person:
         person = self.get(name)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,8 @@ from gateway.taxonomy import TYPES
 
 SIGNATURE = Text("signed:", "签名:")
 BOM = "\ufeff"  # without it Excel takes UTF-8 for the machine's own code page
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # how a cell begins that a spreadsheet would carry out (OWASP, CSV injection)
+# How a cell begins that a spreadsheet would carry out (OWASP, CSV injection), also behind what is dropped on the way.
+_FORMULA = re.compile(r"[\x00-\x20\ud800-\udfff\ufeff\ufffe\uffff]*[-=+@＝＋－＠]|[\t\r\n]")
 _UNITS = ((86400, Text("d", "天")), (3600, Text("h", "小时")), (60, Text("min", "分")), (1, Text("s", "秒")))
 _KINDS = {
     "shift": Text("Shift report", "班次报表"),
@@ -320,4 +322,4 @@ def to_csv(view: View) -> str:
 
 def harmless(cell: str) -> str:
     """A cell that a spreadsheet shows and never carries out."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    return f"'{cell}" if _FORMULA.match(cell) else cell

@@ -18,6 +18,7 @@ from gateway.database import Hole
 from gateway.errors import StateError, Text
 from gateway.folder import LOCK
 from gateway.holes import Since, skip
+from gateway.roster import sign_out
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,9 @@ def _prepare(events: Path, manifest: Manifest, target: Target) -> list[Hole]:
         if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise sqlite3.DatabaseError("the database in it is damaged")
     holes = [] if target.unchanged else skip(events, manifest.uplinks, Since(manifest.time, target.now))
+    with closing(sqlite3.connect(events)) as connection, connection:
+        if not target.unchanged:
+            sign_out(connection)
     with closing(sqlite3.connect(events)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")  # all of it is in the one file that is moved
     return holes

@@ -91,6 +91,11 @@ def put(connection: sqlite3.Connection, *lines: Line) -> None:
     connection.executemany("INSERT OR REPLACE INTO roster VALUES (?, ?, ?)", rows)
 
 
+def sign_out(connection: sqlite3.Connection) -> None:
+    """Nobody has a session any more: whoever was signed out, or given another password, since a backup stays so."""
+    connection.execute("DELETE FROM roster WHERE kind = ?", (_KINDS[Kept],))
+
+
 def drop(connection: sqlite3.Connection, kind: type[Line], names: Iterable[str]) -> None:
     """Of these names."""
     connection.executemany("DELETE FROM roster WHERE kind = ? AND name = ?", [(_KINDS[kind], name) for name in names])

@@ -18,6 +18,8 @@ LOCKED = "access.lockout"
 LOOK_S = 5.0  # how soon the end of a lock is told
 _SETUP = " setup"  # the account that set-up codes are counted for: no sign-in name
 _NOT_YOURS = Text("the password is wrong", "密码错误")
+_NOBODY = Text("name or password is wrong", "登录名或密码错误")
+_AGAIN = Text("try again", "请重新输入")
 _LOG = logging.getLogger("gateway.people")
 
 
@@ -50,15 +52,22 @@ class SignIn:
         with suppress(StorageError):  # with a disk that takes nothing one must still see what burns
             await self._people.rim.audit.put(_by(person), "login", person.name, "ok", address=address)
             await self._people.came(person, address)
+        now = self._people.get(person.name)
+        if now is None or now.password != person.password:  # changed or removed meanwhile
+            raise Wrong("sign-in", _NOBODY, _AGAIN)
         return await self._people.sessions.begin(person.name, address)
 
-    async def prove(self, name: str, password: str, address: str, what: str) -> Person:
-        """The person whose password it is. Wrong, Locked, Busy, StorageError."""
+    async def prove(self, name: str, password: str, address: str, what: str, session: str = "") -> Person:
+        """The person whose password it is. Wrong, Locked, Busy, StorageError.
+
+        Within a `session` wrong ones count for it alone: whoever is not in it cannot keep its person from a door.
+        """
         people = self._people
         await people.load()
         person = people.get(name)
         account = person.name if person else folded(name)[:64]
-        keys = people.lockout.keys(account, neighbourhood(address), at_home=people.at_home(account, address))
+        at_home = bool(session) or people.at_home(account, address)
+        keys = people.lockout.keys(account, session or neighbourhood(address), at_home=at_home)
         self._refuse_locked(keys)
         async with people.passwords.looking() as fits:
             self._refuse_locked(keys)  # of many that come at once, no more are heard than one after the other
@@ -68,8 +77,7 @@ class SignIn:
             people.lockout.forgive(keys)
             return person
         await self._tell_failed(person, address, what, locked)
-        wrong = Text("name or password is wrong", "登录名或密码错误") if what == "login" else _NOT_YOURS
-        raise Wrong("sign-in", wrong, Text("try again", "请重新输入"))
+        raise Wrong("sign-in", _NOBODY if what == "login" else _NOT_YOURS, _AGAIN)
 
     async def set_up(self, code: str, name: str, shown: str, password: str, address: str) -> tuple[str, Session]:
         """The first person, by the code of the box: an installer. Wrong, Locked, Busy, NotSo, StorageError."""

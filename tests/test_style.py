@@ -23,7 +23,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 # Each module imports only from rows above its own, and within its row from modules to its left.
 LAYERS = (
-    "errors clock logs issuer whole",
+    "errors clock logs issuer spreadsheet whole",
     "event fields taxonomy rights",
     "problems slips yamltext masks yamlmarks shifts",
     "alarms explain credentials profiles canonical signing sections alarmrules rulebook scope acts rules rulewords",
@@ -52,9 +52,8 @@ THREADS_IN = {
     "gateway/writer.py",
     "gateway/mqtt.py",
     "gateway/passwords.py",
-    "gateway/web/exports.py",
     "gateway/web/openapi.py",
-}  # the database's; paho-mqtt, openpyxl and FastAPI's description, which only know blocking code; a password's hash
+}  # the database's; paho-mqtt and FastAPI's description, which only know blocking code; a password's hash
 
 
 def words(text: str) -> frozenset[str]:

@@ -41,12 +41,13 @@ def add(app: FastAPI, frame: Frame) -> None:
 
     @app.post("/account/password", include_in_schema=False)
     async def password(request: Request, visitor: Sees) -> Response:
-        person, _ = _own(frame, visitor)
+        person, mine = _own(frame, visitor)
         given = await posted.fields(request)
         if given.get("password") != given.get("again"):
             raise NotSo("again", Text("the two passwords differ", "两次输入的密码不一致"))
         try:
-            await frame.house.signin.prove(person.name, given.get("old", ""), address(request), "password")
+            old = given.get("old", "")
+            await frame.house.signin.prove(person.name, old, address(request), "password", mine.key)
         except (Wrong, Locked) as wrong:
             raise NotAllowed(request.url.path, wrong.what, wrong.do or wrong.what) from wrong
         await frame.house.people.set_password(visitor.by, person.name, given.get("password", ""))

@@ -35,7 +35,7 @@ from gateway.web import (
     words,
 )
 from gateway.web.frame import Frame
-from gateway.web.guard import Guard, LocalKeeper, error
+from gateway.web.guard import HEADERS, Guard, LocalKeeper, error
 from gateway.web.visitor import Keeper, NotAllowed
 from gateway.web.ways import Gate, Ways
 
@@ -51,6 +51,7 @@ def create(house: House, keeper: Keeper | None = None, names: Sequence[str] = ()
     app.add_middleware(Gate, ways=(ways := ways or Ways()))
     app.add_exception_handler(HTTPException, _not_here)
     app.add_exception_handler(GatewayError, _refused)
+    app.add_exception_handler(Exception, _failed)
     app.state.frame = frame = Frame(house)
     app.state.ways, app.state.errands = ways, []
     assets.add(app)
@@ -82,6 +83,14 @@ async def _refused(request: Request, exc: Exception) -> Response:
         return _told(request, 503, exc.where, exc.what, exc.do, {"Retry-After": str(RETRY_AFTER_S)})
     status = 404 if type(exc).__name__ == "NotFound" else 409
     return _told(request, status, exc.where, exc.what, exc.do)
+
+
+async def _failed(request: Request, _: Exception) -> Response:
+    """What nobody thought of, which goes on into the log. It passes outside the guard, whose headers it has too."""
+    answer = _told(request, 500, request.url.path, words.refusal(500), words.FAILED_DO)
+    for name, value in HEADERS.items():
+        answer.headers.setdefault(name, value)
+    return answer
 
 
 def _told(

@@ -5,9 +5,9 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response
 
 from gateway.audit import Broken, Seal, newest_lines, verified
@@ -27,6 +27,7 @@ CSV_LINES = 10_000
 PIECE_LINES = 500  # checked in one go: others read in between
 LATEST_LINES = 1000  # looked at for who there is
 NEWEST = 2**62
+Before = Annotated[int, Query(ge=0, le=NEWEST)]
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def add(app: FastAPI, frame: Frame) -> None:
     house, audits = frame.house, [needs("audit").depends]
 
     @app.get("/settings/audit", include_in_schema=False, dependencies=audits)
-    async def page(request: Request, before: int = NEWEST, who: str = "") -> Response:
+    async def page(request: Request, before: Before = NEWEST, who: str = "") -> Response:
         reader = Reader(house, frame.language(request))
         lines = await reader.lines(before, PAGE_LINES + 1, who)
         older = lines[PAGE_LINES - 1].number if len(lines) > PAGE_LINES else None

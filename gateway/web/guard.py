@@ -25,6 +25,7 @@ from gateway.web import posted, words
 from gateway.web.visitor import Keeper, NotAllowed, Visitor
 
 AT_ONCE = 4  # requests of one peer
+DOOR_S, BODY_S = 10.0, 60.0  # so long a form may take to come in, from strangers and from who is known
 REFUSED_S = 0.1  # how long a refused one keeps its place: whoever only guesses, or sends rubbish, is slow at it
 _OPEN = ("/healthz", "/public", "/public.json")
 _LASTING = ("/stream", "/api/v1/events/stream")  # they hold no place among what is answered and done
@@ -32,7 +33,7 @@ _OPEN_BELOW = ("/ingest/", "/static/")
 _DOORS = ("/login", "/setup")  # open, under our own names and from our own pages
 _READS = ("GET", "HEAD", "OPTIONS")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
-_HEADERS = {
+HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
         "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -73,7 +74,7 @@ class Guard:
             nonlocal refused
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 refused = 400 <= message["status"] < 500
             await send(message)
@@ -81,6 +82,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        receive = _in_time(receive, DOOR_S if scope["path"] in _DOORS else BODY_S)
         async with self._turns.of((scope.get("client") or ("",))[0]):
             answer, receive = await self._judged(scope, receive)
             lasts = answer is None and scope["path"] in _LASTING
@@ -153,6 +155,26 @@ async def _unasked(scope: Scope, receive: Receive, visitor: Visitor) -> tuple[Re
     if refusal is None and not hmac.compare_digest((said or "").encode(), visitor.csrf.encode()):
         refusal = error(403, scope["path"], words.NOT_OUR_PAGE, words.NOT_OUR_PAGE_DO)
     return refusal, receive
+
+
+def _in_time(receive: Receive, limit_s: float) -> Receive:
+    """The request's body, as long as it comes: whoever sends a drop at a time keeps no place. HTTPException 408."""
+    ends_s, more = 0.0, True
+
+    async def within() -> Message:
+        nonlocal ends_s, more
+        if not more:
+            return await receive()
+        ends_s = ends_s or asyncio.get_running_loop().time() + limit_s
+        try:
+            async with asyncio.timeout_at(ends_s):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, headers={"Connection": "close"}) from None
+        more = message.get("more_body", False)
+        return message
+
+    return within
 
 
 def _once_more(content: bytes, rest: Receive) -> Receive:

@@ -98,7 +98,7 @@ def _add_steps(app: FastAPI, frame: Frame) -> None:
             raise HTTPException(404)
         password = (await posted.fields(request)).get("password", "")
         try:
-            await frame.house.signin.prove(session.kept.person, password, address(request), "step-up")
+            await frame.house.signin.prove(session.kept.person, password, address(request), "step-up", session.key)
         except (Wrong, Locked) as wrong:
             raise NotAllowed(request.url.path, wrong.what, wrong.do or wrong.what) from wrong
         people.sessions.freshen(session)

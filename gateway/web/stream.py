@@ -8,7 +8,7 @@ again with the last one as `Last-Event-ID` goes on exactly behind it, from disk;
 import asyncio
 import heapq
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Annotated, Any
@@ -24,7 +24,7 @@ from gateway.event import Lane
 from gateway.store import Store
 from gateway.web.frame import Frame
 from gateway.web.hub import Hub, message
-from gateway.web.visitor import Keeper, Sees, Visitor, needs
+from gateway.web.visitor import Keeper, NotAllowed, Sees, Visitor
 
 TICK_S = 5.0  # a page that hears nothing for twice as long says so itself
 BETWEEN_S = 0.05  # between two looks at what came in
@@ -125,9 +125,12 @@ class Followers:
         for grown in self._grown:
             grown.set()
 
-    async def follow(self, reader: Reader) -> AsyncIterator[str]:
-        """Messages until the end; the place reached, with a comment, when nothing came for a while."""
-        grown, listeners = asyncio.Event(), self._store().listeners
+    async def follow(self, reader: Reader, may: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
+        """Messages until the end; the place reached, with a comment, when nothing came for a while.
+
+        Whether whoever follows still `may` is asked every TICK_S.
+        """
+        grown, listeners, now_s = asyncio.Event(), self._store().listeners, asyncio.get_running_loop().time
 
         def listener(_: Lane) -> None:
             grown.set()
@@ -136,7 +139,12 @@ class Followers:
         listeners.append(listener)
         try:
             yield f"retry: 1000\nid: {text_of(reader.cursor)}\n\n"
+            look_s = now_s()
             while grown not in self._ended:
+                if now_s() >= look_s:
+                    if not await may():
+                        return
+                    look_s = now_s() + TICK_S
                 grown.clear()
                 told = await _next(reader)
                 if told:
@@ -181,11 +189,12 @@ def add(app: FastAPI, frame: Frame, keeper: Keeper) -> None:
     @app.get(
         "/api/v1/events/stream",
         summary="Events as they come in, as server-sent events",
-        dependencies=[needs("see").depends],
         response_class=StreamingResponse,
         responses={200: {"content": {_TYPE: {}}, "description": "One event a message; its id is where to go on"}},
     )
     async def events(
+        request: Request,
+        visitor: Sees,
         type: Annotated[Sequence[str], Query(description="patterns, e.g. fire.*")] = (),
         device: Annotated[Sequence[str], Query()] = (),
         place: Annotated[Sequence[str], Query(description="with all below it")] = (),
@@ -195,7 +204,12 @@ def add(app: FastAPI, frame: Frame, keeper: Keeper) -> None:
         store = frame.house.store
         cursor = cursor_of(last or last_event_id) if last or last_event_id else dict(store.last)
         reader = Reader(store, Wanted(tuple(type), tuple(device), tuple(place)), cursor)
-        return StreamingResponse(followers.follow(reader), media_type=_TYPE)
+
+        async def may() -> bool:
+            now = await _visitor(keeper, request, visitor)
+            return now is not None and now.may("see")
+
+        return StreamingResponse(followers.follow(reader, may), media_type=_TYPE)
 
 
 async def _page(request: Request, visitor: Visitor, frame: Frame, hub: Hub, keeper: Keeper) -> AsyncIterator[bytes]:
@@ -228,3 +242,5 @@ async def _visitor(keeper: Keeper, request: Request, before: Visitor) -> Visitor
         return await keeper.visitor(request)
     except StorageError:
         return before
+    except NotAllowed:
+        return None

@@ -51,6 +51,7 @@ NOT_OUR_PAGE = Text("this was not asked for by a page of this gateway", "该操�
 NOT_OUR_PAGE_DO = Text("load the page anew and try again", "请刷新页面后重试")
 NOT_OUR_NAME = Text("the gateway is not known by this name", "网关没有此主机名")
 NOT_OUR_NAME_DO = Text("use its IP address, localhost or a configured name", "请使用 IP 地址、localhost 或已配置的名称")
+FAILED_DO = Text("try again; the gateway's log says what it was", "请重试;原因见网关日志")
 _REFUSALS: Mapping[int, Text] = {
     400: Text("the request cannot be understood", "无法理解该请求"),
     401: Text("wrong or missing token for this device", "该设备的令牌缺失或错误"),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import cli, revisions
+from gateway import cli, revisions, roster
 from gateway.archive import Archive, choose, digest
 from gateway.backup import Box, Manifest, left_out, read, write
 from gateway.batch import Cursor
@@ -30,6 +30,8 @@ from gateway.holes import STEP_LEAST_EVENTS, Since, skip, step, tell
 from gateway.identity import moment_ms
 from gateway.outbox import Outbox
 from gateway.restore import Target, place
+from gateway.roster import Kept, Person, put
+from gateway.store import Store
 from gateway.vault import Vault
 from tests.faults.seen import on_disk
 from tests.rig import Rig, refusing, rig
@@ -306,6 +308,19 @@ async def test_streams_go_on_after_the_hole_and_ids_are_later(tmp_path: Path) ->
         assert row.numbers == {"district": 4 + skipped, "police": 4 + skipped}
         assert await made.store.transact(lambda c: read_fact(c, "session.district")) == str(7 + step(3600.0, 0))
         assert await made.store.transact(lambda c: read_fact(c, "dossier.district")) == f"{3 + step(3600.0, 0)} abc"
+
+
+@pytest.mark.parametrize("unchanged", [True, False])
+async def test_a_session_of_then_is_none_now_unless_nothing_has_happened_since(tmp_path: Path, unchanged: bool) -> None:
+    await lived(tmp_path)
+    session, person = Kept("a" * 64, "wang", "192.0.2.7", 1, 1), Person("wang", "王师傅", "duty", "$argon2id$", 1)
+    async with Store(tmp_path / "state" / "events.db", ("district", "police")) as store:
+        await store.transact(lambda connection: put(connection, session, person))
+    write(tmp_path / "box.tar", box(tmp_path), NOW)
+    made_again(tmp_path, tmp_path / "box.tar", NOW + HOUR, unchanged=unchanged)
+    with closing(sqlite3.connect(tmp_path / "new" / "events.db")) as connection:
+        assert [each.name for each in roster.read(connection, Person)] == ["wang"]
+        assert len(roster.read(connection, Kept)) == unchanged
 
 
 async def test_what_waits_is_counted_without_the_hole(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from openpyxl import load_workbook
 from gateway.audit import By
 from gateway.browse import Wanted
 from gateway.house import House
+from gateway.reportview import harmless
 from gateway.web import exports
-from gateway.web.exports import defused
 from gateway.web.frame import Frame
 from tests.houses import Puppets, config, living
 from tests.stocks import stocked
@@ -64,7 +64,7 @@ async def test_csv_as_spreadsheets_like_it(house: House, puppets: Puppets) -> No
 
 async def test_a_spreadsheet_says_the_same(house: House, puppets: Puppets) -> None:
     alarm = await puppets.emit("smoke-1", "fire.smoke", "raise")
-    await house.duty.acknowledge(alarm, By(FORMULA, "duty", "page"), "bell \x07 rang")
+    await house.duty.acknowledge(alarm, By(f"\x07{FORMULA}", "duty", "page"), "bell \x07 rang")
     body, name = await taken(house, "xlsx")
     sheet = load_workbook(io.BytesIO(body)).active
     assert sheet is not None
@@ -74,10 +74,10 @@ async def test_a_spreadsheet_says_the_same(house: House, puppets: Puppets) -> No
     assert name.endswith('.xlsx"')
 
 
-@pytest.mark.parametrize("text", [FORMULA, "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
+@pytest.mark.parametrize("text", [FORMULA, "+1", "-1", "@SUM(A1)", "\tx", "\rx", "＝1", " =1", "\x07=1"])
 def test_what_would_be_a_formula_is_text(text: str) -> None:
-    assert defused(text) == f"'{text}"
-    assert defused(f"a{text}") == f"a{text}"
+    assert harmless(text) == f"'{text}"
+    assert harmless(f"a{text}") == f"a{text}"
 
 
 async def test_a_spreadsheet_that_is_too_long_says_so(

@@ -1,5 +1,6 @@
 """People and tokens: made, changed, removed; on disk before they count; nothing on disk that opens anything."""
 
+import asyncio
 import stat
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from gateway.setupcode import ALPHABET, CODE, LABEL, SetupCode, new_code, plain
 from gateway.tokens import NoSuchToken
 from tests.census import CHEAP, INSTALLER, PASSWORD, census, on_disk
 from tests.unit.test_store import plain as rows
+
+OTHER = "another long one"
 
 
 async def test_a_person_is_there_after_a_restart_and_their_password_nowhere(tmp_path: Path) -> None:
@@ -89,6 +92,28 @@ async def test_the_last_installer_stays_one(tmp_path: Path) -> None:
         li = here.people.get("li")
         assert li is not None
         assert li.rights == ROLES["auditor"]
+
+
+async def test_two_installers_who_remove_each_other_at_once_leave_one(tmp_path: Path) -> None:
+    async with census(tmp_path) as here:
+        await here.people.add(INSTALLER, "li", "李工", "installer", PASSWORD)
+        await here.people.add(INSTALLER, "zhao", "赵工", "installer", PASSWORD)
+        changes = here.people.remove(INSTALLER, "li"), here.people.set_role(INSTALLER, "zhao", "duty")
+        came = await asyncio.gather(*changes, return_exceptions=True)
+        assert [type(each) for each in came] == [type(None), NotSo]
+        assert [person.role for person in here.people.list()] == ["installer"]
+
+
+async def test_of_two_changes_at_once_none_undoes_the_other(tmp_path: Path) -> None:
+    async with census(tmp_path) as here:
+        await here.people.add(INSTALLER, "wang", "王师傅", "manager", PASSWORD)
+        changes = here.people.set_password(INSTALLER, "wang", OTHER), here.people.set_role(INSTALLER, "wang", "duty")
+        await asyncio.gather(*changes)
+        wang = here.people.get("wang")
+        assert wang is not None
+        assert wang.role == "duty"
+        async with here.people.passwords.looking() as fits:
+            assert await fits(OTHER, wang.password)
 
 
 def test_nobody_gives_more_than_they_have() -> None:

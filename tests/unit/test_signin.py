@@ -83,6 +83,44 @@ async def test_nobody_locks_the_person_on_duty_out_of_the_gate_house(tmp_path: P
         assert not again.people.at_home("wang", HOME)
 
 
+async def test_who_signs_in_while_the_password_changes_brings_the_old_one_not_back(tmp_path: Path) -> None:
+    async with census(tmp_path) as here:
+        await here.people.add(INSTALLER, "wang", "王师傅", "manager", PASSWORD)
+        person = await here.signin.prove("wang", PASSWORD, HOME, "login")
+        await here.people.set_password(INSTALLER, "wang", "another long one")
+        await here.people.set_role(INSTALLER, "wang", "duty")
+        await here.people.came(person, HOME)
+        with pytest.raises(Wrong):
+            await here.signin.sign_in("wang", PASSWORD, HOME)
+        await here.signin.sign_in("wang", "another long one", HOME)
+        assert [person.role for person in here.people.list()] == ["duty"]
+
+
+@pytest.mark.parametrize("change", ["password", "removal"])
+async def test_a_sign_in_under_way_does_not_outlive_a_new_password_or_a_removal(tmp_path: Path, change: str) -> None:
+    async with census(tmp_path) as here:
+        await here.people.add(INSTALLER, "wang", "王师傅", "duty", PASSWORD)
+        if change == "password":
+            changing = here.people.set_password(INSTALLER, "wang", "another long one")
+        else:
+            changing = here.people.remove(INSTALLER, "wang")
+        await asyncio.gather(here.signin.sign_in("wang", PASSWORD, HOME), changing, return_exceptions=True)
+        assert here.people.sessions.of("wang") == []
+
+
+async def test_whoever_sits_beside_a_person_cannot_keep_them_from_a_door(tmp_path: Path) -> None:
+    async with census(tmp_path) as here:
+        await here.people.add(INSTALLER, "wang", "王师傅", "duty", PASSWORD)
+        _, session = await here.signin.sign_in("wang", PASSWORD, HOME)
+        assert (await guess(here, MOST_WRONG + 1, address=HOME))[-1] is Locked
+        await here.signin.prove("wang", PASSWORD, HOME, "step-up", session.key)
+        for _ in range(MOST_WRONG):
+            with pytest.raises(Wrong):
+                await here.signin.prove("wang", "x", HOME, "step-up", session.key)
+        with pytest.raises(Locked):
+            await here.signin.prove("wang", PASSWORD, HOME, "step-up", session.key)
+
+
 async def test_many_at_once_are_no_quicker_than_one_after_the_other(tmp_path: Path) -> None:
     async with census(tmp_path) as here:
         await here.people.add(INSTALLER, "wang", "王师傅", "duty", PASSWORD)

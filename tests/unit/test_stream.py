@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -204,6 +205,21 @@ async def test_events_go_on_where_they_were_cut_nothing_missed_nothing_doubled(t
         for how in ({"headers": {"Last-Event-ID": found[-1]["id"]}}, {"params": {"last_event_id": found[-1]["id"]}}):
             async with session.get(EVENTS, **how) as answer:  # type: ignore[arg-type]
                 assert ids(await some(messages(answer), 3)) == missed
+
+
+async def test_whoever_may_see_no_more_follows_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "TICK_S", 0.05)
+    keeper = Known(known("duty"))
+    async with house_of(tmp_path) as (house, puppets), served(house, keeper) as session:
+        for later in (None, replace(known("duty"), rights=frozenset({"metrics"}))):
+            keeper.visitor_is = known("duty")
+            async with session.get(EVENTS) as answer:
+                found = messages(answer)
+                sent = await puppets.emit("door-1", "access.granted")
+                assert ids(await some(found, 1)) == [sent]
+                keeper.visitor_is = later
+                async with asyncio.timeout(WAIT_S):
+                    await answer.content.read()
 
 
 async def test_from_the_beginning_by_type_device_and_place(tmp_path: Path) -> None:

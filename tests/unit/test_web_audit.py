@@ -91,6 +91,13 @@ async def test_one_persons_lines_page_by_page(house: House) -> None:
         assert (await client.get("/settings/audit?before=x")).status_code == 400
 
 
+@pytest.mark.parametrize("before", ["9" * 30, "-1", "x"])
+async def test_a_number_that_no_line_can_have_is_refused(house: House, before: str) -> None:
+    async with visiting(house, known("auditor")) as client:
+        answer = await client.get("/settings/audit", params={"before": before})
+    assert (answer.status_code, answer.json()["error"]["where"]) == (400, "before")
+
+
 async def test_an_empty_log_says_so(house: House) -> None:
     async with visiting(house, known("installer")) as client:
         assert "尚无操作记录" in (await client.get("/settings/audit")).text
