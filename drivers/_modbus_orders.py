@@ -52,3 +52,12 @@ def reset(config: Config) -> Order:
     if write is not None:
         return Order(write.function, write.address, (write.value,))
     raise ValueError("this device has no reset of its own: its power must be cut")
+
+
+def takes(config: Config) -> tuple[str, ...]:
+    """Which commands this device can carry out: a detector has no outputs."""
+    able = {
+        "output": config.map.outputs is not None,
+        "reset": config.reset is not None or config.map.reset is not None,
+    }
+    return tuple(action for action, can in able.items() if can)

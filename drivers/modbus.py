@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from functools import partial
 
 from drivers._modbus_config import Config as Config
-from drivers._modbus_orders import order, reset
+from drivers._modbus_orders import order, reset, takes
 from drivers._modbus_station import (
     EXCEPTIONS,
     Station,
@@ -286,6 +286,7 @@ DRIVER = Driver(
     decode=decode,
     examples=EXAMPLES,
     actions=("output", "reset"),
+    takes=takes,
     quiet_s=quiet_s,
     trial=Trial(explained, trial),
     proof=Proof(

@@ -393,7 +393,7 @@ def _shown(place: Site, policy: Policy) -> tuple[str, ...]:
 async def _dossier(house: House, policy: Policy, fact: Fact) -> dict[str, Any]:
     """The community's file for one uplink; its revision goes up when its content has changed."""
     tested = await house.dossiers.tested()
-    driver_actions = {device.id: line.actions for line in house.supervisor.lines for device in line.line.devices}
+    driver_actions = {device: actions for line in house.supervisor.lines for device, actions in line.actions.items()}
     content = site.dossier(house.site, 0, house.vitals.clock.utc(), driver_actions, policy.uplink, tested)
     document = policy.document("dossier", content)
 

@@ -210,6 +210,7 @@ class Driver(Generic[C]):
     examples: tuple[Example, ...] = ()
     kind: str = "device"  # of a device that names none itself
     actions: tuple[str, ...] = ()  # commands its devices may take
+    takes: Callable[[C], tuple[str, ...]] | None = None  # those of `actions` that one device takes; None: all
     quiet_s: Callable[[Line[C]], float] | None = None  # see gateway.pulse; None: it may wait for the world for ever
     proof: Proof | None = None  # third parties may leave it out
     trial: Trial | None = None  # of drivers whose devices are described by files of their own

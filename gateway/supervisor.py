@@ -149,9 +149,10 @@ class Supervised:
         self._told = ""
 
     @property
-    def actions(self) -> tuple[str, ...]:
-        """Commands that devices of this line may take."""
-        return self._driver.actions
+    def actions(self) -> dict[str, tuple[str, ...]]:
+        """Commands that each device of this line takes."""
+        takes = self._driver.takes or (lambda _: self._driver.actions)
+        return {device.id: takes(device) for device in self.line.devices}
 
     async def run(self) -> None:
         """Until cancelled, or until the line cannot work as configured."""
@@ -256,8 +257,8 @@ class Supervisor:
                 group.create_task(line.run(), name=f"driver {line.line.name}")
 
     def takes(self) -> dict[str, frozenset[str]]:
-        """The actions that each device's driver takes, running or not."""
-        return {device.id: frozenset(line.actions) for line in self.lines for device in line.line.devices}
+        """The actions that each device takes, its driver running or not."""
+        return {device: frozenset(actions) for line in self.lines for device, actions in line.actions.items()}
 
     async def command(self, command: Command) -> Outcome:
         """Hand a command to its device's driver."""

@@ -11,6 +11,7 @@ from gateway.house import House
 from gateway.taxonomy import DENIALS, PHASES, SEVERITIES
 from gateway.web import show
 from gateway.web.catalogue import Speaker
+from gateway.web.devices import word
 
 _ROLES = ("duty", "manager", "installer", "auditor", "platform", "rule", "gateway")
 _NOT_SURE = ("holdover", "unsynced", "corrected")  # the clock, when the event was taken in
@@ -46,6 +47,7 @@ class Rows:
         self._house = house
         self._language = language
         self._say = Speaker("events", language)
+        self._measured = Speaker("devices", language)
         self._names = {device.id: device.name or device.id for device in house.site.devices}
         self._places = {place.path: place.label for place in house.site.places}
         self._delivery = {alarm["alarm"]: alarm.get("delivery", NOTHING) for alarm in house.alarms()}
@@ -69,7 +71,7 @@ class Rows:
             severity=self._word(SEVERITIES, event["severity"], Severity),
             who=self._who(data),
             outcome=" · ".join(self._outcome(str(event["type"]), data)),
-            values=", ".join(_value(name, value, alone=len(values) == 1) for name, value in values.items()),
+            values=", ".join(self._value(name, value, alone=len(values) == 1) for name, value in values.items()),
             test=bool(data.get("test")),
             alarm=alarm,
             delivery=tuple(self._delivery.get(alarm, NOTHING).items()) if alarm == event["id"] else (),
@@ -109,9 +111,14 @@ class Rows:
         except ValueError:
             return name
 
+    def _value(self, name: str, value: Any, *, alone: bool) -> str:
+        """`1.32 dB/m`; with its name where there are several, and where a bare number would say nothing."""
+        told = value if isinstance(value, Mapping) else {"value": value}
+        number, unit = told.get("value"), str(told.get("unit", ""))
+        named = "" if alone and (unit or isinstance(number, str)) else word(self._measured, "value", name)
+        return " ".join(filter(None, (named, self._number(number), unit)))
 
-def _value(name: str, value: Any, *, alone: bool) -> str:
-    """`1.32 dB/m`; with its name where there are several."""
-    told = value if isinstance(value, Mapping) else {"value": value}
-    number = f"{told.get('value'):g}" if isinstance(told.get("value"), float) else str(told.get("value"))
-    return " ".join(filter(None, ("" if alone else name, number, str(told.get("unit", "")))))
+    def _number(self, number: Any) -> str:
+        if isinstance(number, bool):
+            return self._measured("yes" if number else "no")
+        return f"{number:g}" if isinstance(number, float) else str(number)

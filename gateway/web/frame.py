@@ -120,6 +120,7 @@ class Frame:
             "site": self.house.config.site.name,
             "verdict": glance.verdict,
             "path": "/" + request.url.path.lstrip("/\\"),  # of this gateway: two slashes lead elsewhere
+            "turned": f"?{request.url.include_query_params(lang='en' if language == 'zh' else 'zh').query}",
             "zone": str(self.zone),
             "state": self.state(glance, language),
             "banner": Markup(self.banner(glance, language, visitor.rights)) if visitor else "",  # noqa: S704  # ours
@@ -170,8 +171,13 @@ class Frame:
 
     def rows(self, events: Iterable[Mapping[str, Any]], language: str, skipped: int = 0) -> str:
         """Live events, the newest first."""
-        rows = [show.row(event) for event in events]
+        rows = [show.row(event, self.names) for event in events]
         return self.render("overview_rows.html", "overview", language, rows=rows, skipped=skipped).strip()
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """What people call the devices, by their identities."""
+        return {device.id: device.name or device.id for device in self.house.site.devices}
 
     @property
     def zone(self) -> ZoneInfo:

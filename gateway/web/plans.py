@@ -115,9 +115,14 @@ def _of(house: House, device: str, path: str) -> str:
 
 
 def _chosen(house: House, place: str, device: str, sheets: Mapping[str, Sheet]) -> str:
-    """The place to show: as asked for; else the nearest plan around the device; else the first with a picture."""
+    """The place to show: as asked for; else the nearest plan around the device, or around the worst that calls;
+    else the first with a picture.
+    """
     if place:
         return _known(house, place)
+    tiles = map(tile_of, house.devices())
+    calling = min((tile for tile in tiles if tile.state in ("fire", "alarm")), key=lambda tile: tile.key, default=None)
+    device = device or (calling.id if calling else "")
     if device in {one.id for one in house.site.devices}:
         path = house.site.device(device).place
         around = [path.rsplit("/", up)[0] for up in range(path.count("/") + 1)]

@@ -62,7 +62,7 @@ class Row:
     time: str
     type: str
     phase: str
-    subject: str
+    name: str  # of the device
     place: str
     hue: str  # "" for what asks nobody for anything: information, and what is over
     alarm: str
@@ -70,8 +70,8 @@ class Row:
     test: bool
 
 
-def row(event: Mapping[str, Any]) -> Row:
-    """What a list shows of an event as it stands on disk."""
+def row(event: Mapping[str, Any], names: Mapping[str, str]) -> Row:
+    """What a list shows of an event as it stands on disk; `names` are those of the devices."""
     data, type = event["data"], event["type"]
     calm = event["severity"] == "info" or event["phase"] == "clear"
     return Row(
@@ -79,7 +79,7 @@ def row(event: Mapping[str, Any]) -> Row:
         str(event["time"]),
         str(type),
         str(event["phase"]),
-        str(event["subject"]),
+        names.get(event["subject"], str(event["subject"])),
         str(data.get("place", {}).get("label", "")),
         "" if calm else hue(type),
         "" if calm else str(data.get("alarm", "")),
@@ -125,6 +125,11 @@ class Dates:
 def local(text: str, zone: tzinfo) -> str:
     """`2026-11-23 09:41:03`, where there is no markup."""
     return datetime.fromisoformat(text).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def between_s(first: str, then: str) -> float:
+    """From one RFC 3339 time to another; less than nothing where they come the other way round."""
+    return (datetime.fromisoformat(then) - datetime.fromisoformat(first)).total_seconds()
 
 
 def size(count: float) -> str:

@@ -70,6 +70,17 @@ async def test_without_a_picture_there_is_a_list(tmp_path: Path, language: str, 
     assert "<script>alert" not in text
 
 
+async def test_the_plan_opens_where_it_burns(tmp_path: Path) -> None:
+    async with at(tmp_path) as (_, client, puppets):
+        calm = (await client.get("/plans")).text
+        await puppets.emit("smoke-5", "fire.smoke", "raise")
+        burning = (await client.get("/plans")).text
+        asked = (await client.get("/plans?place=b3")).text
+    assert "<h1>平面图: 3号楼2单元5层</h1>" not in calm
+    assert "<h1>平面图: 3号楼2单元5层</h1>" in burning
+    assert "<h1>平面图: 3号楼2单元5层</h1>" not in asked
+
+
 async def test_a_house_without_places_with_anything_in_them(tmp_path: Path) -> None:
     async with living(community(tmp_path, []), Puppets()) as house, visiting(house, known("duty")) as client:
         answer = await client.get("/plans")

@@ -60,9 +60,10 @@ async def test_every_denial_has_its_word(house: House) -> None:
     ("values", "expected"),
     [
         ({"smoke": {"value": 1.32, "unit": "dB/m"}}, "1.32 dB/m"),
-        ({"t": {"value": 21.5, "unit": "°C"}, "on": {"value": True}}, "t 21.5 °C, on True"),
+        ({"temperature": {"value": 21.5, "unit": "°C"}, "on": {"value": True}}, "温度 21.5 °C, on 是"),
+        ({"status": {"value": 1}}, "状态字 1"),
         ({"text": {"value": "open"}}, "open"),
-        ({"bare": 3}, "3"),
+        ({"bare": 3}, "bare 3"),
         ({}, ""),
     ],
 )

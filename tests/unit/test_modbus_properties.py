@@ -11,7 +11,7 @@ from pymodbus.framer.rtu import FramerRTU
 from pymodbus.pdu.register_message import WriteMultipleRegistersRequest
 
 from drivers._modbus_config import Config
-from drivers._modbus_orders import Order, order
+from drivers._modbus_orders import Order, order, takes
 from drivers._modbus_profile import Profile, Read, known, load
 from drivers._modbus_rtu import Sieve, reply_in
 from drivers._modbus_station import Station
@@ -30,6 +30,16 @@ BASE = {"id": "d", "driver": "modbus", "place": "b3", "bus": "line", "address": 
 
 def device(profile: str, **more: Any) -> Config:
     return Config.model_validate({**BASE, "profile": profile, **more})
+
+
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    [("rs-yg-n01", ()), ("lt-001-m1920", ()), ("jydam-8", ("output",)), ("waveshare-io-8ch", ("output",))],
+)
+def test_a_device_takes_only_what_its_profile_has(profile: str, expected: tuple[str, ...]) -> None:
+    assert takes(device(profile)) == expected
+    cut = {"reset": {"output": 1, "seconds": 5}} if profile == "jydam-8" else {}
+    assert takes(device(profile, **cut)) == (*expected, *(["reset"] if cut else []))
 
 
 # --- values

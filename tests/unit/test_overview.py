@@ -15,9 +15,8 @@ from gateway.web.overview import certificates, tiles, todos, wall, ways
 from gateway.web.visitor import Visitor
 from tests.contract.test_web import HEALTH, NOW, device
 from tests.houses import Puppets, config, living, to, until
-from tests.visitors import known, visiting
+from tests.visitors import EVIL, known, visiting
 
-EVIL = "<script>alert(1)</script>"
 WORDS = {"zh": ("待处理", "楼栋", "最近事件"), "en": ("Waiting for you", "Buildings", "Live events")}
 
 
@@ -156,6 +155,23 @@ async def test_a_fire_is_what_one_sees_first(tmp_path: Path, language: str) -> N
         lit = counts(text)
         assert list(lit.values()) == [1, 1, 0, 0, 0, 0, 2, 0]
         assert text.count('<li id="e-') == 2
+
+
+@pytest.mark.parametrize(("language", "other"), [("zh", "en"), ("en", "zh")])
+async def test_the_other_language_keeps_what_was_asked_for(tmp_path: Path, language: str, other: str) -> None:
+    async with living(config(tmp_path, {"smoke-1": "smoke"}), Puppets()) as house:
+        text = await page(house, "/devices?state=abnormal&q=2%E5%8F%B7&lang=" + language, language=language)
+        assert f'class="tongue" href="?state=abnormal&amp;q=2%E5%8F%B7&amp;lang={other}"' in text
+
+
+async def test_live_events_name_a_device_as_people_do(tmp_path: Path) -> None:
+    made, puppets = config(tmp_path, {"smoke-1": "smoke"}), Puppets()
+    named = made.devices[0].model_copy(update={"name": "走廊烟感"})
+    async with living(made.model_copy(update={"devices": [named]}), puppets) as house:
+        await puppets.emit("smoke-1", "fire.smoke", "raise")
+        text = await page(house)
+        assert re.search(r'<span class="where">.*大门</a> <small>走廊烟感</small>', text)
+        assert "<small>smoke-1</small>" not in text
 
 
 async def test_feedback_is_an_open_door_or_what_a_panel_says(tmp_path: Path) -> None:

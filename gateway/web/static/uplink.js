@@ -8,7 +8,7 @@ function colours() {
 
 function options(box, width) {
   const colour = colours();
-  const axis = { stroke: colour("soft"), grid: { stroke: colour("faint") }, ticks: { stroke: colour("faint") } };
+  const axis = { stroke: colour("soft"), grid: { stroke: colour("faint"), width: 1 }, ticks: { stroke: colour("faint") } };
   const line = (label, scale, name, more) => ({ label, scale, stroke: colour(name), width: 2, ...more });
   return {
     width,
