@@ -7,7 +7,6 @@ that nobody names. Everything is for the daemon's user alone: a pushed text may 
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from gateway.errors import StateError, StorageError, Text
 from gateway.fields import DeviceConfig
 from gateway.problems import ConfigProblems
 from gateway.revisions import CLI, FILE, History, Revision
+from gateway.whole import put_whole
 from gateway.yamlmarks import Document, Shelf, read
 from gateway.yamltext import Mark, Unreadable, read_text
 
@@ -84,8 +84,8 @@ class Archive:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             if texts is not None:
                 whole = json.dumps(texts, ensure_ascii=False).encode("utf-8", "surrogatepass")
-                _replace(self.folder / f"{history.revisions[-1].number:06d}.json", whole)
-            _replace(self.folder / HISTORY, history.model_dump_json(indent=1).encode())
+                put_whole(self.folder / f"{history.revisions[-1].number:06d}.json", whole)
+            put_whole(self.folder / HISTORY, history.model_dump_json(indent=1).encode())
             known = {f"{revision.number:06d}.json" for revision in history.revisions} | {HISTORY}
             for path in self.folder.iterdir():
                 if path.name not in known:
@@ -96,20 +96,6 @@ class Archive:
                 Text(f"the configuration cannot be stored: {error.strerror}", f"配置无法保存:{error.strerror}"),
                 Text("free space or check the folder's rights", "请清理空间或检查目录权限"),
             ) from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    aside = path.with_name(f"{path.name}~")
-    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)
-    handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def shelf(file: Path, texts: Texts, within: Path | None = None) -> Shelf:

@@ -6,7 +6,6 @@ A tar in the state folder's `bundles/`, mode 0600. No password, key or token sta
 import hashlib
 import io
 import json
-import os
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config import Config
+from gateway.whole import put_whole
 
 FOLDER = "bundles"
 MOST_KEPT = 3  # older ones go
@@ -54,12 +54,7 @@ def write(state_dir: Path, body: bytes, now: datetime) -> Bundle:
     folder = state_dir / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"bundle-{now:%Y%m%dT%H%M%S.%fZ}.tar.gz"
-    aside = path.with_suffix(".part")
-    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)
+    put_whole(path, body)
     for old in sorted(folder.glob("bundle-*.tar.gz"))[:-MOST_KEPT]:
         old.unlink(missing_ok=True)
     return Bundle(path, len(body), hashlib.sha256(body).hexdigest())

@@ -8,7 +8,6 @@ are read and written on the store's reading thread.
 
 import asyncio
 import hashlib
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from gateway.drawings import CONTENT_TYPES, Drawing
 from gateway.errors import StorageError, Text
 from gateway.store import Store
+from gateway.whole import put_whole
 
 FOLDER, PLANS = "plans", "plans.json"
 MOST_PERMILLE = 1000
@@ -87,7 +87,7 @@ class Plans:
         sheet = Sheet(place, f"{place.replace('/', '_')}.{made.kind}", made.width, made.height, version)
         async with self._turn:
             kept = await self._kept()
-            await self._do(lambda: _write(self._folder / sheet.file, made.body))
+            await self._do(lambda: _put(self._folder / sheet.file, made.body))
             await self._keep(replace(kept, sheets={**kept.sheets, place: sheet}))
         return sheet
 
@@ -114,7 +114,7 @@ class Plans:
         content, named = _ADAPTER.dump_json(kept, indent=1), {sheet.file for sheet in kept.sheets.values()} | {PLANS}
 
         def work() -> None:
-            _write(self._folder / PLANS, content)
+            _put(self._folder / PLANS, content)
             for path in self._folder.iterdir():
                 if path.name not in named:
                     path.unlink()
@@ -160,17 +160,6 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Written aside, synced, renamed, folder synced."""
+def _put(path: Path, content: bytes) -> None:
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    aside = path.with_name(f"{path.name}~")
-    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)
-    handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    put_whole(path, content)

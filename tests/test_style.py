@@ -23,7 +23,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 # Each module imports only from rows above its own, and within its row from modules to its left.
 LAYERS = (
-    "errors clock logs issuer spreadsheet",
+    "errors clock logs issuer spreadsheet whole",
     "event fields taxonomy rights",
     "problems slips yamltext masks yamlmarks shifts",
     "alarms explain credentials profiles canonical signing sections alarmrules rulebook scope acts rules rulewords",

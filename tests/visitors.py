@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import httpx
 from fastapi import Request
@@ -16,6 +18,7 @@ from gateway.web.visitor import ROLES, Role, Visitor
 from gateway.web.ways import Ways
 
 CSRF = "c" * 43
+EVIL = "<script>alert(1)</script>"
 PASSWORD = "gate house at night"
 SHOWN: dict[Role, str] = {"duty": "王师傅", "manager": "陈经理", "installer": "李工", "auditor": "周审计"}
 
@@ -59,6 +62,18 @@ async def at_the_door(
     headers = {"Accept-Language": language, "Accept": "text/html", "Origin": base}
     async with httpx.AsyncClient(transport=way, base_url=base, headers=headers) as client:
         yield client
+
+
+def said(answer: httpx.Response) -> str:
+    """The sentence of a step that was done."""
+    assert answer.status_code == 204, answer.text
+    return unquote(answer.headers["X-Said"])
+
+
+def why(answer: httpx.Response, language: str = "zh") -> str:
+    """What a refusal says, and what to do."""
+    error: dict[str, Any] = answer.json()["error"]
+    return " ".join(error[name][language] for name in ("what", "do") if name in error)
 
 
 async def word_of(client: httpx.AsyncClient) -> str:

@@ -1,4 +1,4 @@
-"""The local HTTP interface: what devices post, and a status page; nothing else of the gateway imports it."""
+"""The local HTTP interface: the page, what devices post, what programs ask; nothing else of the gateway imports it."""
 
 from gateway.web.api import create
 from gateway.web.server import bind, serve

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from gateway.measures import may_be_shelved
 from gateway.site import Site
-from gateway.web.show import hue, natural
+from gateway.web.show import between_s, hue, natural
 
 Document = Mapping[str, Any]  # of `House.alarms`
 COVERED = ("shelved", "suppressed", "out_of_service")  # states of one that something lies over
@@ -116,7 +115,7 @@ class Look:
 
     def age_s(self, now: str) -> float:
         """How long it has been there."""
-        return (datetime.fromisoformat(now) - datetime.fromisoformat(self.doc["first"])).total_seconds()
+        return between_s(self.doc["first"], now)
 
     @property
     def order(self) -> tuple[bool, int, bool, str]:
@@ -149,5 +148,5 @@ def buildings(found: Iterable[Look]) -> list[Spot]:
 def _sent(uplink: str, proof: Document, first: str) -> Sent:
     state = "late" if proof["state"] == "sending" and proof.get("unconfirmed") else str(proof["state"])
     at = str(proof.get("at", ""))
-    took_s = (datetime.fromisoformat(at) - datetime.fromisoformat(first)).total_seconds() if at else None
+    took_s = between_s(first, at) if at else None
     return Sent(uplink, state, _MARKS[state], at, took_s if took_s is not None and took_s >= 0 else None)

@@ -1,7 +1,7 @@
 """The page of one device: how it is, what it measures, what happened, what it can do."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +20,7 @@ from gateway.web.catalogue import Speaker
 from gateway.web.devicepast import Trail, measured
 from gateway.web.devices import Tile, kind_label, tile_of, word
 from gateway.web.frame import Frame
-from gateway.web.show import natural
+from gateway.web.show import between_s, natural
 from gateway.web.visitor import Sees, Visitor
 
 ROOM = "devices"
@@ -173,8 +173,7 @@ def clock_of(events: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     for event in events:
         told = event.get("data", {}).get("device_time")
         if told:
-            ahead = datetime.fromisoformat(told) - datetime.fromisoformat(event["time"])
-            return {"time": told, "ahead_s": round(ahead / timedelta(seconds=1))}
+            return {"time": told, "ahead_s": round(between_s(event["time"], told))}
     return None
 
 

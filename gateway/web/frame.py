@@ -119,7 +119,7 @@ class Frame:
             "visitor": visitor,
             "site": self.house.config.site.name,
             "verdict": glance.verdict,
-            "path": request.url.path,
+            "path": "/" + request.url.path.lstrip("/\\"),  # of this gateway: two slashes lead elsewhere
             "turned": f"?{request.url.include_query_params(lang='en' if language == 'zh' else 'zh').query}",
             "zone": str(self.zone),
             "state": self.state(glance, language),

@@ -192,8 +192,9 @@ def _foreign(scope: Scope, headers: Headers) -> Response | None:
     ours = f"{scope['scheme']}://{headers.get('host', '').lower()}"
     origin = headers.get("origin")
     if origin is None and (referer := headers.get("referer")):
-        parts = urlsplit(referer)
-        origin = f"{parts.scheme}://{parts.netloc}"
+        with suppress(ValueError):  # no address at all
+            parts = urlsplit(referer)
+            origin = f"{parts.scheme}://{parts.netloc}"
     site = headers.get("sec-fetch-site", "same-origin")
     if (origin or "").lower() == ours and site in ("same-origin", "none"):
         return None

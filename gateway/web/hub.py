@@ -105,7 +105,7 @@ class Hub:
         if self._task is None:
             self._begin()
         self._pages.add(page)
-        page.put("".join(self._present(self._draws.glance(), page.sort).values()).encode())
+        page.put("".join([*self._present(self._draws.glance(), page.sort).values(), self._newest_id()]).encode())
         try:
             yield page
         finally:
@@ -181,6 +181,12 @@ class Hub:
         state = json.dumps(self._draws.state(glance, language), ensure_ascii=False)
         banner = self._draws.banner(glance, language, rights)
         return {"state": message("state", state), "banner": message("banner", banner)}
+
+    def _newest_id(self) -> str:
+        """By which a page knows whether it was drawn before the last event: then it fetches its views again."""
+        tails = self._draws.house.store.tails
+        ids = [str(json.loads(tails[lane][-1].body)["id"]) for lane in LANES if tails[lane]]
+        return message("newest", max(ids)) if ids else ""
 
     def _is_news(self, name: str, sort: Sort, text: str) -> bool:
         before = self._told.get((name, sort))

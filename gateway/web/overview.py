@@ -15,7 +15,7 @@ from gateway.web import words
 from gateway.web.frame import Frame
 from gateway.web.glance import COVERED, OF_LINKS, TILES, Glance
 from gateway.web.hub import newest
-from gateway.web.show import hue, natural, row, state_of
+from gateway.web.show import between_s, hue, natural, row, state_of
 from gateway.web.validity import SOON_DAYS, validities
 from gateway.web.visitor import needs
 
@@ -112,7 +112,7 @@ def ways(health: Mapping[str, Any], alarms: Sequence[Mapping[str, Any]]) -> list
 def _way(name: str, uplink: Mapping[str, Any], alarms: Sequence[Mapping[str, Any]]) -> Way:
     lanes = uplink["lanes"].values()
     proofs = [(alarm["delivery"][name], alarm["first"]) for alarm in alarms if name in alarm.get("delivery", {})]
-    done = [(proof["at"], _between_s(first, proof["at"])) for proof, first in proofs if "at" in proof]
+    done = [(proof["at"], max(0.0, between_s(first, proof["at"]))) for proof, first in proofs if "at" in proof]
     return Way(
         name,
         "connected" if uplink["connected"] else "disconnected",
@@ -124,10 +124,6 @@ def _way(name: str, uplink: Mapping[str, Any], alarms: Sequence[Mapping[str, Any
         max(done, default=None),
         uplink.get("why"),
     )
-
-
-def _between_s(first: str, then: str) -> float:
-    return max(0.0, (datetime.fromisoformat(then) - datetime.fromisoformat(first)).total_seconds())
 
 
 def todos(glance: Glance, health: Mapping[str, Any], incidents: Iterable[Mapping[str, Any]] = ()) -> list[Todo]:

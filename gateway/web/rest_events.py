@@ -40,8 +40,6 @@ def add(app: FastAPI, house: House) -> None:
         body = await house.pictures.read(ref)
         if body is None:
             raise NotFound(ref, _NO_PICTURE)
-        headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=3600",
-                   "Content-Disposition": "inline"}  # fmt: skip
-        return Response(body, media_type=content_type(ref), headers=headers)
+        return Response(body, media_type=content_type(ref), headers={"Content-Disposition": "inline"})
 
     app.include_router(api)

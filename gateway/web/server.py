@@ -21,9 +21,9 @@ HEADER_TIMEOUT_S = 10.0
 HANDSHAKE_TIMEOUT_S = 10.0  # of TLS: whoever does not speak keeps no place
 _GOODBYE_S = 2.0  # of TLS: longest wait for the other side's
 MAX_HEADER_BYTES = 16 * 1024
-MAX_CONNECTIONS = 64
-MAX_PER_PEER = 32  # a browser has 6; several devices may stand behind one address
-_KEEP_ALIVE_S = 15  # longer than the page's refresh
+MAX_CONNECTIONS = 160
+MAX_PER_PEER = 128  # a browser has 6; a gate house has one address
+_KEEP_ALIVE_S = 5  # a browser opens up to 6, and then needs one
 _GRACE_S = 1  # for requests under way when we stop
 _LOG = logging.getLogger("gateway.web")
 
@@ -157,6 +157,7 @@ class _Secure(SSLProtocol):
     The certificate is the one of the moment in which the connection begins.
     """
 
+    max_size = 32 * 1024  # of a read, which each connection keeps room for (asyncio's own: 256 KiB)
     _raw: asyncio.Transport | None = None
 
     def __init__(self, config: _Config, server_state: Any, app_state: Any, _loop: Any = None) -> None:

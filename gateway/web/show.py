@@ -127,6 +127,11 @@ def local(text: str, zone: tzinfo) -> str:
     return datetime.fromisoformat(text).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def between_s(first: str, then: str) -> float:
+    """From one RFC 3339 time to another; less than nothing where they come the other way round."""
+    return (datetime.fromisoformat(then) - datetime.fromisoformat(first)).total_seconds()
+
+
 def size(count: float) -> str:
     """Bytes as KiB, MiB or GiB."""
     for unit in ("KiB", "MiB"):

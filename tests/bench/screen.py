@@ -4,15 +4,16 @@ import json
 import statistics
 from pathlib import Path
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
 from gateway.web import bind, create, serve
 from tests.bench.figures import Figure
+from tests.browsers import chromium
 from tests.houses import Puppets, config, living
 from tests.visitors import Known, known
+from tests.web.pace import first_paint_ms, weight_bytes
 
 EVENTS = 100
-SLOWER = 4  # times, of the CPU
 FIGURES = (
     Figure("screen_p50_ms", "device to screen, half within", "{:.0f} ms"),
     Figure("screen_p99_ms", "99 of 100 within", "{:.0f} ms", "≤ 300 ms"),
@@ -25,8 +26,6 @@ _WATCH = """() => {
   new MutationObserver(() => document.querySelectorAll('#rows li[id]').forEach(look))
     .observe(document.getElementById('rows'), {childList: true});
 }"""
-_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
-_BYTES = "performance.getEntries().reduce((sum, entry) => sum + (entry.transferSize ?? 0), 0)"
 
 
 async def screen(folder: Path) -> dict[str, float]:
@@ -34,21 +33,18 @@ async def screen(folder: Path) -> dict[str, float]:
     puppets = Puppets()
     async with (
         living(config(folder, {"door-1": "door", "smoke-1": "smoke"}), puppets) as house,
-        async_playwright() as way,
+        chromium() as browser,
     ):
         sockets = bind("127.0.0.1", 0)
         address = f"http://127.0.0.1:{sockets[0].getsockname()[1]}/"
-        browser = await way.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         async with serve(create(house, Known(known("duty"))), sockets):
-            page = await browser.new_page()
-            await (await page.context.new_cdp_session(page)).send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
-            await page.goto(address, wait_until="load")
-            found = {"first_paint_ms": await page.evaluate(_PAINT), "first_view_kb": await page.evaluate(_BYTES) / 1000}
-            await page.close()
+            async with await browser.new_page() as page:
+                found = {"first_view_kb": await weight_bytes(page, address) / 1000}
+            async with await browser.new_page() as page:
+                found["first_paint_ms"] = await first_paint_ms(page, address)
             page = await browser.new_page()
             await page.goto(address, wait_until="load")
             waits_ms = await _waits_ms(page, puppets)
-        await browser.close()
     return found | {
         "screen_p50_ms": statistics.median(waits_ms),
         "screen_p99_ms": statistics.quantiles(waits_ms, n=100)[98],

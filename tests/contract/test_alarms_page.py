@@ -4,9 +4,7 @@ import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
-import httpx
 import pytest
 
 from gateway.audit import By
@@ -18,7 +16,7 @@ from gateway.web.frame import Frame
 from gateway.web.visitor import Role
 from tests.alarmhouse import EVIL, SMALL, estate, harmless, plain, raised
 from tests.houses import Puppets, living, to
-from tests.visitors import known, visiting
+from tests.visitors import known, said, visiting, why
 
 WANG = By("王师傅", "duty", "page")
 FLOOD = {f"smoke-{n}": ("smoke", f"{'b3/u2' if n % 2 else 'gate'}", f"烟感 {n}") for n in range(1, 61)}
@@ -27,12 +25,6 @@ FLOOD = {f"smoke-{n}": ("smoke", f"{'b3/u2' if n % 2 else 'gate'}", f"烟感 {n}
 def state(house: House, alarm: str) -> str:
     """As it stands now; `normal` where it is over."""
     return next((str(one["state"]) for one in house.alarms() if one["alarm"] == alarm), "normal")
-
-
-def why(answer: httpx.Response, language: str = "zh") -> str:
-    """What a refusal says, and what to do."""
-    error: dict[str, Any] = answer.json()["error"]
-    return " ".join(error[name][language] for name in ("what", "do") if name in error)
 
 
 @pytest.mark.parametrize(
@@ -100,13 +92,13 @@ async def test_who_may_not_gets_403_and_nothing_changes(tmp_path: Path, role: Ro
 
 
 @pytest.mark.parametrize(
-    ("language", "said"),
+    ("language", "told"),
     [
         ("zh", ["已消音 1 条", "已确认。请到现场核实", "已记录:误报。原因消除后自动复位。"]),
         ("en", ["Silenced: 1.", "Acknowledged. Have a look on site", "Saved: False alarm. It resets by itself"]),
     ],
 )
-async def test_a_fire_from_its_first_word_to_its_end(tmp_path: Path, language: str, said: list[str]) -> None:
+async def test_a_fire_from_its_first_word_to_its_end(tmp_path: Path, language: str, told: list[str]) -> None:
     puppets = Puppets()
     async with (
         living(estate(tmp_path, SMALL), puppets) as house,
@@ -120,8 +112,8 @@ async def test_a_fire_from_its_first_word_to_its_end(tmp_path: Path, language: s
             await me.post(f"/alarms/{fire}/dispose", data=form),
         ]
         assert [answer.status_code for answer in done] == [204, 204, 204]
-        for answer, sentence in zip(done, said, strict=True):
-            assert sentence in unquote(answer.headers["X-Said"])
+        for answer, sentence in zip(done, told, strict=True):
+            assert sentence in said(answer)
         assert 'data-sounding=""' in (await me.get("/alarms")).text
         await puppets.emit("smoke-1", "fire.smoke", "clear")
         assert state(house, fire) == "normal"
@@ -133,9 +125,9 @@ async def test_a_fire_from_its_first_word_to_its_end(tmp_path: Path, language: s
             *(["误报", "值班员", "网页"] if language == "zh" else ["False alarm", "duty", "page"]),
         ):
             assert word in page
-        told = [line async for line in _audit(house)]
-        assert [line["what"] for line in told] == ["operator.silence", "operator.ack", "operator.dispose"]
-        assert {(line["who"], line["role"], line["from"]) for line in told} == {("王师傅", "duty", "page")}
+        audited = [line async for line in _audit(house)]
+        assert [line["what"] for line in audited] == ["operator.silence", "operator.ack", "operator.dispose"]
+        assert {(line["who"], line["role"], line["from"]) for line in audited} == {("王师傅", "duty", "page")}
 
 
 async def _audit(house: House) -> Any:
@@ -153,8 +145,8 @@ async def test_silence_never_mutes_the_next(tmp_path: Path) -> None:
         assert 'data-sounding=""' in (await me.get("/notices")).text
         await raised(puppets, ("door-1", "door.forced"))
         assert 'data-sounding="alarm"' in (await me.get("/notices")).text
-        assert "没有响铃" not in unquote((await me.post("/alarms/silence")).headers["X-Said"])
-        assert "没有响铃" in unquote((await me.post("/alarms/silence")).headers["X-Said"])
+        assert "没有响铃" not in said(await me.post("/alarms/silence"))
+        assert "没有响铃" in said(await me.post("/alarms/silence"))
 
 
 async def test_a_refusal_says_why_and_what_to_do(tmp_path: Path) -> None:
@@ -213,7 +205,7 @@ async def test_all_others_are_acknowledged_at_once_but_no_fire_and_no_call_for_h
         page = (await me.get("/alarms")).text
         assert page.index('hx-post="/alarms/acknowledge-rest"') > max(page.rindex(alarm) for alarm in (*grave, *mild))
         answer = await me.post("/alarms/acknowledge-rest")
-        assert "已确认 2 条" in unquote(answer.headers["X-Said"])
+        assert "已确认 2 条" in said(answer)
         assert [state(house, alarm) for alarm in (*grave, *mild)] == ["active_unacked"] * 2 + ["active_acked"] * 2
         assert "acknowledge-rest" not in (await me.get("/alarms")).text  # there are no others now
 
@@ -224,8 +216,8 @@ async def test_a_latched_alarm_is_reset_when_it_may_be(tmp_path: Path) -> None:
         (door,) = await raised(puppets, ("door-1", "door.forced"))
         await puppets.emit("door-1", "door.forced", "clear")
         assert "已恢复,未确认" in plain(await me.get("/alarms?tab=over"))
-        said = unquote((await me.post(f"/alarms/{door}/acknowledge")).headers["X-Said"])
-        assert "填写处置结论后复位" in said
+        sentence = said(await me.post(f"/alarms/{door}/acknowledge"))
+        assert "填写处置结论后复位" in sentence
         assert "待复位" in plain(await me.get("/alarms?tab=latched"))
         assert (await me.post(f"/alarms/{door}/reset")).status_code == 204
         assert state(house, door) == "normal"

@@ -128,6 +128,7 @@ async def test_a_picture(house: House, api: httpx.AsyncClient) -> None:
     assert (answer.status_code, answer.content) == (200, body)
     assert answer.headers["content-type"] == "image/jpeg"
     assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"  # nobody who comes later finds a face on the disk
     assert hashlib.sha256(body).hexdigest() in ref
     for other in ("none", "..%2F..%2Fevents.db", ref.replace("door-1", "door-2")):
         assert (await api.get(f"/api/v1/pictures/{other}")).status_code == 404

@@ -3,7 +3,6 @@
 import asyncio
 import re
 from pathlib import Path
-from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -15,12 +14,11 @@ from gateway.house import House
 from gateway.web.visitor import Role
 from tests.houses import WAIT_S, Puppets, config, living
 from tests.settled import PASSWORD, TOKEN, settled, write
-from tests.visitors import known, visiting
+from tests.visitors import EVIL, known, said, visiting
 
 VIEWS = ("", "/devices", "/places", "/machine", "/history", "/backup")
 CONFIGURES = ("/history", "/backup")
 STEPS = ("/restart", "/reload", "/history/1/run", "/backup", "/backup/fetch")
-EVIL = "<script>alert(1)</script>"
 
 
 @pytest.fixture(autouse=True)
@@ -28,12 +26,6 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody has to hear of a restart before it comes."""
     monkeypatch.setattr(renewal, "GRACE_S", 0.1)
     monkeypatch.setattr(chores, "ENDS_S", 0.1)
-
-
-def said(answer: httpx.Response) -> str:
-    """The sentence of a step that was done."""
-    assert answer.status_code == 204, answer.text
-    return unquote(answer.headers["X-Said"])
 
 
 async def revisions(folder: Path, *names: str) -> None:

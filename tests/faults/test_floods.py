@@ -46,10 +46,10 @@ PHASE_S = 0.6 if ROUNDS == 1 else 3.0
 ARRIVED_S = 60.0
 GROWTH_KB = 64 * 1024
 LINES = 12  # of log, for one attack
-CLOSED, MOST_LEFT = 0.9, 48  # of the attacker's connections, by us; what it may still have in the end
+CLOSED, MOST_LEFT = 0.9, 144  # of the attacker's connections, by us; what it may still have in the end
 EACH = 3  # in the short form every third attack
 TOLD = {  # once each, however often it happened; then there are counts
-    "web: half heads, a drop at a time": f"{STRANGER} has 32 connections already (page)",
+    "web: half heads, a drop at a time": f"{STRANGER} has 128 connections already (page)",
     "isapi: half heads of strangers": f"{STRANGER} is in no list of those that may connect (isapi door, mad-door)",
     "gb: connections of strangers": f"{STRANGER} is in no list of those that may connect (gb26875 utd, mad-utd)",
     "gb: datagrams of a device gone mad": f"{MAD} sends more datagrams than are taken (gb26875 udp-utd)",

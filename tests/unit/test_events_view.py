@@ -11,10 +11,9 @@ from gateway.house import House
 from gateway.web.visitor import Visitor
 from tests.houses import Puppets, config, living, to
 from tests.stocks import stocked
-from tests.visitors import known, visiting
+from tests.visitors import EVIL, known, visiting
 
 WANG = By("王师傅", "duty", "page")
-EVIL = "<script>alert(1)</script>"
 DEVICES = {"smoke-1": "smoke", "door-1": "door"}
 
 

@@ -15,9 +15,8 @@ from gateway.web.overview import certificates, tiles, todos, wall, ways
 from gateway.web.visitor import Visitor
 from tests.contract.test_web import HEALTH, NOW, device
 from tests.houses import Puppets, config, living, to, until
-from tests.visitors import known, visiting
+from tests.visitors import EVIL, known, visiting
 
-EVIL = "<script>alert(1)</script>"
 WORDS = {"zh": ("待处理", "楼栋", "最近事件"), "en": ("Waiting for you", "Buildings", "Live events")}
 
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -14,9 +13,8 @@ from gateway.passwords import Passwords
 from gateway.web.catalogue import sayings
 from tests.census import CHEAP, INSTALLER, PASSWORD
 from tests.houses import Puppets, config, living
-from tests.visitors import at_the_door, known, visiting, word_of
+from tests.visitors import EVIL, at_the_door, known, said, visiting, why, word_of
 
-EVIL = "<script>alert(1)</script>"
 OTHER = "another long one"
 
 
@@ -30,15 +28,10 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         yield made
 
 
-def said(answer: httpx.Response) -> str:
-    assert answer.status_code == 204, answer.text
-    return unquote(answer.headers["X-Said"])
-
-
-def why(answer: httpx.Response, status: int) -> str:
+def refused(answer: httpx.Response, status: int) -> str:
+    """What it says."""
     assert answer.status_code == status, answer.text
-    what: str = answer.json()["error"]["what"]["zh"]
-    return what
+    return why(answer)
 
 
 def text_of(page: str) -> str:
@@ -65,10 +58,10 @@ async def test_a_manager_neither_makes_nor_changes_an_installer(house: House) ->
         assert "/settings/people/li/" not in page
         assert "/settings/people/wang/" in page
         person = {"name": "x", "shown": "x", "role": "installer", "password": PASSWORD}
-        assert "不能授予" in why(await client.post("/settings/people", data=person), 403)
+        assert "不能授予" in refused(await client.post("/settings/people", data=person), 403)
         for step, form in ("password", {"password": OTHER}), ("role", {"role": "duty"}), ("remove", {}), ("unlock", {}):
-            assert "不能授予" in why(await client.post(f"/settings/people/li/{step}", data=form), 403)
-        assert "不能授予" in why(await client.post("/settings/people/wang/role", data={"role": "installer"}), 403)
+            assert "不能授予" in refused(await client.post(f"/settings/people/li/{step}", data=form), 403)
+        assert "不能授予" in refused(await client.post("/settings/people/wang/role", data={"role": "installer"}), 403)
         assert said(await client.post("/settings/people", data=person | {"role": "auditor"})) == "已添加 x,现在可以登录"
 
 
@@ -82,7 +75,7 @@ async def test_what_is_done_to_a_person(house: House) -> None:
             assert await fits(OTHER, person.password)
         assert said(await client.post(f"{wang}/role", data={"role": "manager"})).endswith("已改为物业经理")
         assert "已删除" in said(await client.post(f"{wang}/remove"))
-        assert why(await client.post(f"{wang}/remove"), 404) == "没有这个人员"
+        assert refused(await client.post(f"{wang}/remove"), 404) == "没有这个人员"
         lines = [line for line in await _audit(house) if line["who"] == "王师傅"]
         assert [line["what"] for line in lines] == ["person.password", "person.role", "person.remove"]
 
@@ -105,7 +98,7 @@ async def _audit(house: House) -> list[dict[str, str]]:
 )
 async def test_a_wrong_form_gets_a_clear_answer(house: House, form: dict[str, str], zh: str) -> None:
     async with visiting(house, known("installer")) as client:
-        assert zh in why(await client.post("/settings/people", data=form), 409)
+        assert zh in refused(await client.post("/settings/people", data=form), 409)
 
 
 async def test_what_is_no_form_is_refused(house: House) -> None:
@@ -152,12 +145,12 @@ async def test_a_token_is_shown_once(house: House, language: str) -> None:
 async def test_which_tokens_are_refused(house: House) -> None:
     async with visiting(house, known("manager")) as client:
         good = {"name": "city", "see": "on", "lasting": ""}
-        assert "不能授予" in why(await client.post("/settings/tokens", data=good | {"configure": "on"}), 403)
-        assert "权限" in why(await client.post("/settings/tokens", data={"name": "city", "lasting": ""}), 409)
-        assert "有效期" in why(await client.post("/settings/tokens", data=good | {"lasting": "9"}), 409)
-        assert why(await client.post("/settings/tokens/remove", data={"name": "none"}), 404) == "没有这个令牌"
+        assert "不能授予" in refused(await client.post("/settings/tokens", data=good | {"configure": "on"}), 403)
+        assert "权限" in refused(await client.post("/settings/tokens", data={"name": "city", "lasting": ""}), 409)
+        assert "有效期" in refused(await client.post("/settings/tokens", data=good | {"lasting": "9"}), 409)
+        assert refused(await client.post("/settings/tokens/remove", data={"name": "none"}), 404) == "没有这个令牌"
         await house.people.tokens.make("box", frozenset({"configure"}), "李工", 0.0)
-        assert "不能授予" in why(await client.post("/settings/tokens/remove", data={"name": "box"}), 403)
+        assert "不能授予" in refused(await client.post("/settings/tokens/remove", data={"name": "box"}), 403)
         assert "删除 box" not in (await client.get("/settings/tokens")).text
 
 
@@ -199,10 +192,13 @@ async def test_another_password_of_one_s_own(house: House) -> None:
             await client.post("/login", data={"name": "wang", "password": PASSWORD})
         word, old = {"X-CSRF-Token": await word_of(here)}, here.cookies["session"]
         form = {"old": PASSWORD, "password": OTHER, "again": OTHER}
-        assert why(await here.post("/account/password", data=form | {"old": "x"}, headers=word), 403) == "密码错误"
-        assert "不一致" in why(await here.post("/account/password", data=form | {"again": "x"}, headers=word), 409)
+        assert (
+            refused(await here.post("/account/password", data=form | {"old": "x"}, headers=word), 403)
+            == "密码错误 请重新输入"
+        )
+        assert "不一致" in refused(await here.post("/account/password", data=form | {"again": "x"}, headers=word), 409)
         short = {"old": PASSWORD, "password": "short", "again": "short"}
-        assert "至少 10" in why(await here.post("/account/password", data=short, headers=word), 409)
+        assert "至少 10" in refused(await here.post("/account/password", data=short, headers=word), 409)
         assert "密码已修改" in said(await here.post("/account/password", data=form, headers=word))
         assert here.cookies["session"] != old
         assert (await here.get("/account")).status_code == 200
@@ -237,6 +233,7 @@ async def test_a_browser_is_told_in_the_frame_and_a_program_in_json(house: House
             for headers in ({}, browser | {"HX-Request": "true"}):
                 assert (await client.get(path, headers=headers)).json()["error"]["what"][language]
         assert (await client.get("/api/v1/none", headers=browser)).json()["error"]
+        assert '"//' not in (await client.get("/%2Fevil.example/x", headers=browser)).text  # no link leads elsewhere
     async with visiting(house, None) as client:
         assert (await client.get("/no-such-page", headers=browser)).status_code == 303
 

@@ -96,6 +96,14 @@ async def test_a_page_is_told_how_things_are_and_what_changes(tmp_path: Path) ->
         assert {"alarms", "devices", "events"} <= set(json.loads((await first(found, "changed"))["data"]))
 
 
+async def test_a_page_hears_of_the_last_event_that_came_before_its_stream(tmp_path: Path) -> None:
+    async with house_of(tmp_path) as (house, puppets), served(house, Known(known("duty"))) as session:
+        await puppets.emit("door-1", "access.granted")
+        last = await puppets.emit("smoke-1", "device.fault", "raise")
+        async with session.get("/stream") as answer:
+            assert (await first(messages(answer), "newest"))["data"] == last
+
+
 async def test_two_pages_see_the_same_each_in_its_language(tmp_path: Path) -> None:
     async with house_of(tmp_path) as (house, puppets), served(house, Known(known("duty"))) as session:
         async with (

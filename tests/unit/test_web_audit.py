@@ -4,7 +4,6 @@ import csv
 import io
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import unquote
 
 import pytest
 
@@ -12,11 +11,10 @@ from gateway.audit import By
 from gateway.house import House
 from gateway.web.audit import PAGE_LINES, Reader
 from tests.houses import Puppets, config, living
-from tests.visitors import known, visiting
+from tests.visitors import EVIL, known, said, visiting
 
 LI, RULE = By("李师傅", "duty", "page"), By("fire-opens", "rule", "rule:fire-opens")
 DISTRICT = By("值班员", "platform", "uplink:district")
-EVIL = "<script>alert(1)</script>"
 
 
 @pytest.fixture
@@ -127,8 +125,8 @@ async def test_the_chain_is_checked(house: House) -> None:
         for number in range(1203):  # more than two pieces
             await house.audit.put(LI, "operator.silence", f"d-{number}")
         whole = await client.post("/settings/audit/verify")
-        assert unquote(whole.headers["X-Said"]).startswith("日志完整:共 1203 行")
+        assert said(whole).startswith("日志完整:共 1203 行")
         await house.store.transact(lambda connection: connection.execute("DROP TRIGGER audit_stays"))
         await house.store.transact(lambda connection: connection.execute("DELETE FROM audit WHERE n = 700"))
         broken = await client.post("/settings/audit/verify")
-        assert unquote(broken.headers["X-Said"]).startswith("日志不完整:缺第 700 行(共 1 处)")
+        assert said(broken).startswith("日志不完整:缺第 700 行(共 1 处)")

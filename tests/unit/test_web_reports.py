@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import unquote
 
 import pytest
 
@@ -10,9 +9,8 @@ from gateway.audit import By
 from gateway.house import House
 from gateway.reportview import View, headlines, shift_name
 from tests.houses import Puppets, config, living
-from tests.visitors import known, visiting
+from tests.visitors import EVIL, known, said, visiting
 
-EVIL = "<script>alert(1)</script>"
 LI = By("李师傅", "duty", "page")
 
 
@@ -73,7 +71,7 @@ async def test_a_shift_is_handed_over(house: House) -> None:
     async with visiting(house, known("duty", "王师傅")) as client:
         form = {"taker": "赵师傅", "note": f"2 号梯维修中 {EVIL}"}
         answer = await client.post("/reports/handover", data=form)
-        assert (answer.status_code, unquote(answer.headers["X-Said"])) == (204, "王师傅 已交班")
+        assert (answer.status_code, said(answer)) == (204, "王师傅 已交班")
         text = (await client.get(answer.headers["HX-Redirect"])).text
     assert "接班人:赵师傅。\n2 号梯维修中" in text
     assert EVIL not in text

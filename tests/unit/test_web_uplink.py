@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -27,7 +26,7 @@ from gateway.web.validity import validities
 from tests.brokers import Mosquitto, free_port
 from tests.fakes import ManualClock
 from tests.houses import Puppets, config, living, to, until
-from tests.visitors import known, visiting
+from tests.visitors import known, said, visiting
 
 REFUSED = LinkRefused("district", Text("wrong password", "密码错误"), Text("correct it", "请改正"))
 DOWN = LinkError("district", Text("no answer", "没有应答"), Text("look at the network", "请检查网络"))
@@ -133,7 +132,7 @@ async def test_a_range_is_sent_again_and_audited(house: House) -> None:
     async with visiting(house, known("installer")) as client:
         answer = await client.post("/uplink/resend", data={"stream": "district.alarm", "first": " 1 ", "last": ""})
     assert answer.status_code == 204
-    assert unquote(answer.headers["X-Said"]) == "正在重发 0 条"
+    assert said(answer) == "正在重发 0 条"
     (line,) = await house.store.read(partial(lines_of, what="command.resend", limit=5))
     assert (line["who"], line["subject"], line["first"]) == ("王师傅", "district.alarm", 1)
 

@@ -1,18 +1,17 @@
 """Somebody at the page: signed in by the real set-up and login, in a window of their own."""
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import aiohttp
 from playwright.async_api import Browser, Page, expect
 
+from gateway.rights import Role
 from tests.browsers import DESKTOP, Screen, window
 from tests.estates import Estate
 from tests.houses import ask
+from tests.visitors import SHOWN, signed_in
 
-PASSWORD = "门岗的那只橘猫叫豆包"
 VIEWS = {  # every one, by the name of its picture; {alarm} is an open one
     "overview": "/",
     "alarms": "/alarms",
@@ -41,7 +40,6 @@ VIEWS = {  # every one, by the name of its picture; {alarm} is an open one
     "public": "/public",
     "login": "/login",
 }
-SHOWN = {"installer": "李工", "manager": "陈经理", "duty": "王师傅", "auditor": "审计小周"}
 
 
 @asynccontextmanager
@@ -61,41 +59,16 @@ async def at_desk(
 
 
 async def settle_in(here: Estate) -> None:
-    """The installer is made by the box's set-up code, and makes the others; each signs in once."""
-    code = (here.daemon.state / "setup-code").read_text("ascii").strip()
-    first = {"code": code, "shown": SHOWN["installer"], "name": "installer", "password": PASSWORD, "again": PASSWORD}
-    async with _client(here) as http:
-        await _post(http, "/setup", first)
-        async with http.get("/settings/people") as answer:
-            found = re.search(r'data-csrf="([^"]+)"', await answer.text())
-        assert found, "the installer was not signed in"
-        for role, shown in SHOWN.items():
-            if role != "installer":
-                person = {"name": role, "shown": shown, "role": role, "password": PASSWORD}
-                await _post(http, "/settings/people", person, {"X-CSRF-Token": found[1]})
+    """One of each role, by the box's set-up code and the real door."""
     for role in SHOWN:
-        here.people[role] = await signed_in(here, role)
+        here.people[role] = await entered(here, role)
 
 
-async def signed_in(here: Estate, name: str, password: str = PASSWORD) -> list[dict[str, str]]:
-    """The cookies of one who has given their password."""
-    async with _client(here) as http:
-        await _post(http, "/login", {"name": name, "password": password, "next": "/"})
-        return [{"name": cookie.key, "value": cookie.value} for cookie in http.cookie_jar]
-
-
-def _client(here: Estate) -> aiohttp.ClientSession:
-    """As a browser: from the page's own origin, with a jar; an address is no host name."""
-    jar = aiohttp.CookieJar(unsafe=True)
-    return aiohttp.ClientSession(here.daemon.url, headers={"Origin": here.daemon.url}, cookie_jar=jar)
-
-
-async def _post(
-    http: aiohttp.ClientSession, path: str, form: dict[str, str], headers: dict[str, str] | None = None
-) -> None:
-    async with http.post(path, data=form, headers=headers, allow_redirects=False) as answer:
-        why = re.search(r'class="problem"[^>]*>(.*?)</p>', await answer.text(), re.DOTALL)
-        assert answer.status in (204, 303), f"{path}: {answer.status} {why[1] if why else ''}"
+async def entered(here: Estate, role: Role) -> list[dict[str, str]]:
+    """The cookies of one who has just given their password."""
+    port = int(here.daemon.url.rpartition(":")[2])
+    signed = await signed_in(port, role, here.daemon.state)
+    return [{"name": name, "value": value} for name, value in signed.cookies.items()]
 
 
 async def begin_duty(page: Page) -> None:

@@ -12,7 +12,8 @@ from playwright.async_api import Browser, Page, expect
 from tests.browsers import PHONE, window
 from tests.estates import Estate, estate
 from tests.houses import ask
-from tests.web.desk import PASSWORD, at_desk, signed_in
+from tests.visitors import PASSWORD
+from tests.web.desk import at_desk, entered
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 WRONG = "这不是那只猫的名字"
@@ -166,7 +167,7 @@ async def test_a_door_asks_for_the_password_once_more_when_it_was_long_ago(brows
     ids=["no token", "another token", "another origin", "another site", "another host"],
 )
 async def test_a_forged_step_is_refused(here: Estate, headers: dict[str, str], status: int) -> None:
-    cookies = {cookie["name"]: cookie["value"] for cookie in await signed_in(here, "duty")}
+    cookies = {cookie["name"]: cookie["value"] for cookie in await entered(here, "duty")}
     async with aiohttp.ClientSession(here.daemon.url, cookies=cookies) as http:
         async with http.get("/") as answer:
             found = re.search(r'data-csrf="([^"]+)"', await answer.text())

@@ -244,6 +244,7 @@
     },
     banner: showBanner,
     row: addRows,
+    newest(id) { if (list && !find(`e-${id}`)) changed(["events"]); }, // it came after the page was drawn, before its stream
     changed: (data) => changed(JSON.parse(data)),
     tick(data) { ahead = Date.parse(data) - Date.now(); },
     ended() {
