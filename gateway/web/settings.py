@@ -4,6 +4,7 @@ import platform
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -15,6 +16,7 @@ from gateway.house import House
 from gateway.sections import RoomConfig
 from gateway.web import posted, show
 from gateway.web.catalogue import Speaker
+from gateway.web.devices import kind_label
 from gateway.web.frame import Frame
 from gateway.web.visitor import Right, needs, visitor_of
 
@@ -86,7 +88,8 @@ def add(app: FastAPI, frame: Frame) -> None:
     @app.get("/settings/devices", include_in_schema=False, dependencies=[_SEES])
     async def devices(request: Request) -> Response:
         found = sorted(house.devices(), key=lambda d: (show.natural(d["place_label"]), show.natural(d["label"])))
-        listed = [device | {"state": show.state_of(device)} for device in found]
+        called = partial(kind_label, language=frame.language(request))
+        listed = [device | {"state": show.state_of(device), "kind": called(device["kind"])} for device in found]
         return frame.page(request, "settings", "settings_devices.html", devices=listed)
 
     @app.get("/settings/places", include_in_schema=False, dependencies=[_SEES])

@@ -73,6 +73,15 @@ async def test_hostile_names_stay_text(tmp_path: Path) -> None:
                 assert "&lt;script&gt;alert(1)" in text
 
 
+@pytest.mark.parametrize(("language", "said"), [("zh", "类型 感烟探测器"), ("en", "kind smoke detector")])
+async def test_kinds_of_devices_are_words(tmp_path: Path, language: str, said: str) -> None:
+    made = config(tmp_path, {"smoke-1": "smoke"})
+    async with living(made, Puppets()) as house, visiting(house, known("duty"), language=language) as client:
+        text = (await client.get("/settings/devices")).text
+    assert said in text
+    assert "smoke</small>" not in text
+
+
 async def test_places_are_a_tree_in_natural_order_with_their_grids(tmp_path: Path) -> None:
     async with settled(tmp_path) as here, visiting(here.house, known("duty")) as client:
         text = (await client.get("/settings/places")).text
