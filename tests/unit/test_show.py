@@ -84,7 +84,8 @@ def test_numbers_in_names_count_as_numbers() -> None:
 
 
 def test_a_row_of_what_is_over_calls_nobody() -> None:
-    raised = row(EVENT, {})
+    raised = row(EVENT, {"door-1": "大门门禁"})
+    assert (raised.name, row(EVENT, {}).name) == ("大门门禁", "door-1")
     assert (raised.place, raised.hue, raised.alarm, raised.who, raised.test) == (
         "大门",
         "alarm",
