@@ -47,20 +47,21 @@ def add(app: FastAPI, frame: Frame) -> None:
         visitor = visitor_of(request)
         hours = number(form, "hours", _ALL["hours"], 1, MOST_SHIELD_H)
         await house.covers.shield(device, hours * 3600.0, text(form, "reason", _ALL["reason"]), visitor.by)
-        return done(_say(frame, request)("shielded_for", hours=hours))
+        return done(_say(frame, request)("shielded_for", hours=hours), f"/devices/{device}")
 
     @app.post("/devices/{device}/unshield", include_in_schema=False, dependencies=[needs("cover").depends])
     async def unshield(request: Request, device: str, form: Form) -> Response:
         visitor = visitor_of(request)
         await house.covers.unshield(device, text(form, "reason", _ALL["reason"]), visitor.by)
-        return done(_say(frame, request)("unshielded"))
+        return done(_say(frame, request)("unshielded"), f"/devices/{device}")
 
     @app.post("/devices/{device}/drill", include_in_schema=False, dependencies=[needs("cover").depends])
     async def drill(request: Request, device: str, form: Form) -> Response:
         visitor, say = visitor_of(request), _say(frame, request)
         minutes = number(form, "minutes", _ALL["minutes"], 0, MOST_DRILL_MIN)
         await _sent(house, visitor, device, "test", {"seconds": minutes * 60})
-        return done(say("drill_until", minutes=minutes) if minutes else say("drill_ended"))
+        said = say("drill_until", minutes=minutes) if minutes else say("drill_ended")
+        return done(said, f"/devices/{device}")
 
 
 def _say(frame: Frame, request: Request) -> Speaker:

@@ -405,6 +405,7 @@ async def test_nobody_is_shown_what_they_may_not_do(tmp_path: Path, role: Role, 
 async def test_a_shield_is_laid_shown_and_lifted(tmp_path: Path) -> None:
     async with lived(tmp_path) as (house, _), visiting(house, known("manager")) as client:
         answer = await client.post("/devices/smoke-5/shield", data={"hours": "8", "reason": "装修<b>"})
+        assert answer.headers["HX-Redirect"] == "/devices/smoke-5"  # its form is done with, and what it made is shown
         assert unquote(answer.headers["x-said"]) == "已屏蔽 8 小时。"
         text = (await client.get("/devices/smoke-5")).text
         assert "装修&lt;b&gt;" in text

@@ -15,7 +15,8 @@ from tests.visitors import known, visiting
 SCRAPER = Visitor("prometheus", "platform", frozenset({"metrics"}))
 UNITS = ("_total", "_bytes", "_seconds", "_celsius", "_info", "_events")
 COUNTS = {"gateway_ready", "gateway_clock_set", "gateway_driver_up", "gateway_devices_online", "gateway_devices",
-          "gateway_alarms_open", "gateway_uplink_connected", "gateway_uplink_alarms_unconfirmed"}  # fmt: skip
+          "gateway_alarms_open", "gateway_uplink_connected", "gateway_uplink_alarms_unconfirmed",
+          "gateway_page_streams"}  # fmt: skip
 _SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="(?:[^"\\]|\\.)*",?)*)\})? (\S+)')
 
 
