@@ -37,7 +37,7 @@
       seconds -= count * length;
       if (count) parts.push(`${count} ${texts[unit]}`);
     }
-    return parts.slice(0, 2).join(" ");
+    return parts.slice(0, 2).join(" ") || `0 ${texts.s}`;
   }
   function second() {
     const was = lost;
