@@ -256,7 +256,7 @@ async def test_what_is_over_is_listed_a_page_at_a_time(tmp_path: Path) -> None:
             seen += ids
             path = page.text.partition("before=")[2].partition('"')[0].join(("/alarms?tab=past&before=", ""))
         assert sorted(seen) == over
-        assert "before=" not in page.text
+        assert "before=" not in page.text.partition("<main")[2]  # the other language keeps it
         assert "没有更早的报警" in plain(await me.get("/alarms?tab=past&before=0-0"))
         assert f'<a href="/alarms/{still}">' not in page.text.partition("</header>")[2].partition("past-list")[2]
         assert plain(await me.get("/alarms?tab=past&before=rubbish")) == plain(
