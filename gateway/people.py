@@ -16,7 +16,7 @@ from pathlib import Path
 from gateway.audit import Audit, By
 from gateway.clock import Clock
 from gateway.deeds import NotFound
-from gateway.errors import GatewayError, Text
+from gateway.errors import GatewayError, StorageError, Text
 from gateway.lockout import Lockout, neighbourhood
 from gateway.passwords import Passwords, complaint
 from gateway.rights import ROLES, Right, Role
@@ -72,8 +72,11 @@ class People:
         """As it stands on disk, once. StorageError."""
         if self._loaded:
             return
-        transact = self.rim.store.transact  # no mere read: the first use of a new version changes the tables
-        people, kept, tokens, visited = await transact(_read_all)
+        try:
+            found = await self.rim.store.read(_read_all)  # a full disk keeps nobody out
+        except StorageError:
+            found = await self.rim.store.transact(_read_all)  # the first use of a new version changes the tables
+        people, kept, tokens, visited = found
         if not self._loaded:
             self._people = {person.name: person for person in people}
             self._homes = {home.name: home.time_ms for home in visited}

@@ -9,12 +9,14 @@ from fastapi import Request
 from starlette.responses import Response
 
 from gateway.clock import rfc3339
+from gateway.errors import StorageError
 from gateway.people import People
 from gateway.sessions import MOST_S, Session, csrf
 from gateway.web.guard import LocalKeeper
 from gateway.web.visitor import Visitor
 
 _COOKIE = "session"
+_PROBE = "/readyz"
 _SECURE_COOKIE = f"__Host-{_COOKIE}"  # a browser takes it from no other host, over https alone (RFC 6265bis, 4.1.3)
 
 
@@ -27,7 +29,12 @@ class PeopleKeeper:
 
     async def visitor(self, request: Request) -> Visitor | None:
         """A sign of life of the session it is. StorageError, NotAllowed."""
-        await self._people.load()
+        try:
+            await self._people.load()
+        except StorageError:
+            if request.url.path != _PROBE:
+                raise
+            return await self._nobody.visitor(request)  # whether the disk answers is what it asks
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self._machine(credentials.strip())

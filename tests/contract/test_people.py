@@ -353,10 +353,12 @@ async def test_what_cannot_be_read_lets_nobody_in(empty: House, monkeypatch: pyt
 
     async with at_the_door(empty) as client:
         monkeypatch.setattr(empty.people, "_loaded", False)
-        monkeypatch.setattr(empty.store, "transact", hangs)
+        for way in ("read", "transact"):
+            monkeypatch.setattr(empty.store, way, hangs)
         answer = await client.get("/", headers={"Accept": "*/*"})
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
         assert (await client.get("/settings/people")).status_code == 503
+        assert (await client.get("/readyz")).json().keys() == {"ready"}  # whether the disk answers is what it asks
         monkeypatch.undo()
         assert (await client.get("/")).status_code == 200
 
