@@ -27,6 +27,7 @@ from tests.fakes import RecordingLink, link_of
 from tests.fuzz.hearing import NEAR, PEER, answers
 from tests.fuzz.promises import check
 from tests.fuzz.wires import ALERT, golden, made
+from tests.visitors import Known
 
 PATH = "/isapi/example/0123456789abcdef"
 TOKEN = "0123456789abcdef"
@@ -100,7 +101,7 @@ class House:
 @cache
 def _page() -> tuple[House, FastAPI]:
     house = House()
-    return house, create(cast(Any, house))
+    return house, create(cast(Any, house), Known(None))  # strangers: views have tests with a house of their own
 
 
 async def page(data: bytes) -> None:

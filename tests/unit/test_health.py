@@ -72,7 +72,7 @@ async def test_figures_are_plausible(house: House, tmp_path: Path) -> None:
     assert document["disk"]["used_bytes"] == files > 0
     assert document["disk"]["limit_bytes"] == 512 * 2**20
     assert 0 < document["disk"]["free_bytes"] <= os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize * 1.01
-    assert 2**24 < document["rss_bytes"] < 2**30
+    assert 2**24 < document["rss_bytes"] < 2**34  # of the tests' own process, after all the others
     assert abs(rss_bytes() - document["rss_bytes"]) < 2**24
     assert document["cpu_percent"] > 0
     assert 0 <= document["uptime_s"] < 60
