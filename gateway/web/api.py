@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from gateway.deeds import NotFound
 from gateway.errors import GatewayError, StorageError, Text
 from gateway.house import House
 from gateway.web import (
@@ -81,7 +82,7 @@ async def _refused(request: Request, exc: Exception) -> Response:
         return _told(request, 403, exc.where, exc.what, exc.do, {STEP_UP: "1"} if exc.stale else None)
     if isinstance(exc, StorageError):
         return _told(request, 503, exc.where, exc.what, exc.do, {"Retry-After": str(RETRY_AFTER_S)})
-    status = 404 if type(exc).__name__ == "NotFound" else 409
+    status = 404 if isinstance(exc, NotFound) else 409
     return _told(request, status, exc.where, exc.what, exc.do)
 
 
